@@ -1,0 +1,24 @@
+"""A regularizer toolkit for Keras: penalties, logs of what they do, and studies.
+
+The one rule: importing kregkit is cheap. What needs Keras, polars or matplotlib is
+loaded when it is first used.
+"""
+
+import importlib
+import sys
+from typing import Any
+
+__version__ = "0.1.0"
+
+__all__ = ["callbacks", "errors", "regularizers", "report", "study"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return importlib.import_module(f"kregkit.{name}")
+    raise AttributeError(f"module 'kregkit' has no attribute {name!r}")
+
+
+if "keras" in sys.modules:
+    # So that Keras can load a model saved with these penalties (see `get_config`).
+    importlib.import_module("kregkit.regularizers")

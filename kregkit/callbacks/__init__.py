@@ -1,0 +1,8 @@
+"""Callbacks that log what regularizers do while a model trains.
+
+The one rule: watching a model changes neither its training nor what is saved of it.
+"""
+
+from kregkit.callbacks._logger import RegularizationLogger
+
+__all__ = ["RegularizationLogger"]

@@ -1,0 +1,211 @@
+"""`RegularizationLogger`: norms, sparsity and loss terms while a model trains.
+
+The one rule: what is logged is declared in `schema.ROWS`; a column is never decided
+by what happens to come first.
+"""
+
+import math
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from kregkit.callbacks._loss_terms import LossTerms
+from kregkit.callbacks._measuring import Measuring
+from kregkit.callbacks._records import environment, tensor_records
+from kregkit.errors import ParameterError, must
+from kregkit.schema import ROWS
+from kregkit.store import Store, frame
+
+if TYPE_CHECKING:
+    import polars as pl
+    from matplotlib.figure import Figure
+
+_LOSSES = ("loss", "data_loss", "val_loss", "val_data_loss")
+_COLUMNS = {name: kind for name, kind in ROWS.items() if name != "trial"}
+
+
+class RegularizationLogger(keras.callbacks.Callback):
+    """Logs what regularizers do to each layer's weights, biases and activations.
+
+    Before training and at every logging point it measures every weight of the model,
+    and the output of every layer with weights or an activation on the probe batch, in
+    inference mode. It adds to the logs of `fit`, so that other callbacks and the
+    history see them: `data_loss`, the loss without any penalty, `penalty/<path>` for
+    each regularizer, and both with `val_`. `loss` is their sum. A penalty of an
+    activity is a mean per sample.
+
+    Spectral norms come from a power iteration that continues from one logging point
+    to the next, and are exact at the last one.
+
+    Args:
+        probe: a fixed batch of inputs for the activations; without it they are left
+            out. A few hundred samples are enough.
+        every: "epoch", or a number of training steps.
+        store: a folder to keep the log in, as a store that `kregkit report` reads.
+        score: the name of a metric of the model that is kept as the score.
+
+    Raises:
+        ParameterError: `every` is neither "epoch" nor a positive integer.
+        StoreError: the store cannot be written.
+
+    Warns:
+        UserWarning: the model's own `train_step`, `test_step` or `compute_loss` (or
+            more than one replica) hides the terms of its loss: `data_loss` is null.
+    """
+
+    def __init__(
+        self,
+        probe: Any = None,
+        every: str | int = "epoch",
+        store: str | Path | None = None,
+        score: str | None = None,
+    ) -> None:
+        super().__init__()
+        steps = isinstance(every, int) and not isinstance(every, bool) and every > 0
+        if every != "epoch" and not steps:
+            rule = '"epoch" or a positive number of steps'
+            raise ParameterError(must("RegularizationLogger", "every", rule, every))
+        self._probe = probe
+        self._every = every if isinstance(every, int) else None
+        self._store = None if store is None else Store(Path(store))
+        self._score = score
+        self._terms: LossTerms | None = None
+        self._measure: Measuring | None = None
+        self._restart()
+        if self._store is not None:
+            self._store.begin()
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows logged so far, as dictionaries of `schema.ROWS` without a trial."""
+        return list(self._rows)
+
+    def table(self) -> "pl.DataFrame":
+        """Return the log: step, epoch, layer, tensor, role, then a column a measure."""
+        table: pl.DataFrame = frame(self._rows, _COLUMNS)
+        return table
+
+    def plot(self) -> "Figure":
+        """Return a figure of the norms and sparsity of every tensor along training."""
+        from kregkit.callbacks._plot import plot
+
+        return plot(self.table())
+
+    def __repr__(self) -> str:
+        """Return what was logged, in one line."""
+        steps = {row["step"] for row in self._rows}
+        tensors = {(row["layer"], row["tensor"]) for row in self._rows if row["layer"]}
+        return (
+            f"<RegularizationLogger: {len(tensors)} tensors at {len(steps)} steps; "
+            "see .table() and .plot()>"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return the last logging point as a table, for notebooks."""
+        import html
+
+        table = self.table()
+        last = table.filter(table["step"] == table["step"].max())
+        shown = ("layer", "tensor", "l2", "zero_fraction", "near_zero_fraction", "hoyer")
+        return f"<p>{html.escape(repr(self))}</p>{last[list(shown)]._repr_html_()}"
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self._restart()
+        obstacle = LossTerms.obstacle(self.model)
+        if obstacle is None:
+            self._terms = LossTerms.on(self.model, self)
+        else:
+            warnings.warn(
+                f"RegularizationLogger: `data_loss` is null: {obstacle}.", stacklevel=2
+            )
+        self._measure = Measuring(self.model, self._probe)
+        self._log(epoch=0)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._epoch, self._before = epoch, self._step
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        earlier, self._step = self._step, self._before + batch + 1
+        if self._every and self._step // self._every > earlier // self._every:
+            self._log(self._epoch)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._epoch = epoch + 1
+        if not self._every:
+            self._log(self._epoch)
+        self._rows.append(self._model_row(logs or {}))
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        if self._terms is not None:
+            self._terms.detach(self)
+            self._terms = None
+        self._finish()
+        if self._store is not None:
+            self._write(self._store, logs or {})
+        self._measure = None
+
+    def _restart(self) -> None:
+        self._rows: list[dict[str, Any]] = []
+        self._step = self._before = self._epoch = 0
+
+    def _log(self, epoch: int, exact: bool = False) -> None:
+        assert self._measure is not None  # made when training begins
+        point = {"step": self._step, "epoch": epoch}
+        self._rows.extend(point | row for row in self._measure(exact))
+
+    def _finish(self) -> None:
+        """Measure the last point again, with exact spectral norms.
+
+        A callback that restores earlier weights may have run before: what was logged
+        of the last step then stays as it is.
+        """
+        last = [row for row in self._rows if row["step"] == self._step and row["layer"]]
+        kept = len(self._rows)
+        self._log(self._epoch, exact=True)
+        exact = self._rows[kept:]
+        if not last:
+            return
+        del self._rows[kept:]
+        if [row["l1"] for row in last] == [row["l1"] for row in exact]:
+            for row, again in zip(last, exact, strict=True):
+                row.update(again)
+
+    def _model_row(self, logs: dict[str, Any]) -> dict[str, Any]:
+        """Return the row of the whole model, from the logs of one epoch."""
+        row: dict[str, Any] = {name: _finite(logs.get(name)) for name in _LOSSES}
+        penalties = [logs[name] for name in logs if name.startswith("penalty/")]
+        if row["data_loss"] is not None:
+            row["penalty"] = _finite(math.fsum(map(float, penalties)))
+        if self._score is not None:
+            row["score"] = _finite(logs.get(self._score))
+            row["val_score"] = _finite(logs.get(f"val_{self._score}"))
+        point = {"step": self._step, "epoch": self._epoch}
+        return point | {"layer": "", "tensor": "model", "role": "model"} | row
+
+    def _write(self, store: Store, logs: dict[str, Any]) -> None:
+        trial = {"trial": f"fit-{len(store.finished()) + 1:03d}"}
+        row = self._model_row(logs)
+        final = {
+            "status": "done",
+            "model": self.model.name,
+            "solver": "gradient",
+            "engine": "fit",
+            "epochs": self._epoch,
+            "train_data_loss": row["data_loss"],
+            "val_data_loss": row["val_data_loss"],
+            "train_score": row.get("score"),
+            "val_score": row.get("val_score"),
+            "penalty": row.get("penalty"),
+        }
+        tensors = tensor_records(self.model)
+        store.write(
+            [trial | row for row in self._rows],
+            [trial | final | environment()],
+            [trial | tensor for tensor in tensors],
+        )
+
+
+def _finite(value: Any) -> float | None:
+    return None if value is None or not math.isfinite(float(value)) else float(value)

@@ -1,0 +1,223 @@
+"""Everything that a logging point measures, in one compiled function.
+
+The one rule: one call, one transfer. Each tensor alone would cost a round trip.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from kregkit.groups import activation_axes, weight_axes
+from kregkit.measure import (
+    Axes,
+    as_matrix,
+    exact_spectral_norm,
+    measure,
+    power_iteration,
+    power_start,
+)
+from kregkit.numerics import Tensor
+from kregkit.weights import Place, walk, walk_layers
+
+_FIRST_STEPS, _STEPS = 30, 4
+"""Power iterations of the first measurement, and of those that continue from it."""
+
+_ACTIVATIONS = (
+    layers.Activation
+    | layers.ELU
+    | layers.LeakyReLU
+    | layers.PReLU
+    | layers.ReLU
+    | layers.Softmax
+)
+# What these call is called in a loop of the backend, whose tensors end with it.
+_OPAQUE = layers.RNN | layers.TimeDistributed
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """Where one value of the result belongs."""
+
+    layer: str
+    tensor: str
+    role: str
+    size: int
+    column: str
+
+
+class Measuring:
+    """Measures a model: weights, their penalties, and activations on a probe batch.
+
+    Args:
+        model: a built model.
+        probe: a batch of inputs, or None to leave activations out.
+    """
+
+    def __init__(self, model: Any, probe: Any) -> None:
+        self._model = model
+        self._variables = list(model.variables)
+        self._weights = list(walk(model))
+        self._watched = [] if probe is None else _watched(model)
+        self._probe = keras.tree.map_structure(ops.convert_to_tensor, probe)
+        self._axes = [weight_axes(w.layer, w.name) for w in self._weights]
+        self._vectors = [
+            power_start(as_matrix(w.variable.value, axes.unit).shape[1])
+            for w, axes in zip(self._weights, self._axes, strict=True)
+            if axes.unit is not None
+        ]
+        self._slots: list[_Slot] = []
+        self._iterate = compiled(self._compute)
+        self._exact = compiled(self._compute_exact)
+        self._steps = _FIRST_STEPS
+
+    def __call__(self, exact: bool = False) -> list[dict[str, Any]]:
+        """Return one row for each tensor; spectral norms by power iteration or exact."""
+        values = [variable.value for variable in self._variables]
+        if exact:
+            result = self._exact(values)
+        else:
+            steps = ops.convert_to_tensor(self._steps, "int32")
+            result, self._vectors = self._iterate(values, self._vectors, steps)
+            self._steps = _STEPS
+        rows: dict[tuple[str, str], dict[str, Any]] = {}
+        numbers = keras.ops.convert_to_numpy(result).astype("float64")
+        for slot, number in zip(self._slots, numbers, strict=True):
+            key = (slot.layer, slot.tensor)
+            empty = dict(
+                layer=slot.layer, tensor=slot.tensor, role=slot.role, size=slot.size
+            )
+            row = rows.setdefault(key, empty)
+            row[slot.column] = None if np.isnan(number) else float(number)
+        return list(rows.values())
+
+    def _compute(
+        self, values: list[Tensor], vectors: list[Tensor], steps: Tensor
+    ) -> tuple[Tensor, list[Tensor]]:
+        waiting, after = list(vectors), []
+
+        def spectral_norm(matrix: Tensor) -> Tensor:
+            norm, vector = power_iteration(matrix, waiting.pop(0), steps)
+            after.append(vector)
+            return norm
+
+        return self._measured(values, spectral_norm), after
+
+    def _compute_exact(self, values: list[Tensor]) -> Tensor:
+        return self._measured(values, exact_spectral_norm)
+
+    def _measured(
+        self, values: list[Tensor], spectral_norm: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        mapping = list(zip(self._variables, values, strict=True))
+        slots: list[_Slot] = []
+        scalars: list[Tensor] = []
+
+        def add(
+            layer: str, tensor: str, role: str, size: int, found: dict[str, Tensor]
+        ) -> None:
+            for column, scalar in found.items():
+                slots.append(_Slot(layer, tensor, role, size, column))
+                scalars.append(ops.cast(scalar, "float32"))
+
+        with keras.StatelessScope(state_mapping=mapping):
+            for weight, axes in zip(self._weights, self._axes, strict=True):
+                w = weight.variable.value
+                norm = (
+                    None
+                    if axes.unit is None
+                    else spectral_norm(as_matrix(w, axes.unit))
+                )
+                found = measure(w, weight.role, axes, norm)
+                if weight.variable.regularizer is not None:
+                    found["penalty"] = weight.variable.regularizer(w)
+                size = int(np.prod(w.shape))
+                add(weight.layer_path, weight.name, weight.role, size, found)
+            for place, name, output in self._outputs():
+                axes = activation_axes(place.layer, len(output.shape))
+                found = measure(output, "activation", axes)
+                if place.layer.activity_regularizer is not None:
+                    penalty = place.layer.activity_regularizer(output)
+                    found["penalty"] = penalty / ops.cast(
+                        ops.shape(output)[0], penalty.dtype
+                    )
+                size = int(np.prod(output.shape[1:]))
+                add(place.path, name, "activation", size, found)
+        self._slots = slots
+        return ops.stack(scalars)
+
+    def _outputs(self) -> Iterator[tuple[Place, str, Tensor]]:
+        if not self._watched:
+            return
+        with _recording(self._watched) as outputs:
+            self._model(self._probe, training=False)
+        for place in self._watched:
+            for index, output in enumerate(outputs[id(place.layer)]):
+                yield place, "activation" if index == 0 else f"activation#{index + 1}", output
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function compiled by the backend that Keras uses."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return tf.function(function, autograph=False)  # type: ignore[no-any-return]  # untyped
+    if backend == "jax":
+        import jax
+
+        return jax.jit(function)  # type: ignore[no-any-return]  # untyped
+    if backend == "torch":
+        import torch
+
+        return torch.no_grad()(function)  # type: ignore[no-any-return]  # untyped
+    return function
+
+
+def _watched(model: Any) -> list[Place]:
+    """Return the layers whose outputs are activations worth a row."""
+    watched: list[Place] = []
+    opaque: tuple[str, ...] = ()
+    for place in walk_layers(model):
+        if place.path.startswith(opaque):
+            continue
+        layer = place.layer
+        if isinstance(layer, _OPAQUE):
+            opaque = (*opaque, f"{place.path}/")
+        if (
+            layer._trainable_variables
+            or isinstance(layer, _ACTIVATIONS | _OPAQUE)
+            or layer.activity_regularizer is not None
+        ):
+            watched.append(place)
+    return watched
+
+
+@contextmanager
+def _recording(places: list[Place]) -> Iterator[dict[int, list[Tensor]]]:
+    """Record what every call of these layers returns."""
+    outputs: dict[int, list[Tensor]] = {id(place.layer): [] for place in places}
+
+    def recorder(layer: Any) -> Callable[..., Any]:
+        call = layer.call
+
+        def record(*args: Any, **kwargs: Any) -> Any:
+            returned = call(*args, **kwargs)
+            for leaf in keras.tree.flatten(returned):
+                if keras.backend.is_float_dtype(leaf.dtype) and len(leaf.shape) > 1:
+                    outputs[id(layer)].append(leaf)
+            return returned
+
+        return record
+
+    for place in places:
+        place.layer.call = recorder(place.layer)
+    try:
+        yield outputs
+    finally:
+        for place in places:
+            del place.layer.call

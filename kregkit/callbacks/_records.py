@@ -1,0 +1,71 @@
+"""What a store keeps of a model that has been trained.
+
+The one rule: a logger of anyone's own `fit` and a study write the same columns.
+"""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+import kregkit
+from kregkit.schema import SCHEMA_VERSION, TENSOR_BINS, TENSOR_SAMPLE, TENSOR_WHOLE
+from kregkit.weights import walk
+
+
+def environment() -> dict[str, Any]:
+    """Return the columns of `finals` that say what computed a trial."""
+    backend = keras.backend.backend()
+    module = __import__(backend)
+    return {
+        "backend": backend,
+        "dtype_policy": keras.config.dtype_policy().name,
+        "kregkit_version": kregkit.__version__,
+        "keras_version": keras.__version__,
+        "backend_version": module.__version__,
+        "schema_version": SCHEMA_VERSION,
+    }
+
+
+def tensor_records(model: Any) -> list[dict[str, Any]]:
+    """Return one record for each weight: its values, or a sample, and a histogram.
+
+    Weights of more than 100,000 elements are kept as a seeded sample of 20,000, the
+    first kernel excepted.
+    """
+    records: list[dict[str, Any]] = []
+    kernels = 0
+    for weight in walk(model):
+        values = keras.ops.convert_to_numpy(weight.variable.value).astype("float32")
+        flat = values.ravel()
+        kernels += weight.role == "kernel"
+        whole = flat.size <= TENSOR_WHOLE or (weight.role == "kernel" and kernels == 1)
+        kept = flat if whole else flat[_sample(flat.size)]
+        records.append(
+            {
+                "layer": weight.layer_path,
+                "tensor": weight.name,
+                "role": weight.role,
+                "shape": list(values.shape),
+                "size": flat.size,
+                "values": kept.tolist(),
+                "sampled": not whole,
+                **_histogram(flat),
+            }
+        )
+    return records
+
+
+def _sample(size: int) -> Any:
+    chosen = np.random.default_rng(0).choice(size, TENSOR_SAMPLE, replace=False)
+    return np.sort(chosen)
+
+
+def _histogram(flat: Any) -> dict[str, Any]:
+    if not flat.size or not np.isfinite(flat).all():
+        return {}
+    low, high = float(flat.min()), float(flat.max())
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    counts, _ = np.histogram(flat, bins=TENSOR_BINS, range=(low, high))
+    return {"histogram": counts.tolist(), "low": low, "high": high}

@@ -1,0 +1,77 @@
+"""Which axes of a weight are an output unit and an input, per kind of layer.
+
+The one rule: what a unit or an input is, is decided here, once, for measures,
+reports and group penalties alike; where it is not known, it is None, not guessed.
+"""
+
+from typing import Any
+
+from keras import layers
+
+from kregkit.measure import Axes
+
+_CHANNELS_FIRST = "channels_first"
+
+
+def weight_axes(layer: Any, name: str) -> Axes:
+    """Return the unit and input axes of the weight `name` of `layer`.
+
+    | weight | shape | unit | input |
+    |---|---|---|---|
+    | Dense kernel | (in, out) | out | in |
+    | Conv1D/2D/3D kernel | (..., in, out) | out | in |
+    | Conv2D/3DTranspose kernel | (..., out, in) | out | in |
+    | DepthwiseConv kernel | (..., in, multiplier) | in, multiplier | in |
+    | SeparableConv pointwise_kernel | (..., in·multiplier, out) | out | in·multiplier |
+    | Embedding embeddings | (inputs, out) | out | inputs |
+    | RNN, GRU, LSTM kernel | (in, gates·units) | gates·units | in |
+    | RNN, GRU, LSTM recurrent_kernel | (units, gates·units) | gates·units | units |
+    | EinsumDense kernel | by its equation | output's alone | input's alone |
+    | bias, gamma, beta, any other | | None | None |
+    """
+    if isinstance(layer, layers.EinsumDense) and name == "kernel":
+        return _einsum_axes(layer.equation)
+    if name == "depthwise_kernel" or (
+        name == "kernel"
+        and isinstance(layer, layers.DepthwiseConv1D | layers.DepthwiseConv2D)
+    ):
+        return Axes(unit=(-2, -1), input=(-2,))
+    transposed = (
+        layers.Conv1DTranspose | layers.Conv2DTranspose | layers.Conv3DTranspose
+    )
+    if isinstance(layer, transposed) and name == "kernel":
+        return Axes(unit=(-2,), input=(-1,))
+    plain = (
+        layers.Dense
+        | layers.Conv1D
+        | layers.Conv2D
+        | layers.Conv3D
+        | layers.SimpleRNNCell
+        | layers.GRUCell
+        | layers.LSTMCell
+        | layers.SeparableConv1D
+        | layers.SeparableConv2D
+    )
+    known = ("kernel", "recurrent_kernel", "pointwise_kernel")
+    if isinstance(layer, plain) and name in known:
+        return Axes(unit=(-1,), input=(-2,))
+    if isinstance(layer, layers.Embedding) and name == "embeddings":
+        return Axes(unit=(1,), input=(0,))
+    return Axes()
+
+
+def activation_axes(layer: Any, rank: int) -> Axes:
+    """Return the unit axis of an output of `layer`: its channels, else its last axis."""
+    if getattr(layer, "data_format", None) == _CHANNELS_FIRST and rank > 2:
+        return Axes(unit=(1,))
+    return Axes(unit=(-1,)) if rank > 1 else Axes()
+
+
+def _einsum_axes(equation: str) -> Axes:
+    left, output = equation.replace("...", "").split("->")
+    inputs, kernel = left.split(",")
+    axes = range(len(kernel))
+    return Axes(
+        unit=tuple(axis for axis in axes if kernel[axis] not in inputs) or None,
+        input=tuple(axis for axis in axes if kernel[axis] not in output) or None,
+    )

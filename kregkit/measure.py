@@ -1,0 +1,149 @@
+"""`measure`: the one definition of every norm and sparsity that kregkit reports.
+
+The one rule: it takes ONE tensor, in keras ops, and what is not defined is NaN there
+and null in every table. Many tensors of one shape are a vectorized map over it.
+"""
+
+from dataclasses import dataclass
+
+from keras import ops
+
+from kregkit.numerics import Tensor, accumulable, safe_norm
+from kregkit.schema import NEAR_ZERO
+
+
+@dataclass(frozen=True)
+class Axes:
+    """The axes of a tensor that number its output units and its inputs, or None."""
+
+    unit: tuple[int, ...] | None = None
+    input: tuple[int, ...] | None = None
+
+
+def measure(
+    tensor: Tensor, role: str, axes: Axes, spectral_norm: Tensor | None = None
+) -> dict[str, Tensor]:
+    """Return the measures of one tensor as scalars; `schema.MEASURES` defines each.
+
+    Args:
+        tensor: a weight of any shape, or an activation `(samples, ...)`.
+        role: "kernel", "activation", or another weight role.
+        axes: what a unit and an input are (see `groups`).
+        spectral_norm: of the kernel as a matrix, where it is known already; computed
+            exactly otherwise.
+
+    Returns:
+        {column: float scalar}, without the columns that the role does not have. NaN
+        stands for "not defined": `hoyer` of one element or of zeros, `stable_rank` of
+        zeros.
+    """
+    tensor = accumulable(ops.convert_to_tensor(tensor))
+    measures = _everywhere(tensor, role)
+    if role == "activation":
+        if axes.unit is not None:
+            measures["dead_unit_fraction"] = _all_zero_fraction(tensor, axes.unit)
+        return measures
+    if axes.unit is not None:
+        if spectral_norm is None:
+            spectral_norm = exact_spectral_norm(as_matrix(tensor, axes.unit))
+        measures["unit_zero_fraction"] = _all_zero_fraction(tensor, axes.unit)
+        measures["spectral_norm"] = spectral_norm
+        measures["stable_rank"] = ops.square(_ratio(measures["l2"], spectral_norm))
+    if axes.input is not None:
+        measures["input_zero_fraction"] = _all_zero_fraction(tensor, axes.input)
+    return measures
+
+
+def as_matrix(kernel: Tensor, unit: tuple[int, ...]) -> Tensor:
+    """Return a kernel as the matrix `(everything else, units)`."""
+    rank = len(kernel.shape)
+    units = [axis % rank for axis in unit]
+    rest = [axis for axis in range(rank) if axis not in units]
+    count = 1
+    for axis in units:
+        count *= kernel.shape[axis]
+    return ops.reshape(ops.transpose(kernel, rest + units), (-1, count))
+
+
+def exact_spectral_norm(matrix: Tensor) -> Tensor:
+    """Return the largest singular value, from the eigenvalues of the smaller Gram."""
+    matrix = accumulable(matrix)
+    scale = ops.max(ops.abs(matrix))
+    matrix = matrix / ops.where(scale > 0, scale, ops.ones_like(scale))
+    wide = matrix.shape[0] < matrix.shape[1]
+    adjoint = ops.transpose(matrix)
+    gram = ops.matmul(matrix, adjoint) if wide else ops.matmul(adjoint, matrix)
+    eigenvalues, _ = ops.linalg.eigh(gram)
+    return scale * ops.sqrt(ops.maximum(ops.max(eigenvalues), 0.0))
+
+
+def power_iteration(
+    matrix: Tensor, start: Tensor, steps: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return `‖Av‖` after `steps` of `v ← AᵀAv/‖AᵀAv‖`, and the vector `v`.
+
+    It never exceeds the largest singular value, and reaches it from any start that is
+    not orthogonal to the first singular vector; keep `v` for the next call. At a zero
+    matrix the vector stays as it is.
+    """
+    matrix = accumulable(matrix)
+
+    def step(_: Tensor, vector: Tensor) -> Tensor:
+        image = ops.matmul(ops.matmul(matrix, vector[:, None])[:, 0], matrix)
+        norm = safe_norm(image)
+        return ops.where(norm > 0, image / ops.where(norm > 0, norm, 1.0), vector)
+
+    vector = ops.fori_loop(0, steps, step, start)
+    return safe_norm(ops.matmul(matrix, vector[:, None])), vector
+
+
+def power_start(units: int) -> Tensor:
+    """Return the first vector of a power iteration, of length 1 and always the same."""
+    vector = ops.cos(ops.arange(1, units + 1, dtype="float32"))
+    return vector / safe_norm(vector)
+
+
+def _everywhere(tensor: Tensor, role: str) -> dict[str, Tensor]:
+    """Return the measures that every tensor has; norms per sample for activations."""
+    size = ops.shape(tensor)[0] if role == "activation" else 1
+    flat = ops.reshape(tensor, (size, -1))
+    magnitude = ops.abs(flat)
+    l1 = ops.sum(magnitude, axis=1)
+    l2 = safe_norm(flat, axis=1)
+    count = ops.cast(ops.shape(flat)[1], flat.dtype)
+    root = ops.sqrt(count)
+    hoyer = (root - _ratio(l1, l2)) / (root - 1.0)
+    defined = ops.logical_and(l2 > 0, count > 1)
+    return {
+        "l1": ops.mean(l1),
+        "l2": ops.mean(l2),
+        "max_abs": ops.mean(ops.max(magnitude, axis=1)),
+        "mean": ops.mean(flat),
+        "std": ops.std(flat),
+        "zero_fraction": _fraction(flat == 0),
+        "near_zero_fraction": _fraction(magnitude <= NEAR_ZERO),
+        "hoyer": _mean_where(hoyer, defined),
+    }
+
+
+def _fraction(condition: Tensor) -> Tensor:
+    return ops.mean(ops.cast(condition, "float32"))
+
+
+def _all_zero_fraction(tensor: Tensor, kept: tuple[int, ...]) -> Tensor:
+    rank = len(tensor.shape)
+    kept = tuple(axis % rank for axis in kept)
+    others = tuple(axis for axis in range(rank) if axis not in kept)
+    return _fraction(ops.all(tensor == 0, axis=others))
+
+
+def _ratio(over: Tensor, under: Tensor) -> Tensor:
+    """Return over/under, NaN where `under` is zero."""
+    safe = ops.where(under > 0, under, ops.ones_like(under))
+    return ops.where(under > 0, over / safe, float("nan"))
+
+
+def _mean_where(values: Tensor, defined: Tensor) -> Tensor:
+    """Return the mean over the defined ones, NaN where there is none."""
+    total = ops.sum(ops.where(defined, values, ops.zeros_like(values)))
+    return _ratio(total, ops.sum(ops.cast(defined, values.dtype)))

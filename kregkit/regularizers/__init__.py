@@ -1,0 +1,19 @@
+"""Penalties for Keras layers: `kernel_regularizer=L1(1e-4)`, and so on.
+
+The one rule: one small class for each penalty, value and prox side by side.
+"""
+
+from keras import __version__ as _keras_version
+
+from kregkit.errors import VersionError
+from kregkit.regularizers._base import Penalty
+from kregkit.regularizers._register import classes, get, make, names
+from kregkit.regularizers.elementwise import L1, L1L2, L2
+
+__all__ = ["L1", "L1L2", "L2", "Penalty", "classes", "get", "make", "names"]
+
+if tuple(map(int, _keras_version.split(".")[:2])) < (3, 14):
+    raise VersionError(
+        "kregkit needs Keras 3.14 or later, where activity penalties are means per "
+        f"sample; received Keras {_keras_version}."
+    )

@@ -1,0 +1,138 @@
+"""The base of every penalty.
+
+The one rule: a penalty is `strength * value(w)`, and only this module multiplies.
+"""
+
+import dataclasses
+import math
+from abc import abstractmethod
+from typing import Any, ClassVar, Self, final
+
+import keras
+import numpy as np
+from keras import ops
+
+from kregkit.errors import ParameterError, must
+from kregkit.numerics import Tensor, accumulable
+from kregkit.schema import STRENGTH, Range
+
+FORMAT = 1
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Penalty(keras.regularizers.Regularizer):
+    """`strength * value(w)`: a Keras regularizer that also knows its proximal step.
+
+    Penalties are immutable, since Keras reads a regularizer when it traces the
+    training step and ignores what changes afterwards. Tensors of any shape and
+    float dtype are accepted; values are float32 scalars (float64 for float64).
+
+    As `activity_regularizer`, Keras divides the penalty by the batch size: it is a
+    mean per sample, of the sum over everything else (time steps, pixels, units).
+
+    Args:
+        strength: what `value` is multiplied by; finite and >= 0.
+
+    Raises:
+        ParameterError: a parameter is not a number, or outside its range.
+    """
+
+    strength: float = 0.01
+
+    ranges: ClassVar[dict[str, Range]] = {"strength": STRENGTH}
+    """The numeric parameters, which `replace` may change, and what they may be."""
+
+    def __post_init__(self) -> None:
+        for name, rule in self.ranges.items():
+            checked = number(type(self).__name__, name, getattr(self, name), rule)
+            object.__setattr__(self, name, checked)
+
+    @abstractmethod
+    def _value(self, w: Tensor) -> Tensor:
+        """Return the unscaled penalty of `w`, which is float32 or float64."""
+
+    @abstractmethod
+    def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
+        """Return the proximal point; `amount` has the dtype of `w`."""
+
+    @final
+    def value(self, w: Tensor) -> Tensor:
+        """Return the unscaled penalty of one tensor, a scalar."""
+        return self._value(accumulable(ops.convert_to_tensor(w)))
+
+    @final
+    def __call__(self, w: Tensor) -> Tensor:
+        """Return `strength * value(w)`."""
+        value = self.value(w)
+        return ops.cast(self.strength, value.dtype) * value
+
+    @final
+    def prox(self, w: Tensor, amount: Tensor) -> Tensor:
+        """Return `argmin_u Σᵢ (uᵢ − wᵢ)²/(2·amountᵢ) + value(u)`, and `w` at amount 0.
+
+        Args:
+            w: one tensor.
+            amount: step · strength, >= 0: a scalar, or a tensor of the shape of `w`
+                with the step of each weight.
+
+        Returns:
+            A tensor of the shape and dtype of `w`.
+        """
+        w = ops.convert_to_tensor(w)
+        wide = accumulable(w)
+        return ops.cast(self._prox(wide, ops.cast(amount, wide.dtype)), w.dtype)
+
+    @final
+    def replace(self, **parameters: Tensor) -> Self:
+        """Return a live copy, whose numeric parameters may be tensors or variables.
+
+        A live copy is for one training program; it is never saved.
+
+        Raises:
+            ParameterError: a name that is not a numeric parameter.
+        """
+        copy = object.__new__(type(self))
+        for name, held in self.__dict__.items():
+            object.__setattr__(copy, name, held)
+        for name, held in parameters.items():
+            if name not in self.ranges:
+                known = ", ".join(sorted(self.ranges))
+                rule = f"a numeric parameter ({known})"
+                raise ParameterError(must(f"{self!r}.replace", name, rule, held))
+            object.__setattr__(copy, name, held)
+        object.__setattr__(copy, "_live", True)
+        return copy
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the parameters as they were given, and the key `kregkit`.
+
+        Keras looks a class name up among its own classes first. Without a key that
+        they refuse, a saved `L1L2` would silently load as Keras's.
+        """
+        if "_live" in self.__dict__:
+            raise ParameterError(
+                f"{type(self).__name__}: a live copy, made by `replace`, cannot be "
+                "saved; save the penalty that it was made from."
+            )
+        names = [field.name for field in dataclasses.fields(self) if field.init]
+        return {"kregkit": FORMAT} | {name: getattr(self, name) for name in names}
+
+    @classmethod
+    def make(cls, strength: float) -> Self:
+        """Return the penalty of this strength, as a study names it."""
+        return cls(strength)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Return the penalty of a config made by `get_config`."""
+        return cls(**{key: value for key, value in config.items() if key != "kregkit"})
+
+
+def number(owner: str, name: str, value: object, rule: Range) -> float:
+    """Return a parameter as a Python float; raise `ParameterError` if it is none."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    known = isinstance(value, int | float | np.integer | np.floating)
+    if not known or isinstance(value, bool) or not rule.admits(float(value)):
+        raise ParameterError(must(owner, name, str(rule), value))
+    return math.fabs(float(value)) if value == 0 else float(value)

@@ -1,0 +1,68 @@
+"""The registry of penalties, and how names become penalties.
+
+The one rule: a class enters by `@register` and is known by its class name and by
+that name in snake case, in every place that takes a name.
+"""
+
+import re
+from typing import Any, TypeVar
+
+import keras
+
+from kregkit.errors import ParameterError, UnknownNameError, must, unknown
+from kregkit.regularizers._base import Penalty
+from kregkit.schema import REGULARIZERS
+
+_P = TypeVar("_P", bound=type[Penalty])
+
+_REGISTRY: dict[str, type[Penalty]] = {}
+
+
+def register(cls: _P) -> _P:
+    """Add a class to the registry, and to what Keras can load."""
+    _REGISTRY[cls.__name__] = cls
+    return keras.saving.register_keras_serializable("kregkit")(cls)  # type: ignore[no-any-return]  # Keras is untyped
+
+
+def classes() -> tuple[type[Penalty], ...]:
+    """Return every registered class, sorted by name."""
+    return tuple(_REGISTRY[name] for name in sorted(_REGISTRY))
+
+
+def names() -> tuple[str, ...]:
+    """Return the identifiers that `get` knows, sorted."""
+    return tuple(sorted(_snake(name) for name in _REGISTRY))
+
+
+def get(identifier: str | dict[str, Any] | Penalty | None) -> Penalty | None:
+    """Return a penalty from its name, its serialized form, or itself.
+
+    A name gives strength 0.01, as Keras's strings do: `get("l1_l2")` is
+    `L1L2.make(0.01, 0.5)`.
+
+    Raises:
+        UnknownNameError: a name that is not in `names()`.
+        ParameterError: something else than a name, a dict, a penalty or None.
+    """
+    if identifier is None or isinstance(identifier, Penalty):
+        return identifier
+    if isinstance(identifier, dict):
+        return get(keras.regularizers.deserialize(identifier))
+    if isinstance(identifier, str):
+        return make(identifier, 0.01)
+    rule = "a name, a serialized penalty, a penalty or None"
+    raise ParameterError(must("regularizers.get", "identifier", rule, identifier))
+
+
+def make(name: str, strength: float, **parameters: float) -> Penalty:
+    """Return the named penalty with this strength and these further parameters."""
+    by_name = {alias: c for n, c in _REGISTRY.items() for alias in (n, _snake(n))}
+    if name not in by_name:
+        raise UnknownNameError(unknown("regularizers", name, names()))
+    cls = by_name[name]
+    defaults = {key: rule.default for key, rule in REGULARIZERS[cls.__name__].items()}
+    return cls.make(strength, **(defaults | parameters))
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

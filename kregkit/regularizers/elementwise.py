@@ -1,0 +1,96 @@
+"""Penalties that are a sum over single weights.
+
+The one rule: value and prox of a penalty stand side by side and describe the same
+function.
+"""
+
+import dataclasses
+from typing import ClassVar
+
+from keras import ops
+
+from kregkit.errors import ParameterError
+from kregkit.numerics import Tensor, soft_threshold
+from kregkit.regularizers._base import Penalty, number
+from kregkit.regularizers._register import register
+from kregkit.schema import REGULARIZERS, STRENGTH, Range
+
+
+@register
+@dataclasses.dataclass(frozen=True, eq=False)
+class L1(Penalty):
+    """`Σ|w|`, the lasso (Tibshirani 1996, doi:10.1111/j.2517-6161.1996.tb02080.x).
+
+    Its proximal step is soft-thresholding, which ends at exact zeros; gradient
+    descent on it does not.
+    """
+
+    def _value(self, w: Tensor) -> Tensor:
+        return ops.sum(ops.abs(w))
+
+    def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
+        return soft_threshold(w, amount)
+
+
+@register
+@dataclasses.dataclass(frozen=True, eq=False)
+class L2(Penalty):
+    """`Σw²`, ridge or weight decay, without a factor 1/2: its gradient is `2w`.
+
+    Hoerl and Kennard 1970, doi:10.1080/00401706.1970.10488634.
+    """
+
+    def _value(self, w: Tensor) -> Tensor:
+        return ops.sum(ops.square(w))
+
+    def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
+        return w / (1.0 + 2.0 * amount)
+
+
+@register
+@dataclasses.dataclass(frozen=True, eq=False)
+class L1L2(Penalty):
+    """`r·Σ|w| + (1−r)·Σw²`, the elastic net, with `strength = l1 + l2`, `r = l1/strength`.
+
+    Zou and Hastie 2005, doi:10.1111/j.1467-9868.2005.00503.x. Multiplied by the
+    strength it is `l1·Σ|w| + l2·Σw²`, without a factor 1/2.
+
+    Args:
+        l1: the strength of `Σ|w|`.
+        l2: the strength of `Σw²`; at least one of the two is positive.
+    """
+
+    strength: float = dataclasses.field(init=False)
+    ratio: float = dataclasses.field(init=False)
+    l1: float = 0.0
+    l2: float = 0.0
+
+    ranges: ClassVar[dict[str, Range]] = {
+        "strength": STRENGTH,
+        **REGULARIZERS["L1L2"],
+    }
+
+    def __post_init__(self) -> None:
+        l1 = number("L1L2", "l1", self.l1, STRENGTH)
+        l2 = number("L1L2", "l2", self.l2, STRENGTH)
+        if l1 + l2 == 0.0:
+            raise ParameterError(
+                "L1L2: `l1` or `l2` must be positive; received l1=0.0, l2=0.0, "
+                "a penalty of nothing."
+            )
+        given = {"l1": l1, "l2": l2, "strength": l1 + l2, "ratio": l1 / (l1 + l2)}
+        for name, value in given.items():
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def make(cls, strength: float, ratio: float) -> "L1L2":
+        """Return the elastic net of this strength and this share of L1."""
+        return cls(l1=strength * ratio, l2=strength * (1.0 - ratio))
+
+    def _value(self, w: Tensor) -> Tensor:
+        ratio = ops.cast(self.ratio, w.dtype)
+        return ratio * ops.sum(ops.abs(w)) + (1.0 - ratio) * ops.sum(ops.square(w))
+
+    def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
+        ratio = ops.cast(self.ratio, w.dtype)
+        return soft_threshold(w, amount * ratio) / (1.0 + 2.0 * amount * (1.0 - ratio))

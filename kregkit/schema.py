@@ -1,0 +1,194 @@
+"""Names and types of everything that is stored, and names as data.
+
+The one rule: what a store, a table or a study file may hold is declared here and
+nowhere else, without Keras, so that a report is made where Keras is not installed.
+A test holds these names equal to the registries that implement them.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+SCHEMA_VERSION: Final = 1
+
+NEAR_ZERO: Final = 1e-3
+"""`near_zero_fraction` counts the elements whose magnitude is at most this."""
+
+MEASURES: Final[dict[str, str]] = {
+    "l1": "sum of magnitudes, Σ|w|",
+    "l2": "Euclidean norm, √Σw²",
+    "max_abs": "largest magnitude, max|w|",
+    "mean": "mean of the elements",
+    "std": "standard deviation of the elements (divided by n)",
+    "zero_fraction": "share of elements that are exactly zero",
+    "near_zero_fraction": f"share of elements with |w| <= {NEAR_ZERO:g}",
+    "hoyer": "Hoyer sparsity, (√n - ‖w‖₁/‖w‖₂)/(√n - 1): 0 when all are equal, "
+    "1 when one element is left",
+    "unit_zero_fraction": "share of output units whose every weight is zero",
+    "input_zero_fraction": "share of inputs whose every outgoing weight is zero",
+    "spectral_norm": "largest singular value of the kernel as a matrix of "
+    "inputs by units",
+    "stable_rank": "(‖W‖₂/spectral norm)², between 1 and the rank",
+    "dead_unit_fraction": "share of units that are zero for the whole probe batch",
+}
+"""Every measure with its definition. Norms of activations are means per sample."""
+
+_MEASURED: Final = dict.fromkeys(MEASURES, "float")
+
+ROWS: Final[dict[str, str]] = {
+    "trial": "str",
+    "step": "int",  # optimizer steps done; 0 is before training
+    "epoch": "int",  # epochs finished; 0 is before training
+    "layer": "str",  # "" for the row of the whole model
+    "tensor": "str",  # "kernel", "bias", ..., "activation"; "model" for the model
+    "role": "str",  # "kernel", "bias", ..., "activation"; "model" for the model
+    "size": "int",  # elements; of an activation: elements per sample
+    **_MEASURED,
+    "penalty": "float",  # value of this tensor's penalty; of the model: their sum
+    "loss": "float",  # from here on: only in the row of the whole model
+    "data_loss": "float",
+    "score": "float",
+    "val_loss": "float",
+    "val_data_loss": "float",
+    "val_score": "float",
+}
+
+FINALS: Final[dict[str, str]] = {
+    "study": "str",
+    "trial": "str",
+    "status": "str",  # "done" or "failed"
+    "failed_epoch": "int",  # the epoch (from 1) whose loss was not finite
+    "data": "str",
+    "task": "str",  # "classification" or "regression"
+    "model": "str",
+    "regularizer": "str",  # null: the baseline
+    "target": "str",  # null: the baseline
+    "layers": "str",  # null: the baseline
+    "solver": "str",
+    "strength": "float",  # null: the baseline
+    "parameters": "str",  # further parameters of the regularizer, as sorted JSON
+    "seed": "int",
+    "epochs": "int",
+    "n_train": "int",
+    "n_val": "int",
+    "n_test": "int",
+    "split_redrawn": "bool",  # whether the test part depends on the seed
+    "train_score": "float",
+    "val_score": "float",
+    "test_score": "float",
+    "majority_score": "float",  # test score of the best constant answer
+    "train_data_loss": "float",
+    "val_data_loss": "float",
+    "test_data_loss": "float",
+    "penalty": "float",  # sum of the weight penalties and the probe's activity ones
+    "logit_norm_at_zero": "float",
+    "score_under_noise": "floats",
+    "noise_sizes": "floats",
+    "jacobian_norm": "float",
+    "inputs_ignored": "float",
+    "permuted_change": "float",
+    "kkt_residual": "float",
+    "engine": "str",
+    "wall_seconds": "float",
+    "backend": "str",
+    "dtype_policy": "str",
+    "kregkit_version": "str",
+    "keras_version": "str",
+    "backend_version": "str",
+    "schema_version": "int",
+}
+
+TENSORS: Final[dict[str, str]] = {
+    "trial": "str",
+    "layer": "str",
+    "tensor": "str",
+    "role": "str",
+    "shape": "ints",
+    "size": "int",
+    "values": "floats",  # flattened in C order; a seeded sample when `sampled`
+    "u": "floats",  # -∂(data loss)/∂w at the elements of `values`
+    "sampled": "bool",
+    "histogram": "ints",  # 200 bins of equal width over [low, high]
+    "low": "float",
+    "high": "float",
+}
+
+TENSOR_WHOLE: Final = 100_000
+TENSOR_SAMPLE: Final = 20_000
+TENSOR_BINS: Final = 200
+
+
+@dataclass(frozen=True)
+class Range:
+    """Admissible values of a numeric parameter: low <(=) value <(=) high."""
+
+    low: float
+    high: float = float("inf")
+    open_low: bool = False
+    default: float | None = None
+
+    def admits(self, value: float) -> bool:
+        """Return whether the value is finite and inside."""
+        above = value > self.low if self.open_low else value >= self.low
+        return above and value <= self.high and value < float("inf")
+
+    def __str__(self) -> str:
+        """Return the rule in words, for messages."""
+        if self.high < float("inf"):
+            return f"a number from {self.low:g} to {self.high:g}"
+        return f"a finite number {'>' if self.open_low else '>='} {self.low:g}"
+
+
+STRENGTH: Final = Range(0.0)
+SWEPT_STRENGTH: Final = Range(0.0, open_low=True)
+
+REGULARIZERS: Final[dict[str, dict[str, Range]]] = {
+    "L1": {},
+    "L2": {},
+    "L1L2": {"ratio": Range(0.0, 1.0, default=0.5)},
+}
+"""Regularizers that a sweep can name, with their parameters beside `strength`."""
+
+TARGETS: Final = ("activity", "bias", "kernel")
+SOLVERS: Final = ("gradient",)
+ROLES: Final = ("kernel", "bias", "activation")
+"""The tensor roles that a report compares; targets act on them in this way."""
+
+DATASETS: Final[dict[str, str]] = {
+    "digits": "1797 images of 8x8 pixels, 10 classes (scikit-learn)",
+    "breast_cancer": "569 rows, 30 inputs, 2 classes (scikit-learn)",
+    "wine": "178 rows, 13 inputs, 3 classes (scikit-learn)",
+    "iris": "150 rows, 4 inputs, 3 classes (scikit-learn)",
+    "diabetes": "442 rows, 10 inputs, regression (scikit-learn)",
+    "mnist": "70,000 images of 28x28 pixels, 10 classes (Keras)",
+    "fashion_mnist": "70,000 images of 28x28 pixels, 10 classes (Keras)",
+    "cifar10": "60,000 images of 32x32x3 pixels, 10 classes (Keras)",
+}
+
+MODELS: Final[dict[str, tuple[str, frozenset[str]]]] = {
+    "linear": ("one dense layer: softmax or linear regression", frozenset()),
+    "mlp": ("dense hidden layers (`hidden`), ReLU", frozenset({"hidden"})),
+    "cnn": (
+        "3x3 convolutions (`filters`), each with ReLU and max pooling, then dense "
+        "layers (`hidden`)",
+        frozenset({"filters", "hidden"}),
+    ),
+    "lenet_300_100": ("dense 300-100, ReLU", frozenset()),
+    "lenet_5": ("the Caffe form: 5x5 convolutions 20-50, dense 500", frozenset()),
+    "autoencoder": (
+        "dense encoder (`hidden`) and its mirror; the target is the input",
+        frozenset({"hidden"}),
+    ),
+}
+"""Built-in models with a line each and the options that they take."""
+
+OPTIMIZERS: Final[dict[str, frozenset[str]]] = {
+    "adadelta": frozenset(),
+    "adagrad": frozenset(),
+    "adam": frozenset(),
+    "adamax": frozenset(),
+    "adamw": frozenset({"weight_decay"}),
+    "nadam": frozenset(),
+    "rmsprop": frozenset({"momentum"}),
+    "sgd": frozenset({"momentum", "nesterov"}),
+}
+"""Optimizers that a study can name, with the options that they take."""

@@ -1,0 +1,189 @@
+"""A store: a folder of Parquet files that a report can be made from, alone.
+
+    DIR/study.toml                     the study file as it was read (studies only)
+    DIR/parts/<name>/rows.parquet      one part holds whole trials;
+    DIR/parts/<name>/finals.parquet    its columns are `schema.ROWS`,
+    DIR/parts/<name>/tensors.parquet   `schema.FINALS` and `schema.TENSORS`
+
+The one rule: a part is written under a temporary name and renamed, so that it is
+there whole or not at all. Which trials are finished is read from inside the parts.
+"""
+
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kregkit.errors import StoreError, VersionError
+from kregkit.schema import FINALS, ROWS, SCHEMA_VERSION, TENSORS
+
+if TYPE_CHECKING:
+    import polars as pl
+
+TABLES = {"rows": ROWS, "finals": FINALS, "tensors": TENSORS}
+VERSIONS = ("kregkit_version", "keras_version", "backend", "backend_version")
+"""The columns of `finals` that must be equal throughout one store."""
+
+_TEMPORARY = ".writing-"
+_UNSTABLE = {"wall_seconds", "engine"}
+
+
+def frame(rows: Iterable[Mapping[str, Any]], schema: Mapping[str, str]) -> Any:
+    """Return a polars frame with exactly the columns of `schema`; missing is null."""
+    import polars as pl
+
+    types = {
+        "str": pl.String(),
+        "int": pl.Int64(),
+        "float": pl.Float64(),
+        "bool": pl.Boolean(),
+        "ints": pl.List(pl.Int64()),
+        "floats": pl.List(pl.Float32()),
+    }
+    rows = list(rows)
+    unknown = {key for row in rows for key in row} - set(schema)
+    if unknown:
+        raise StoreError(f"columns that the schema does not declare: {sorted(unknown)}")
+    columns = {name: [row.get(name) for row in rows] for name in schema}
+    return pl.DataFrame(
+        columns, schema={name: types[kind] for name, kind in schema.items()}
+    )
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a store holds: the study file's text and the three tables."""
+
+    study: str | None
+    rows: "pl.DataFrame"
+    finals: "pl.DataFrame"
+    tensors: "pl.DataFrame"
+
+
+@dataclass(frozen=True)
+class Store:
+    """The store in folder `path`.
+
+    Raises `StoreError` when a file cannot be read or written, and `VersionError`
+    when its trials were trained by different versions.
+    """
+
+    path: Path
+
+    def begin(self, study: str | None = None) -> None:
+        """Make the folder, drop what a killed run left, keep the study file."""
+        try:
+            (self.path / "parts").mkdir(parents=True, exist_ok=True)
+            for left in self.path.glob(f"**/{_TEMPORARY}*"):
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+            if study is not None:
+                temporary = self.path / f"{_TEMPORARY}{uuid.uuid4().hex}"
+                temporary.write_text(study, encoding="utf-8")
+                temporary.replace(self.path / "study.toml")
+        except OSError as error:
+            raise StoreError(f"{self.path}: cannot be written: {_why(error)}") from None
+
+    def clear(self) -> None:
+        """Remove every part, and nothing else."""
+        shutil.rmtree(self.path / "parts", ignore_errors=True)
+
+    def write(
+        self,
+        rows: Iterable[Mapping[str, Any]],
+        finals: Iterable[Mapping[str, Any]],
+        tensors: Iterable[Mapping[str, Any]],
+    ) -> None:
+        """Write whole trials as one part, all three tables or nothing."""
+        finals = list(finals)
+        trials = "\n".join(sorted(final["trial"] for final in finals))
+        name = hashlib.sha256(trials.encode()).hexdigest()[:16]
+        parts = self.path / "parts"
+        temporary = parts / f"{_TEMPORARY}{uuid.uuid4().hex}"
+        try:
+            temporary.mkdir()
+            tables = zip(TABLES.items(), (rows, finals, tensors), strict=True)
+            for (table, schema), content in tables:
+                frame(content, schema).write_parquet(temporary / f"{table}.parquet")
+            os.replace(temporary, parts / name)
+        except OSError as error:
+            if (parts / name).exists():
+                raise StoreError(f"{parts / name}: these trials are stored") from None
+            raise StoreError(f"{self.path}: cannot be written: {_why(error)}") from None
+
+    def finished(self) -> frozenset[str]:
+        """Return the ids of the trials inside complete parts."""
+        return frozenset(self._table("finals")["trial"])
+
+    def study(self) -> str | None:
+        """Return the text of the stored study file, if there is one."""
+        file = self.path / "study.toml"
+        try:
+            return file.read_text(encoding="utf-8") if file.exists() else None
+        except (OSError, UnicodeDecodeError) as error:
+            raise StoreError(f"{file}: cannot be read: {_why(error)}") from None
+
+    def read(self) -> Contents:
+        """Return everything, in an order that does not depend on how it was made."""
+        if not (self.path / "parts").is_dir():
+            raise StoreError(f"{self.path}: not a store (it has no folder 'parts')")
+        finals = self._table("finals")
+        if finals.is_empty():
+            raise StoreError(f"{self.path}: holds no finished trial")
+        check_versions(finals, str(self.path))
+        return Contents(
+            self.study(), self._table("rows"), finals, self._table("tensors")
+        )
+
+    def _table(self, table: str) -> "pl.DataFrame":
+        import polars as pl
+
+        frames, seen = [frame((), TABLES[table])], dict[str, pl.DataFrame]()
+        for part in sorted((self.path / "parts").glob("[!.]*")):
+            read = _read(part / f"{table}.parquet", TABLES[table])
+            for (trial,), own in read.group_by("trial", maintain_order=True):
+                stable = own.drop(_UNSTABLE & set(own.columns))
+                if trial not in seen:
+                    seen[str(trial)] = stable
+                    frames.append(own)
+                elif not seen[str(trial)].equals(stable):
+                    raise StoreError(
+                        f"{part}: trial {trial} is stored twice with different results"
+                    )
+        return pl.concat(frames).sort("trial", maintain_order=True)
+
+
+def check_versions(finals: "pl.DataFrame", where: str) -> None:
+    """Raise `VersionError` when trials of one store come from different versions."""
+    newer = [v for v in finals["schema_version"].unique() if v != SCHEMA_VERSION]
+    if newer:
+        raise VersionError(
+            f"{where}: written with store format {newer[0]}; this kregkit reads "
+            f"format {SCHEMA_VERSION}"
+        )
+    for column in VERSIONS:
+        found = sorted(finals[column].drop_nulls().unique())
+        if len(found) > 1:
+            raise VersionError(
+                f"{where}: trials of different versions cannot be compared: "
+                f"{column} is {' and '.join(map(repr, found))}"
+            )
+
+
+def _read(file: Path, schema: Mapping[str, str]) -> "pl.DataFrame":
+    import polars as pl
+
+    try:
+        read = pl.read_parquet(file)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise StoreError(f"{file}: damaged or missing: {_why(error)}") from None
+    if read.schema != frame((), schema).schema:
+        raise StoreError(f"{file}: its columns are not those of this kregkit's stores")
+    return read
+
+
+def _why(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error)).splitlines()[0]

@@ -1,0 +1,78 @@
+"""The one walk over a model: every weight with its path, role and layer.
+
+The one rule: paths are built from layer names from the model down, so that they are
+the same for Sequential, functional, nested and subclassed models.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+KERNELS = frozenset(
+    {
+        "kernel",
+        "recurrent_kernel",
+        "depthwise_kernel",
+        "pointwise_kernel",
+        "embeddings",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Weight:
+    """One weight of a model, trainable or frozen; no statistics and no seeds.
+
+    `path` is `layer_path/name`; `role` is "kernel" for every kind of kernel and for
+    embeddings, else the weight's own name: "bias", "gamma", "beta", ...
+    """
+
+    path: str
+    layer_path: str
+    name: str
+    role: str
+    layer: Any
+    variable: Any
+
+
+@dataclass(frozen=True)
+class Place:
+    """One layer of a model with its path; each layer once, in the model's order."""
+
+    path: str
+    layer: Any
+
+
+def walk_layers(model: Any) -> Iterator[Place]:
+    """Yield every layer below a built model once, parents before children."""
+    yield from _below(model, "", {id(model)})
+
+
+def walk(model: Any) -> Iterator[Weight]:
+    """Yield every weight of a built model once, in the model's order."""
+    own = [Place("", model), *walk_layers(model)]
+    seen: set[int] = set()
+    for place in own:
+        # The layer's own list: `layer.weights` would repeat those of sublayers, and
+        # leave frozen ones in another order.
+        for variable in place.layer._trainable_variables:
+            if id(variable) not in seen:
+                seen.add(id(variable))
+                path = f"{place.path}/{variable.name}".lstrip("/")
+                role = "kernel" if variable.name in KERNELS else variable.name
+                yield Weight(
+                    path, place.path, variable.name, role, place.layer, variable
+                )
+
+
+def _below(layer: Any, prefix: str, seen: set[int]) -> Iterator[Place]:
+    names: dict[str, int] = {}
+    for child in layer._layers:
+        if id(child) in seen:
+            continue
+        seen.add(id(child))
+        count = names[child.name] = names.get(child.name, 0) + 1
+        name = child.name if count == 1 else f"{child.name}#{count}"
+        path = f"{prefix}/{name}".lstrip("/")
+        yield Place(path, child)
+        yield from _below(child, path, seen)
