@@ -61,7 +61,7 @@ def weight_axes(layer: Any, name: str) -> Axes:
 
 
 def activation_axes(layer: Any, rank: int) -> Axes:
-    """Return the unit axis of an output of `layer`: its channels, else its last axis."""
+    """Return the unit axis of an output of `layer`: its channels, or the last axis."""
     if getattr(layer, "data_format", None) == _CHANNELS_FIRST and rank > 2:
         return Axes(unit=(1,))
     return Axes(unit=(-1,)) if rank > 1 else Axes()

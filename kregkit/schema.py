@@ -148,6 +148,13 @@ REGULARIZERS: Final[dict[str, dict[str, Range]]] = {
 }
 """Regularizers that a sweep can name, with their parameters beside `strength`."""
 
+FORMULAS: Final[dict[str, str]] = {
+    "L1": "Σ|w|",
+    "L2": "Σw²",
+    "L1L2": "r·Σ|w| + (1−r)·Σw²",
+}
+"""The unscaled value of each regularizer."""
+
 TARGETS: Final = ("activity", "bias", "kernel")
 SOLVERS: Final = ("gradient",)
 ROLES: Final = ("kernel", "bias", "activation")

@@ -118,6 +118,16 @@ class Store:
         """Return the ids of the trials inside complete parts."""
         return frozenset(self._table("finals")["trial"])
 
+    def failed(self) -> int:
+        """Return how many of the finished trials have failed."""
+        return int((self._table("finals")["status"] == "failed").sum())
+
+    def check_resumable(self, environment: Mapping[str, Any]) -> None:
+        """Raise `VersionError` when other versions than these wrote the store."""
+        finals = self._table("finals")
+        now = frame([{**environment, "trial": "now"}], FINALS)
+        check_versions(finals.vstack(now), str(self.path))
+
     def study(self) -> str | None:
         """Return the text of the stored study file, if there is one."""
         file = self.path / "study.toml"
@@ -153,7 +163,8 @@ class Store:
                     raise StoreError(
                         f"{part}: trial {trial} is stored twice with different results"
                     )
-        return pl.concat(frames).sort("trial", maintain_order=True)
+        together: pl.DataFrame = pl.concat(frames)
+        return together.sort("trial", maintain_order=True)
 
 
 def check_versions(finals: "pl.DataFrame", where: str) -> None:

@@ -4,5 +4,6 @@ The one rule: watching a model changes neither its training nor what is saved of
 """
 
 from kregkit.callbacks._logger import RegularizationLogger
+from kregkit.callbacks._records import environment, tensor_records
 
-__all__ = ["RegularizationLogger"]
+__all__ = ["RegularizationLogger", "environment", "tensor_records"]

@@ -73,7 +73,8 @@ class RegularizationLogger(keras.callbacks.Callback):
         self._score = score
         self._terms: LossTerms | None = None
         self._measure: Measuring | None = None
-        self._restart()
+        self._rows: list[dict[str, Any]] = []
+        self._step = self._before = self._epoch = 0
         if self._store is not None:
             self._store.begin()
 
@@ -108,11 +109,19 @@ class RegularizationLogger(keras.callbacks.Callback):
 
         table = self.table()
         last = table.filter(table["step"] == table["step"].max())
-        shown = ("layer", "tensor", "l2", "zero_fraction", "near_zero_fraction", "hoyer")
+        shown = (
+            "layer",
+            "tensor",
+            "l2",
+            "zero_fraction",
+            "near_zero_fraction",
+            "hoyer",
+        )
         return f"<p>{html.escape(repr(self))}</p>{last[list(shown)]._repr_html_()}"
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self._restart()
+        self._rows = []
+        self._step = self._before = self._epoch = 0
         obstacle = LossTerms.obstacle(self.model)
         if obstacle is None:
             self._terms = LossTerms.on(self.model, self)
@@ -126,8 +135,12 @@ class RegularizationLogger(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._epoch, self._before = epoch, self._step
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        earlier, self._step = self._step, self._before + batch + 1
+    def on_train_batch_end(
+        self, batch: int, logs: dict[str, Any] | None = None
+    ) -> None:
+        # With several steps per execution the last index of an epoch may lie beyond it.
+        done = min(batch + 1, self.params.get("steps") or batch + 1)
+        earlier, self._step = self._step, self._before + done
         if self._every and self._step // self._every > earlier // self._every:
             self._log(self._epoch)
 
@@ -146,31 +159,33 @@ class RegularizationLogger(keras.callbacks.Callback):
             self._write(self._store, logs or {})
         self._measure = None
 
-    def _restart(self) -> None:
-        self._rows: list[dict[str, Any]] = []
-        self._step = self._before = self._epoch = 0
-
-    def _log(self, epoch: int, exact: bool = False) -> None:
+    def _log(self, epoch: int) -> None:
         assert self._measure is not None  # made when training begins
         point = {"step": self._step, "epoch": epoch}
-        self._rows.extend(point | row for row in self._measure(exact))
+        self._rows.extend(point | row for row in self._measure())
 
     def _finish(self) -> None:
-        """Measure the last point again, with exact spectral norms.
+        """Log the last step where it was not, and make its spectral norms exact.
 
         A callback that restores earlier weights may have run before: what was logged
         of the last step then stays as it is.
         """
-        last = [row for row in self._rows if row["step"] == self._step and row["layer"]]
+        assert self._measure is not None  # made when training begins
         kept = len(self._rows)
-        self._log(self._epoch, exact=True)
-        exact = self._rows[kept:]
-        if not last:
-            return
-        del self._rows[kept:]
-        if [row["l1"] for row in last] == [row["l1"] for row in exact]:
-            for row, again in zip(last, exact, strict=True):
-                row.update(again)
+        self._log(self._epoch)
+        again = self._rows[kept:]
+        last = [r for r in self._rows[:kept] if r["step"] == self._step and r["layer"]]
+        if last:
+            del self._rows[kept:]
+            if [row["l1"] for row in last] != [row["l1"] for row in again]:
+                return
+        if not all(
+            math.isfinite(math.nan if row["l1"] is None else row["l1"]) for row in again
+        ):
+            return  # diverged: an eigenvalue routine may not end on such a matrix
+        exact = self._measure.exact_spectral()
+        for row in last or again:
+            row.update(exact.get((row["layer"], row["tensor"]), {}))
 
     def _model_row(self, logs: dict[str, Any]) -> dict[str, Any]:
         """Return the row of the whole model, from the logs of one epoch."""

@@ -117,7 +117,7 @@ class LossTerms:
         sample_weight: Any = None,
         training: bool = True,
     ) -> Tensor:
-        """Return the total that Keras's own `compute_loss` returns, and log its terms."""
+        """Return the total that Keras would return, and log its terms."""
         regularizers = [weight.variable.regularizer for weight in self.weights]
         for weight in self.weights:
             weight.variable.regularizer = None

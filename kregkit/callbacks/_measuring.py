@@ -14,9 +14,7 @@ from keras import layers, ops
 
 from kregkit.groups import activation_axes, weight_axes
 from kregkit.measure import (
-    Axes,
     as_matrix,
-    exact_spectral_norm,
     measure,
     power_iteration,
     power_start,
@@ -63,7 +61,9 @@ class Measuring:
         self._variables = list(model.variables)
         self._weights = list(walk(model))
         self._watched = [] if probe is None else _watched(model)
-        self._probe = keras.tree.map_structure(ops.convert_to_tensor, probe)
+        if probe is not None:
+            probe = keras.tree.map_structure(ops.convert_to_tensor, probe)
+        self._probe = probe
         self._axes = [weight_axes(w.layer, w.name) for w in self._weights]
         self._vectors = [
             power_start(as_matrix(w.variable.value, axes.unit).shape[1])
@@ -71,19 +71,15 @@ class Measuring:
             if axes.unit is not None
         ]
         self._slots: list[_Slot] = []
-        self._iterate = compiled(self._compute)
-        self._exact = compiled(self._compute_exact)
+        self._compiled = compiled(self._compute)
         self._steps = _FIRST_STEPS
 
-    def __call__(self, exact: bool = False) -> list[dict[str, Any]]:
-        """Return one row for each tensor; spectral norms by power iteration or exact."""
+    def __call__(self) -> list[dict[str, Any]]:
+        """Return a row for each tensor; spectral norms are of a power iteration."""
         values = [variable.value for variable in self._variables]
-        if exact:
-            result = self._exact(values)
-        else:
-            steps = ops.convert_to_tensor(self._steps, "int32")
-            result, self._vectors = self._iterate(values, self._vectors, steps)
-            self._steps = _STEPS
+        steps = ops.convert_to_tensor(self._steps, "int32")
+        result, self._vectors = self._compiled(values, self._vectors, steps)
+        self._steps = _STEPS
         rows: dict[tuple[str, str], dict[str, Any]] = {}
         numbers = keras.ops.convert_to_numpy(result).astype("float64")
         for slot, number in zip(self._slots, numbers, strict=True):
@@ -94,6 +90,19 @@ class Measuring:
             row = rows.setdefault(key, empty)
             row[slot.column] = None if np.isnan(number) else float(number)
         return list(rows.values())
+
+    def exact_spectral(self) -> dict[tuple[str, str], dict[str, float]]:
+        """Return the exact spectral columns of each kernel, by layer and tensor."""
+        found: dict[tuple[str, str], dict[str, float]] = {}
+        for weight, axes in zip(self._weights, self._axes, strict=True):
+            if axes.unit is not None:
+                measures = measure(weight.variable.value, weight.role, axes)
+                columns = ("spectral_norm", "stable_rank")
+                values = {name: float(measures[name]) for name in columns}
+                found[weight.layer_path, weight.name] = {
+                    name: value for name, value in values.items() if value == value
+                }
+        return found
 
     def _compute(
         self, values: list[Tensor], vectors: list[Tensor], steps: Tensor
@@ -106,9 +115,6 @@ class Measuring:
             return norm
 
         return self._measured(values, spectral_norm), after
-
-    def _compute_exact(self, values: list[Tensor]) -> Tensor:
-        return self._measured(values, exact_spectral_norm)
 
     def _measured(
         self, values: list[Tensor], spectral_norm: Callable[[Tensor], Tensor]
@@ -157,7 +163,11 @@ class Measuring:
             self._model(self._probe, training=False)
         for place in self._watched:
             for index, output in enumerate(outputs[id(place.layer)]):
-                yield place, "activation" if index == 0 else f"activation#{index + 1}", output
+                yield (
+                    place,
+                    "activation" if index == 0 else f"activation#{index + 1}",
+                    output,
+                )
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -4,7 +4,6 @@ The one rule: a penalty is `strength * value(w)`, and only this module multiplie
 """
 
 import dataclasses
-import math
 from abc import abstractmethod
 from typing import Any, ClassVar, Self, final
 
@@ -118,9 +117,9 @@ class Penalty(keras.regularizers.Regularizer):
         return {"kregkit": FORMAT} | {name: getattr(self, name) for name in names}
 
     @classmethod
-    def make(cls, strength: float) -> Self:
-        """Return the penalty of this strength, as a study names it."""
-        return cls(strength)
+    def make(cls, strength: float, **parameters: float) -> Self:
+        """Return the penalty of this strength and these parameters, as studies do."""
+        return cls(strength=strength, **parameters)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
@@ -132,7 +131,9 @@ def number(owner: str, name: str, value: object, rule: Range) -> float:
     """Return a parameter as a Python float; raise `ParameterError` if it is none."""
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
-    known = isinstance(value, int | float | np.integer | np.floating)
-    if not known or isinstance(value, bool) or not rule.admits(float(value)):
-        raise ParameterError(must(owner, name, str(rule), value))
-    return math.fabs(float(value)) if value == 0 else float(value)
+    known = int | float | np.integer | np.floating
+    if isinstance(value, known) and not isinstance(value, bool):
+        plain = float(value) + 0.0  # -0.0 becomes 0.0
+        if rule.admits(plain):
+            return plain
+    raise ParameterError(must(owner, name, str(rule), value))

@@ -50,10 +50,10 @@ class L2(Penalty):
 @register
 @dataclasses.dataclass(frozen=True, eq=False)
 class L1L2(Penalty):
-    """`r·Σ|w| + (1−r)·Σw²`, the elastic net, with `strength = l1 + l2`, `r = l1/strength`.
+    """`r·Σ|w| + (1−r)·Σw²`, the elastic net, without a factor 1/2.
 
-    Zou and Hastie 2005, doi:10.1111/j.1467-9868.2005.00503.x. Multiplied by the
-    strength it is `l1·Σ|w| + l2·Σw²`, without a factor 1/2.
+    `strength = l1 + l2` and `r = l1/strength`: with the strength it is
+    `l1·Σ|w| + l2·Σw²`. Zou and Hastie 2005, doi:10.1111/j.1467-9868.2005.00503.x.
 
     Args:
         l1: the strength of `Σ|w|`.
@@ -83,8 +83,9 @@ class L1L2(Penalty):
             object.__setattr__(self, name, value)
 
     @classmethod
-    def make(cls, strength: float, ratio: float) -> "L1L2":
-        """Return the elastic net of this strength and this share of L1."""
+    def make(cls, strength: float, **parameters: float) -> "L1L2":
+        """Return the elastic net of this strength, `ratio` of which is L1's."""
+        ratio = parameters["ratio"]
         return cls(l1=strength * ratio, l2=strength * (1.0 - ratio))
 
     def _value(self, w: Tensor) -> Tensor:

@@ -1,0 +1,5 @@
+"""`python -m kregkit`."""
+
+from kregkit.cli import main
+
+main()

@@ -1,0 +1,213 @@
+"""The command line: the only module that prints or reads argv.
+
+The one rule: a mistake of the user is one line and exit status 2, never a traceback.
+Exit status 0: done; 1: the study finished with failed trials; 130: interrupted.
+"""
+
+import importlib
+import json
+import os
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kregkit.errors import KregkitError
+
+app = typer.Typer(
+    name="kregkit",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="What regularizers do to a Keras model: run studies, read their reports.",
+)
+
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="A study file.")]
+
+
+class Engine(StrEnum):
+    """How trials are trained."""
+
+    auto = "auto"
+    fit = "fit"
+
+
+@app.command()
+def run(
+    study: StudyFile,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder for store and report; without it runs/NAME and reports/NAME.",
+        ),
+    ] = None,
+    engine: Annotated[
+        Engine, typer.Option(help="fit: one after another by model.fit.")
+    ] = Engine.auto,
+    fresh: Annotated[
+        bool,
+        typer.Option("--fresh/--resume", help="Begin anew, or train what is missing."),
+    ] = False,
+) -> None:
+    """Train a study, store every trial, and write the report."""
+    from kregkit.study.run import prepare, train
+
+    job = prepare(study, out, fresh)
+    done, total = len(job.trials) - len(job.waiting), len(job.trials)
+    if done:
+        typer.echo(f"{done} of {total} trials are stored already.")
+    _load_tensorflow_quietly()
+    try:
+        with _progress(done, total) as advance:
+            failed = train(job, fresh, advance)
+        page = _report(job.store.path, job.report)
+    except KeyboardInterrupt:
+        typer.echo("Interrupted. What is finished is stored: run it again to resume.")
+        raise typer.Exit(130) from None
+    typer.echo(f"Report: {page}")
+    if failed:
+        typer.echo(f"{failed} of {total} trials failed: the report says which.")
+        raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    store: Annotated[Path, typer.Argument(metavar="STORE", help="A store's folder.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="DIR", help="Where the report goes."),
+    ] = None,
+) -> None:
+    """Rebuild a report from a store, without Keras."""
+    beside = store.resolve()
+    default = (
+        beside.parent / "report"
+        if beside.name == "store"
+        else Path("reports") / beside.name
+    )
+    typer.echo(f"Report: {_report(store, out or default)}")
+
+
+@app.command()
+def plan(study: StudyFile) -> None:
+    """Say what would be trained, how often and by which engine; train nothing."""
+    from kregkit.study.config import load
+    from kregkit.study.plan import digest
+    from kregkit.study.plan import plan as trials_of
+
+    config, _ = load(study)
+    trials = trials_of(config, digest(config, study.parent))
+    cells = Counter(
+        (t.target or "-", t.regularizer or "baseline", t.layers or "-", t.solver)
+        for t in trials
+    )
+    typer.echo(f"{config.name}: {len(trials)} trials, {config.seeds} seeds")
+    typer.echo(f"{'target':10} {'regularizer':14} {'layers':10} {'solver':10} trials")
+    for (target, regularizer, layers, solver), count in cells.items():
+        line = f"{target:10} {regularizer:14} {layers:10} {solver:10} {count:6}"
+        typer.echo(line)
+    typer.echo("engine: fit (one trial after another by model.fit)")
+
+
+@app.command("list")
+def list_names() -> None:
+    """List the regularizers, data sets and models that a study can name."""
+    from kregkit.schema import DATASETS, FORMULAS, MODELS, OPTIMIZERS, TARGETS
+
+    tables: dict[str, dict[str, str]] = {
+        "regularizers": FORMULAS,
+        "targets": dict.fromkeys(TARGETS, ""),
+        "data sets": DATASETS,
+        "models": {name: line for name, (line, _) in MODELS.items()},
+        "optimizers": {n: ", ".join(sorted(o)) for n, o in OPTIMIZERS.items()},
+    }
+    for title, lines in tables.items():
+        typer.echo(f"{title}:")
+        for name, line in lines.items():
+            typer.echo(f"  {name:14} {line}".rstrip())
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of a study file, for editors."""
+    from kregkit.study.config import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=2))
+
+
+def _load_tensorflow_quietly() -> None:
+    """Import TensorFlow without the lines that its libraries write while they load.
+
+    They are written before TensorFlow's log level applies. Shown if it fails to load.
+    """
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            importlib.import_module("tensorflow")
+        except BaseException:
+            held.seek(0)
+            os.write(stderr, held.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+@contextmanager
+def _progress(done: int, total: int) -> Iterator[Callable[[bool], None]]:
+    """Show trials done and time left: a bar, or without a terminal a few lines."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Left
+
+    console = Console(stderr=True)
+    failed = 0
+    columns = (
+        TextColumn("training"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("trials,"),
+        Left(compact=True, elapsed_when_finished=True),
+        TextColumn("{task.fields[failed]}"),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=total, completed=done, failed="")
+
+        def advance(trial_failed: bool) -> None:
+            nonlocal done, failed
+            done, failed = done + 1, failed + trial_failed
+            note = f"{failed} failed" if failed else ""
+            bar.update(task, completed=done, failed=note)
+            if (
+                not console.is_terminal
+                and done * 10 // total > (done - 1) * 10 // total
+            ):
+                typer.echo(f"{done} of {total} trials {note}".rstrip(), err=True)
+
+        yield advance
+
+
+def _report(store: Path, out: Path) -> Path:
+    from kregkit.report import make
+
+    return make(store, out)
+
+
+def main() -> None:
+    """Run the command line; the process ends with its exit status."""
+    # TensorFlow reads this when it is loaded; a user's own choice stands.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        app()
+    except KregkitError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2)

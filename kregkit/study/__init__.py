@@ -1,0 +1,1 @@
+"""Studies: a file is read, planned, resolved, trained and stored."""

@@ -1,0 +1,104 @@
+"""A study file, read and parsed, or refused with one located line; no Keras.
+
+The one rule: every error has the file and the key's path, and the line where the
+scanner of `locate` is sure of it.
+"""
+
+import re
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from kregkit.errors import StudyError
+from kregkit.study import locate, values
+from kregkit.study.parts import (
+    Cell,
+    DataConfig,
+    LogRange,
+    ModelConfig,
+    StudyConfig,
+    SweepConfig,
+    TrainConfig,
+)
+from kregkit.study.problems import study_error
+from kregkit.study.values import Part
+
+__all__ = [
+    "Cell",
+    "DataConfig",
+    "LogRange",
+    "ModelConfig",
+    "StudyConfig",
+    "SweepConfig",
+    "TrainConfig",
+    "json_schema",
+    "load",
+    "parse",
+]
+
+_TABLES: Final[dict[tuple[str | int, ...], type[Part]]] = {
+    (): StudyConfig,
+    ("data",): DataConfig,
+    ("model",): ModelConfig,
+    ("train",): TrainConfig,
+    ("sweep",): SweepConfig,
+    ("sweep", "strength"): LogRange,
+}
+
+
+def _keys(path: locate.Path) -> Iterable[str]:
+    table = _TABLES[tuple(part for part in path if isinstance(part, str))]
+    own = {field.alias or name for name, field in table.model_fields.items()}
+    return (own | values.PARAMETERS) - {"parameters"} if table is SweepConfig else own
+
+
+def parse(text: str, file: str) -> StudyConfig:
+    """Return the study in `text`; raise `StudyError` with `file` and line."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise StudyError(f"{file}{_syntax(text, str(error))}") from None
+    except RecursionError:
+        raise StudyError(f"{file}: not TOML: nested too deeply.") from None
+    if not document:
+        raise StudyError(f"{file}: is empty.")
+    try:
+        return StudyConfig.model_validate(document)
+    except ValidationError as error:
+        raise study_error(error, document, file, locate.lines(text), _keys) from None
+
+
+def load(file: Path) -> tuple[StudyConfig, str]:
+    """Return the study in the file, and the file's text."""
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise StudyError(f"{file}: no such file.") from None
+    except OSError as error:
+        raise StudyError(f"{file}: cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError as error:
+        raise StudyError(f"{file}: not UTF-8 text (byte {error.start + 1}).") from None
+    return parse(text, str(file)), text
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON schema of a study file, for editors."""
+    schema = StudyConfig.model_json_schema()
+    properties = schema["$defs"]["SweepConfig"]["properties"]
+    numbers = properties.pop("parameters")["additionalProperties"]
+    properties |= dict.fromkeys(sorted(values.PARAMETERS), numbers)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _syntax(text: str, message: str) -> str:
+    place = re.fullmatch(r"(.*) \(at line (\d+), column (\d+)\)", message, re.DOTALL)
+    if place is None:
+        return f": not TOML: {message}."
+    line, column = int(place[2]), int(place[3])
+    if twice := locate.doubled(text, line, column):
+        path, second, first = twice
+        return f":{second}: {locate.shown(path)}: is given on line {first} already."
+    return f":{line}: not TOML: {place[1]} (column {column})."

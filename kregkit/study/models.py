@@ -1,0 +1,216 @@
+"""The models of studies: built-in ones, the user's own, and the layers of either.
+
+The one rule: a builder takes `(input_shape, outputs)` and its options, and returns a
+built model that ends in logits, with layer names that are the same every time.
+"""
+
+import fnmatch
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import keras
+
+from kregkit.errors import ModelError, StudyError
+from kregkit.weights import walk
+
+Shape = tuple[int, ...]
+
+
+def linear(input_shape: Shape, outputs: int) -> keras.Model:
+    """One dense layer."""
+    return _sequential(input_shape, _flat(input_shape), outputs)
+
+
+def mlp(input_shape: Shape, outputs: int, hidden: Shape) -> keras.Model:
+    """Dense hidden layers with ReLU."""
+    return _sequential(input_shape, [*_flat(input_shape), *_dense(hidden)], outputs)
+
+
+def cnn(input_shape: Shape, outputs: int, filters: Shape, hidden: Shape) -> keras.Model:
+    """3x3 convolutions, each with ReLU and 2x2 max pooling, then dense layers."""
+    _check_image("cnn", input_shape, 2 ** len(filters))
+    layers: list[Any] = []
+    for index, count in enumerate(filters, 1):
+        layers += [
+            keras.layers.Conv2D(
+                count, 3, padding="same", activation="relu", name=f"conv_{index}"
+            ),
+            keras.layers.MaxPooling2D(2, name=f"pool_{index}"),
+        ]
+    layers += [keras.layers.Flatten(name="flatten"), *_dense(hidden)]
+    return _sequential(input_shape, layers, outputs)
+
+
+def lenet_300_100(input_shape: Shape, outputs: int) -> keras.Model:
+    """Dense 300-100 with ReLU (LeCun et al. 1998, doi:10.1109/5.726791)."""
+    return mlp(input_shape, outputs, (300, 100))
+
+
+def lenet_5(input_shape: Shape, outputs: int) -> keras.Model:
+    """The Caffe form, 20-50-800-500 on 28x28: no activation after a convolution."""
+    _check_image("lenet_5", input_shape, 16)
+    layers: list[Any] = [
+        keras.layers.Conv2D(20, 5, name="conv_1"),
+        keras.layers.MaxPooling2D(2, name="pool_1"),
+        keras.layers.Conv2D(50, 5, name="conv_2"),
+        keras.layers.MaxPooling2D(2, name="pool_2"),
+        keras.layers.Flatten(name="flatten"),
+        *_dense((500,)),
+    ]
+    return _sequential(input_shape, layers, outputs)
+
+
+def autoencoder(input_shape: Shape, outputs: int, hidden: Shape) -> keras.Model:
+    """Dense encoder and its mirror with ReLU; `hidden` ends with the code."""
+    layers = [*_flat(input_shape), *_dense(hidden[:-1], "encoder")]
+    layers.append(keras.layers.Dense(hidden[-1], activation="relu", name="code"))
+    layers += _dense(hidden[-2::-1], "decoder")
+    return _sequential(input_shape, layers, outputs)
+
+
+BUILDERS: Final[dict[str, Callable[..., keras.Model]]] = {
+    "linear": linear,
+    "mlp": mlp,
+    "cnn": cnn,
+    "lenet_300_100": lenet_300_100,
+    "lenet_5": lenet_5,
+    "autoencoder": autoencoder,
+}
+
+_NORMALISED: Final = (
+    keras.activations.softmax,
+    keras.activations.log_softmax,
+    keras.activations.sigmoid,
+)
+
+
+def build_own(
+    builder: str, folder: Path, input_shape: Shape, outputs: int
+) -> keras.Model:
+    """Return what the user's "package.module:function" builds.
+
+    The folder of the study file and the current one are looked into for the module.
+    Every failure is a `StudyError` of one line, with the text of the user's error.
+    """
+    module, _, name = builder.partition(":")
+    with _importable(folder):
+        try:
+            function = getattr(importlib.import_module(module), name)
+        except AttributeError as error:
+            if name not in str(error):
+                raise _failed(f"importing {module!r}", error) from None
+            raise StudyError(f"module {module!r} has no {name!r}.") from None
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's own code
+            raise _failed(f"importing {module!r}", error) from None
+        try:
+            model = function(input_shape, outputs)
+            if not isinstance(model, keras.Model):
+                raise StudyError(
+                    f"{builder} must return a keras.Model; returned {model!r:.60}."
+                )
+            given = model(keras.Input(input_shape))  # builds it, for any batch
+        except StudyError:
+            raise
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's own code
+            raise _failed(f"{builder}(input_shape, outputs)", error) from None
+    shape = tuple(getattr(given, "shape", ()))
+    if shape != (None, outputs):
+        received = shape or f"a {type(given).__name__}"
+        raise StudyError(
+            f"{builder} must return a model with output shape {(None, outputs)}; "
+            f"received {received}."
+        )
+    _check_logits(builder, model)
+    return model
+
+
+def layers_for(
+    model: keras.Model, target: str, layers: str
+) -> tuple[keras.layers.Layer, ...]:
+    """Return the layers that a sweep's `target` and `layers` mean.
+
+    Only layers that own a kernel count. "all" are all of them, "hidden" all but the
+    last, and anything else is a glob for a layer's name or its path in the model.
+    """
+    weights = list(walk(model))
+    paths = {id(w.layer): w.layer_path for w in weights if w.role == "kernel"}
+    own = {id(w.layer): w.layer for w in weights if id(w.layer) in paths}
+    chosen = list(own.values())
+    names = ", ".join(paths.values()) or "none"
+    if layers == "hidden":
+        chosen = chosen[:-1]
+    elif layers != "all":
+        chosen = [
+            layer
+            for key, layer in own.items()
+            if fnmatch.fnmatchcase(layer.name, layers)
+            or fnmatch.fnmatchcase(paths[key], layers)
+        ]
+    if not chosen:
+        hint = " Say layers = 'all'." if layers == "hidden" and own else ""
+        raise ModelError(
+            f"no layer is {layers!r}; layers with a kernel: {names}.{hint}"
+        )
+    if target == "bias":
+        biased = {id(w.layer) for w in weights if w.role == "bias"}
+        chosen = [layer for layer in chosen if id(layer) in biased]
+        if not chosen:
+            raise ModelError(f"no layer that is {layers!r} has a bias.")
+    return tuple(chosen)
+
+
+def _sequential(input_shape: Shape, layers: list[Any], outputs: int) -> keras.Model:
+    last = keras.layers.Dense(outputs, name="output")
+    return keras.Sequential([keras.Input(input_shape, name="input"), *layers, last])
+
+
+def _flat(input_shape: Shape) -> list[Any]:
+    return [keras.layers.Flatten(name="flatten")] if len(input_shape) > 1 else []
+
+
+def _dense(widths: Shape, stem: str = "hidden") -> list[Any]:
+    return [
+        keras.layers.Dense(width, activation="relu", name=f"{stem}_{index}")
+        for index, width in enumerate(widths, 1)
+    ]
+
+
+def _check_image(model: str, input_shape: Shape, smallest: int) -> None:
+    if len(input_shape) != 3 or min(input_shape[:2]) < smallest:
+        raise ModelError(
+            f"{model} needs images of {smallest}x{smallest} pixels or more; received "
+            f"inputs of shape {input_shape}."
+        )
+
+
+def _check_logits(builder: str, model: keras.Model) -> None:
+    for last in model.layers[-1:]:
+        activation = getattr(last, "activation", None)
+        if isinstance(last, keras.layers.Softmax) or activation in _NORMALISED:
+            kind = activation.__name__ if activation in _NORMALISED else "softmax"
+            raise StudyError(
+                f"{builder} must return a model that ends in logits; its last layer "
+                f"{last.name!r} ends in {kind}."
+            )
+
+
+def _failed(what: str, error: BaseException) -> StudyError:
+    text = next(iter(str(error).strip().splitlines()), "")
+    return StudyError(
+        f"{what} raised {type(error).__name__}: {text}".rstrip(": .") + "."
+    )
+
+
+@contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    before = list(sys.path)
+    sys.path[:0] = [str(folder.resolve()), str(Path.cwd())]
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path[:] = before

@@ -1,0 +1,291 @@
+"""The tables of a study file: their keys, and which of them go together; no Keras.
+
+The one rule: a `StudyConfig` that exists is valid, as far as can be known without
+loading data or building a model; that is for `resolve`.
+"""
+
+import itertools
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final, Self
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+
+from kregkit.schema import MODELS, OPTIMIZERS, REGULARIZERS, Range
+from kregkit.study import values
+from kregkit.study.values import Part, fact, must
+
+OWN_TEST: Final = frozenset({"mnist", "fashion_mnist", "cifar10"})
+"""Data sets with a test part of their own; `test_fraction` is not used for them."""
+
+DEFAULTS: Final[dict[str, dict[str, tuple[int, ...]]]] = {
+    "mlp": {"hidden": (64, 32)},
+    "cnn": {"filters": (16, 32), "hidden": (64,)},
+    "autoencoder": {"hidden": (64, 16)},
+}
+"""What a built-in model takes where the study file does not say."""
+
+LAYERS: Final = {"activity": "hidden", "bias": "all", "kernel": "all"}
+"""Where a regularizer goes unless the sweep says `layers`."""
+
+_FORMATS: Final = (".csv", ".npz", ".parquet")
+
+
+class DataConfig(Part):
+    """Which data, and how its rows are divided.
+
+    Both fractions are shares of all the rows outside a test part of the data's own.
+    """
+
+    name: values.DataName | None = None
+    file: str | None = None
+    label: str | None = None
+    task: values.Task | None = None
+    test_fraction: values.Fraction = 0.2
+    validation_fraction: values.Fraction = 0.2
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.name is None) == (self.file is None):
+            raise fact("must hold either `name` or `file`")
+        if self.file is None:
+            for key in ("label", "task"):
+                if getattr(self, key) is not None:
+                    raise fact("goes with `file`, not with `name`", key)
+        elif self.format not in _FORMATS:
+            raise must(f"a file that ends in {', '.join(_FORMATS)}", "file")
+        elif self.format == ".npz" and self.label is not None:
+            raise fact("goes with .csv and .parquet files only", "label")
+        elif self.format != ".npz" and self.label is None:
+            raise fact(f"{self.format} needs `label`, the column to predict", "file")
+        maybe_own_test = self.name in OWN_TEST or self.format == ".npz"
+        if not maybe_own_test and self.test_fraction + self.validation_fraction >= 1:
+            own = "validation_fraction" in self.model_fields_set
+            raise fact(
+                f"{self.validation_fraction:g} for validation and "
+                f"{self.test_fraction:g} for testing leave nothing to train on",
+                "validation_fraction" if own else "test_fraction",
+            )
+        return self
+
+    @property
+    def format(self) -> str:
+        """The file's ending in lower case with the dot; "" without a file."""
+        return Path(self.file or "").suffix.lower()
+
+
+class ModelConfig(Part):
+    """A built-in model with its options, or the user's own builder."""
+
+    name: values.ModelName | None = None
+    build: str | None = None
+    hidden: values.Widths | None = None
+    filters: values.Widths | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.name is None) == (self.build is None):
+            raise fact("must hold either `name` or `build`")
+        if self.build and not re.fullmatch(r"\w+(\.\w+)*:\w+", self.build):
+            raise must("like 'package.module:function'", "build")
+        taken = MODELS[self.name][1] if self.name else frozenset[str]()
+        for option in ("filters", "hidden"):
+            given = getattr(self, option)
+            if given is not None and option not in taken:
+                raise fact(f"is not taken by {self.name or 'a builder'}", option)
+            if given == () and (self.name, option) != ("cnn", "hidden"):
+                raise must("a list of at least one value", option)
+        return self
+
+    @property
+    def options(self) -> dict[str, tuple[int, ...]]:
+        """What the built-in model is called with, defaults filled in."""
+        given = {"filters": self.filters, "hidden": self.hidden}
+        return {
+            option: default if given[option] is None else given[option] or ()
+            for option, default in DEFAULTS.get(self.name or "", {}).items()
+        }
+
+
+class TrainConfig(Part):
+    """How every trial is trained."""
+
+    epochs: values.Count
+    batch_size: values.Count = 32
+    optimizer: values.OptimizerName = "adam"
+    learning_rate: values.Positive = 1e-3
+    momentum: values.Momentum | None = None
+    nesterov: bool | None = None
+    weight_decay: values.NotNegative | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for option in self.options:
+            if option not in OPTIMIZERS[self.optimizer]:
+                raise fact(f"is not taken by {self.optimizer}", option)
+        return self
+
+    @property
+    def options(self) -> dict[str, float]:
+        """The optimizer's further options that the study file gives."""
+        given = {
+            "momentum": self.momentum,
+            "nesterov": self.nesterov,
+            "weight_decay": self.weight_decay,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+
+class LogRange(Part):
+    """Strengths at equal steps of their logarithm, both ends included."""
+
+    low: values.Strength = Field(alias="from")
+    high: values.Strength = Field(alias="to")
+    count: values.Counted
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.count == 1) != (self.low == self.high):
+            raise must("1 where from equals to, and else 2 or more", "count")
+        return self
+
+    def strengths(self) -> tuple[float, ...]:
+        """Return the strengths, rounded to 12 digits so that decades are exact."""
+        low, high = math.log(self.low), math.log(self.high)
+        inner = (
+            math.exp(low + (high - low) * step / (self.count - 1))
+            for step in range(1, self.count - 1)
+        )
+        ends = (self.low, self.high)[: self.count]
+        return (ends[0], *(float(f"{value:.12g}") for value in inner), *ends[1:])
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One combination of a sweep: a trial without its seed."""
+
+    regularizer: str
+    target: str
+    layers: str
+    solver: str
+    parameters: tuple[tuple[str, float], ...]
+    strength: float
+
+    def __str__(self) -> str:
+        """Return the combination in words, for messages."""
+        further = "".join(f", {name} {value:g}" for name, value in self.parameters)
+        return (
+            f"{self.regularizer} on {self.target} (layers {self.layers!r}, solver "
+            f"{self.solver!r}) at strength {self.strength:g}{further}"
+        )
+
+
+def _kind(strength: object) -> str:
+    return "table" if isinstance(strength, dict | LogRange) else "list"
+
+
+class SweepConfig(Part):
+    """Every combination of these, for every seed."""
+
+    regularizer: values.Regularizers
+    target: values.Targets
+    strength: Annotated[
+        Annotated[values.Strengths, Tag("list")] | Annotated[LogRange, Tag("table")],
+        Discriminator(_kind),
+        BeforeValidator(values.many_or_table),
+    ]
+    solver: values.Solvers = ("gradient",)
+    layers: Annotated[str, values.NOT_EMPTY] | None = None
+    parameters: dict[str, values.Numbers] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, table: Any) -> Any:
+        """Put the regularizers' own parameters, which are further keys, together."""
+        if not isinstance(table, dict):
+            return table
+        if "parameters" in table:
+            raise values.extra("parameters")
+        own = {key: table[key] for key in table if key in values.PARAMETERS}
+        rest = {key: table[key] for key in table if key not in values.PARAMETERS}
+        return {**rest, "parameters": own}
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for regularizer in self.regularizer:
+            takes = REGULARIZERS[regularizer]
+            for name, given in self.parameters.items():
+                if name not in takes:
+                    raise fact(
+                        f"is not taken by {regularizer}; those that take it need a "
+                        "sweep of their own",
+                        name,
+                    )
+                for index, value in enumerate(given):
+                    if not takes[name].admits(value):
+                        raise must(str(takes[name]), name, index)
+            for name, admissible in takes.items():
+                if admissible.default is None and name not in self.parameters:
+                    raise fact(f"{regularizer} needs the key {name!r}")
+        return self
+
+    @property
+    def strengths(self) -> tuple[float, ...]:
+        """The strengths, one by one."""
+        if isinstance(self.strength, LogRange):
+            return self.strength.strengths()
+        return self.strength
+
+    def _given(self, name: str, admissible: Range) -> tuple[float, ...]:
+        default = () if admissible.default is None else (admissible.default,)
+        return self.parameters.get(name, default)
+
+    def cells(self) -> Iterator[Cell]:
+        """Yield every combination, the strengths of one beside each other."""
+        for regularizer, target, solver in itertools.product(
+            self.regularizer, self.target, self.solver
+        ):
+            takes = REGULARIZERS[regularizer]
+            given = [self._given(name, takes[name]) for name in takes]
+            for chosen in itertools.product(*given):
+                parameters = tuple(sorted(zip(takes, chosen, strict=True)))
+                for strength in self.strengths:
+                    yield Cell(
+                        regularizer,
+                        target,
+                        self.layers or LAYERS[target],
+                        solver,
+                        parameters,
+                        strength,
+                    )
+
+
+class StudyConfig(Part):
+    """A whole study file."""
+
+    name: values.FolderName
+    title: str = Field(default_factory=lambda data: str(data.get("name", "")))
+    seeds: values.Counted
+    data: DataConfig
+    model: ModelConfig
+    train: TrainConfig
+    sweep: Annotated[
+        tuple[SweepConfig, ...], BeforeValidator(values.from_list), values.SWEPT
+    ]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        first: dict[Cell, int] = {}
+        for index, sweep in enumerate(self.sweep):
+            for cell in sweep.cells():
+                if cell in first:
+                    raise fact(
+                        f"{cell} is in sweep[{first[cell]}] already",
+                        *("sweep", index),
+                        also=("sweep", first[cell]),
+                    )
+                first[cell] = index
+        return self

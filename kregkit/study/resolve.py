@@ -1,0 +1,205 @@
+"""A study, resolved: everything that can fail before training has been tried.
+
+The one rule: what `resolve` returns can be trained. Data is loaded and divided for
+every seed, the model built, every layer found and every penalty made, and what fails
+is told with the place in the study file that names it.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import keras
+import numpy as np
+from keras import ops
+
+from kregkit import regularizers
+from kregkit.errors import DataError, KregkitError, StudyError
+from kregkit.study import data as datasets
+from kregkit.study import locate
+from kregkit.study.config import StudyConfig
+from kregkit.study.data import Data, Split
+from kregkit.study.models import BUILDERS, build_own, layers_for
+from kregkit.study.plan import Trial, digest, plan
+
+OPTIMIZER_CLASSES: Final[dict[str, Any]] = {
+    "adadelta": keras.optimizers.Adadelta,
+    "adagrad": keras.optimizers.Adagrad,
+    "adam": keras.optimizers.Adam,
+    "adamax": keras.optimizers.Adamax,
+    "adamw": keras.optimizers.AdamW,
+    "nadam": keras.optimizers.Nadam,
+    "rmsprop": keras.optimizers.RMSprop,
+    "sgd": keras.optimizers.SGD,
+}
+
+
+class R2(keras.metrics.Metric):
+    """R² = 1 - Σ‖y - ŷ‖² / Σ‖y - ȳ‖², over all outputs together.
+
+    A mean of one R² for each output, as in `keras.metrics.R2Score`, is not defined
+    for an output that is constant, such as an image's corner pixel: this one is. It
+    is 0 where every output is constant.
+    """
+
+    def __init__(self, outputs: int, name: str = "r2", dtype: Any = None) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self.outputs = outputs
+        self.count = self._zeros("count", ())
+        self.residual = self._zeros("residual", ())
+        self.sum = self._zeros("sum", (outputs,))
+        self.squares = self._zeros("squares", (outputs,))
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add one batch; `sample_weight` is one number for each row."""
+        y_true, y_pred = ops.cast(y_true, "float32"), ops.cast(y_pred, "float32")
+        if sample_weight is None:
+            sample_weight = ops.ones(ops.shape(y_true)[:1])
+        weight = ops.reshape(ops.cast(sample_weight, "float32"), (-1, 1))
+        self.count.assign_add(ops.sum(weight))
+        self.residual.assign_add(ops.sum(weight * ops.square(y_true - y_pred)))
+        self.sum.assign_add(ops.sum(weight * y_true, axis=0))
+        self.squares.assign_add(ops.sum(weight * ops.square(y_true), axis=0))
+
+    def result(self) -> Any:
+        """Return R² over everything since the last reset."""
+        count = ops.maximum(self.count, 1.0)
+        total = ops.sum(self.squares - ops.square(self.sum) / count)
+        varies = total > 0
+        share = self.residual / ops.where(varies, total, 1.0)
+        return ops.where(varies, 1.0 - share, 0.0)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "outputs": self.outputs}
+
+    def _zeros(self, name: str, shape: tuple[int, ...]) -> Any:
+        return self.add_variable(shape, "zeros", dtype="float32", name=name)
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """A study that can be trained. Its methods return new objects at every call."""
+
+    config: StudyConfig
+    folder: Path
+    data: Data
+    trials: tuple[Trial, ...]
+
+    @property
+    def reconstructs(self) -> bool:
+        """Whether the target is the input."""
+        return self.config.model.name == "autoencoder"
+
+    @property
+    def task(self) -> str:
+        """What is trained: "classification" or "regression"."""
+        return "regression" if self.reconstructs else self.data.task
+
+    @property
+    def outputs(self) -> int:
+        """The width of the model's output."""
+        shape = self.data.x.shape[1:]
+        return math.prod(shape) if self.reconstructs else self.data.outputs
+
+    def build(self) -> keras.Model:
+        """Return a model with new weights, drawn with Keras's present seed."""
+        shape, model = self.data.x.shape[1:], self.config.model
+        if model.build is not None:
+            return build_own(model.build, self.folder, shape, self.outputs)
+        options = model.options
+        return BUILDERS[str(model.name)](shape, self.outputs, **options)
+
+    def penalty(self, trial: Trial) -> regularizers.Penalty | None:
+        """Return the trial's penalty; None for the baseline."""
+        if trial.regularizer is None or trial.strength is None:
+            return None
+        return regularizers.make(
+            trial.regularizer, trial.strength, **dict(trial.parameters)
+        )
+
+    def optimizer(self) -> keras.optimizers.Optimizer:
+        """Return the optimizer with the study's options."""
+        train = self.config.train
+        return OPTIMIZER_CLASSES[train.optimizer](
+            learning_rate=train.learning_rate, **train.options
+        )
+
+    def loss(self) -> keras.losses.Loss:
+        """Return the loss: cross-entropy of logits, or the mean squared error."""
+        if self.task == "regression":
+            return keras.losses.MeanSquaredError()
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+    def metric(self) -> keras.metrics.Metric:
+        """Return the metric "score": accuracy, or R²."""
+        if self.task == "regression":
+            return R2(self.outputs, name="score")
+        return keras.metrics.SparseCategoricalAccuracy(name="score")
+
+    def split(self, seed: int) -> Split:
+        """Return the parts for a seed; an autoencoder's y is its input, flat."""
+        split = datasets.split(self.data, self.config.data, seed)
+        if not self.reconstructs:
+            return split
+        flat = [np.reshape(x, (len(x), -1)) for x in _inputs(split)]
+        train, val, test = flat
+        return Split(split.x_train, train, split.x_val, val, split.x_test, test)
+
+
+def resolve(config: StudyConfig, file: Path) -> Study:
+    """Return the study in `file`, ready for training, or raise a located error."""
+    folder = file.parent
+    key = "data.name" if config.data.name else "data.file"
+    with _located(file, *key.split(".")):
+        data = datasets.load(config.data, folder)
+        trials = plan(config, digest(config, folder))
+    study = Study(config, folder, data, trials)
+    with _located(file, "data"):
+        _check_rows(study)
+    with _located(file, "model", "build" if config.model.build else "name"):
+        model = study.build()
+    for index, sweep in enumerate(config.sweep):
+        place = "layers" if sweep.layers else "target"
+        for cell in sweep.cells():
+            with _located(file, "sweep", index, place):
+                layers_for(model, cell.target, cell.layers)
+            with _located(file, "sweep", index):
+                regularizers.make(
+                    cell.regularizer, cell.strength, **dict(cell.parameters)
+                )
+    with _located(file, "train", "optimizer"):
+        study.optimizer()
+    return study
+
+
+def _check_rows(study: Study) -> None:
+    batch = study.config.train.batch_size
+    for seed in range(study.config.seeds):
+        train, _, _ = datasets.rows(study.data, study.config.data, seed)
+        if len(train) < batch:
+            raise DataError(
+                f"{study.data.name}: {len(train)} rows to train on are fewer than a "
+                f"batch of {batch}."
+            )
+    datasets.split(study.data, study.config.data, 0)
+
+
+def _inputs(split: Split) -> tuple[Any, Any, Any]:
+    return split.x_train, split.x_val, split.x_test
+
+
+@contextmanager
+def _located(file: Path, *path: str | int) -> Iterator[None]:
+    """Put the place in the study file before the message of what fails inside."""
+    try:
+        yield
+    except KregkitError as error:
+        kind = DataError if isinstance(error, DataError) else StudyError
+        try:
+            lines = locate.lines(file.read_bytes().decode("utf-8-sig"))
+        except (OSError, UnicodeDecodeError):
+            lines = {}  # The file has changed since it was read.
+        raise kind(f"{locate.at(str(file), lines, path)}: {error}") from None

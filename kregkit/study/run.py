@@ -1,0 +1,97 @@
+"""A study from its file to its store: plan, train what is missing, keep each trial.
+
+The one rule: what is finished is what the store holds. Resuming is a set difference,
+and a run that is killed loses the trial under way and nothing else.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from kregkit.errors import StoreError
+from kregkit.store import Store
+from kregkit.study import config as config_module
+from kregkit.study.plan import Trial, digest, plan
+
+
+@dataclass(frozen=True)
+class Job:
+    """A study file, checked without Keras, and the trials that its store lacks."""
+
+    file: Path
+    text: str
+    config: config_module.StudyConfig
+    store: Store
+    report: Path
+    trials: tuple[Trial, ...]
+    waiting: tuple[Trial, ...]
+
+
+Progress = Callable[[bool], None]
+"""Called after each trial, with whether it failed."""
+
+
+def prepare(file: Path, out: Path | None = None, fresh: bool = False) -> Job:
+    """Parse and plan a study, and compare it with what its store holds.
+
+    Store and report are `out/store` and `out/report`, or without `out`
+    `runs/<name>` and `reports/<name>`.
+
+    Raises:
+        StudyError, DataError: the file or its data file cannot be used.
+        StoreError: the store is of another study, or cannot be read.
+    """
+    config, text = config_module.load(file)
+    trials = plan(config, digest(config, file.parent))
+    folder = Path("runs") / config.name if out is None else out / "store"
+    report = Path("reports") / config.name if out is None else out / "report"
+    store = Store(folder)
+    finished = frozenset[str]() if fresh else _finished(store, config.name)
+    planned = {trial.id for trial in trials}
+    if not finished <= planned:
+        raise StoreError(
+            f"{folder}: holds {len(finished - planned)} trials that {file} does not "
+            "plan: its data, model or training changed. Use --fresh to begin anew, or "
+            "--out for another folder"
+        )
+    waiting = tuple(trial for trial in trials if trial.id not in finished)
+    return Job(file, text, config, store, report, trials, waiting)
+
+
+def train(job: Job, fresh: bool, progress: Progress) -> int:
+    """Train the waiting trials, storing each at once; return how many have failed.
+
+    Raises:
+        StudyError, DataError, ModelError: what only Keras and the data can tell,
+            all of it before the first training step.
+    """
+    from kregkit.callbacks import environment
+    from kregkit.study.resolve import resolve
+    from kregkit.study.train_fit import deterministic, train
+
+    study = resolve(job.config, job.file)
+    if fresh:
+        job.store.clear()
+    job.store.begin(job.text)
+    job.store.check_resumable(environment())
+    deterministic()
+    for trial in job.waiting:
+        result = train(study, trial)
+        job.store.write(result.rows, [result.final], result.tensors)
+        progress(result.final["status"] == "failed")
+    return job.store.failed()
+
+
+def _finished(store: Store, name: str) -> frozenset[str]:
+    text = store.study()
+    if text is None:
+        if (store.path / "parts").exists():
+            raise StoreError(f"{store.path}: a store that no study file made")
+        return frozenset()
+    stored = config_module.parse(text, str(store.path / "study.toml"))
+    if stored.name != name:
+        raise StoreError(
+            f"{store.path}: holds the study {stored.name!r}, not {name!r}. Use --out "
+            "for another folder"
+        )
+    return store.finished()

@@ -1,0 +1,194 @@
+"""The engine `fit`: one trial, trained by `model.fit` with the logger.
+
+The one rule: a seed fixes the initial weights and the order of the batches, so that
+a trial and the baseline of its seed differ in the penalty alone.
+"""
+
+import json
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from kregkit.callbacks import RegularizationLogger, environment, tensor_records
+from kregkit.study.data import Split
+from kregkit.study.models import layers_for
+from kregkit.study.plan import Trial
+from kregkit.study.resolve import Study
+from kregkit.weights import walk
+
+PROBE = 256
+"""Activations are measured on this many rows of the validation part, at most."""
+
+_CHUNK = 4096
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one trial leaves: the rows, the final and the tensors of the store."""
+
+    rows: list[dict[str, Any]]
+    final: dict[str, Any]
+    tensors: list[dict[str, Any]]
+
+
+def train(study: Study, trial: Trial) -> Result:
+    """Train one trial and return what is stored of it."""
+    begin = time.perf_counter()
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(trial.seed)
+    split = study.split(trial.seed)
+    model = study.build()
+    attach(model, study, trial)
+    model.compile(study.optimizer(), study.loss(), metrics=[study.metric()])
+    # Built here, or TensorFlow would trace the training step twice.
+    model.optimizer.build(model.trainable_variables)
+    stop = _StopAtNonFinite()
+    log = RegularizationLogger(probe=split.x_val[:PROBE], score="score")
+    config = study.config.train
+    model.fit(
+        _batches(split, trial.seed, config.epochs, config.batch_size),
+        epochs=config.epochs,
+        steps_per_epoch=_steps(split, config.batch_size),
+        validation_data=(split.x_val, split.y_val),
+        validation_batch_size=_CHUNK,
+        shuffle=False,  # the order is the seed's
+        callbacks=[stop, log],
+        verbose=0,
+    )
+    final = {
+        "trial": trial.id,
+        "status": "done" if stop.epoch is None else "failed",
+        "failed_epoch": stop.epoch,
+        "engine": "fit",
+        **_identity(study, trial, split),
+        **environment(),
+    }
+    if stop.epoch is None:
+        final |= _scores(study, model, split)
+        last = [row for row in log.rows if row["epoch"] == config.epochs]
+        terms = [row.get("penalty") for row in last if row["layer"]]
+        final["penalty"] = math.fsum(term for term in terms if term is not None)
+    final["wall_seconds"] = time.perf_counter() - begin
+    own = {"trial": trial.id}
+    return Result(
+        [own | row for row in log.rows],
+        final,
+        [own | tensor for tensor in tensor_records(model)],
+    )
+
+
+def deterministic() -> None:
+    """Make this process give the same numbers for the same trial, bit for bit."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+
+
+def attach(model: Any, study: Study, trial: Trial) -> None:
+    """Set the trial's penalty on the layers that it names."""
+    penalty = study.penalty(trial)
+    if penalty is None or trial.target is None or trial.layers is None:
+        return
+    chosen = layers_for(model, trial.target, trial.layers)
+    if trial.target == "activity":
+        for layer in chosen:
+            layer.activity_regularizer = penalty
+        return
+    for weight in walk(model):
+        if weight.role == trial.target and any(weight.layer is one for one in chosen):
+            weight.variable.regularizer = penalty
+
+
+class _StopAtNonFinite(keras.callbacks.Callback):
+    """Ends training at the first epoch whose loss is not finite."""
+
+    epoch: int | None = None
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        values = [float(v) for k, v in (logs or {}).items() if k.endswith("loss")]
+        if not all(map(math.isfinite, values)):
+            self.epoch = epoch + 1
+            self.model.stop_training = True
+
+
+def order(seed: int, epochs: int, rows: int) -> Any:
+    """Return the row numbers of every epoch, `(epochs, rows)`, for a seed."""
+    random = np.random.default_rng([seed, 1])
+    return np.stack([random.permutation(rows) for _ in range(epochs)]).astype("int32")
+
+
+def _steps(split: Split, batch_size: int) -> int:
+    return -(-len(split.x_train) // batch_size)
+
+
+def _batches(split: Split, seed: int, epochs: int, batch_size: int) -> Any:
+    import tensorflow as tf
+
+    x, y = tf.constant(split.x_train), tf.constant(split.y_train)
+    orders = tf.data.Dataset.from_tensor_slices(order(seed, epochs, len(x)))
+    batches = orders.flat_map(
+        lambda rows: tf.data.Dataset.from_tensor_slices(rows).batch(batch_size)
+    )
+    return batches.map(lambda rows: (tf.gather(x, rows), tf.gather(y, rows))).prefetch(
+        tf.data.AUTOTUNE
+    )
+
+
+def _identity(study: Study, trial: Trial, split: Split) -> dict[str, Any]:
+    return {
+        "study": study.config.name,
+        "data": study.data.name,
+        "task": study.data.task,
+        "model": study.config.model.name or study.config.model.build,
+        "regularizer": trial.regularizer,
+        "target": trial.target,
+        "layers": trial.layers,
+        "solver": trial.solver,
+        "strength": trial.strength,
+        "parameters": json.dumps(dict(trial.parameters), sort_keys=True),
+        "seed": trial.seed,
+        "epochs": study.config.train.epochs,
+        "n_train": len(split.x_train),
+        "n_val": len(split.x_val),
+        "n_test": len(split.x_test),
+        "split_redrawn": study.data.x_test is None,
+    }
+
+
+def _scores(study: Study, model: Any, split: Split) -> dict[str, float]:
+    found: dict[str, float] = {}
+    parts: list[tuple[str, Any, Any]] = [
+        ("train", split.x_train, split.y_train),
+        ("val", split.x_val, split.y_val),
+        ("test", split.x_test, split.y_test),
+    ]
+    for part, x, y in parts:
+        chunks = range(0, len(x), _CHUNK)
+        logits = [model(x[i : i + _CHUNK], training=False) for i in chunks]
+        answers = np.concatenate([keras.ops.convert_to_numpy(a) for a in logits])
+        found[f"{part}_score"] = _score(study, y, answers)
+        found[f"{part}_data_loss"] = float(study.loss()(y, answers))
+    constant = _constant_answer(study, split.y_train, len(split.y_test))
+    found["majority_score"] = _score(study, split.y_test, constant)
+    return found
+
+
+def _score(study: Study, y: Any, answers: Any) -> float:
+    metric = study.metric()
+    metric.update_state(y, answers)
+    return float(metric.result())
+
+
+def _constant_answer(study: Study, y: Any, rows: int) -> Any:
+    """Return the best answer that does not look at the input, for so many rows."""
+    if study.data.task == "classification":
+        counts = np.bincount(y.ravel(), minlength=study.data.outputs)
+        answer = np.eye(len(counts), dtype="float32")[counts.argmax()]
+    else:
+        answer = y.mean(axis=0)
+    return np.broadcast_to(answer, (rows, *answer.shape)).astype("float32")

@@ -1,0 +1,174 @@
+"""The values that a study file may hold, as types that say what is wrong with one.
+
+The one rule: strict. "3", true and 3.0 are not the integer 3; only one value where a
+list belongs is taken as a list of one. What is wrong is raised as a short fact with
+the path below the model; `problems` adds file, line and key.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from kregkit.schema import (
+    DATASETS,
+    MODELS,
+    OPTIMIZERS,
+    REGULARIZERS,
+    SOLVERS,
+    SWEPT_STRENGTH,
+    TARGETS,
+    Range,
+)
+from kregkit.study.locate import Path
+
+TASKS: Final = ("classification", "regression")
+PARAMETERS: Final = frozenset(name for own in REGULARIZERS.values() for name in own)
+MOST: Final = 10_000
+"""The largest number of seeds, and of strengths in one range."""
+
+
+def fact(text: str, *below: str | int, also: Path = ()) -> PydanticCustomError:
+    """Return the error with this text for the key `below` the model.
+
+    The text has no full stop: the line of `also`, the whole path of a second key,
+    may follow.
+    """
+    return PydanticCustomError(
+        "fact", "{text}", {"text": text, "below": below, "also": also}
+    )
+
+
+def must(rule: str, *below: str | int) -> PydanticCustomError:
+    """Return the error for a value that breaks a rule."""
+    return PydanticCustomError("must", "{rule}", {"rule": rule, "below": below})
+
+
+def unknown(name: str, known: Iterable[str], *below: str | int) -> PydanticCustomError:
+    """Return the error for a name that is not among the known ones."""
+    return PydanticCustomError(
+        "unknown", "{name}", {"name": name, "known": tuple(known), "below": below}
+    )
+
+
+def extra(name: str) -> PydanticCustomError:
+    """Return the error for a key that a table does not have."""
+    return PydanticCustomError("extra_forbidden", "{name}", {"below": (name,)})
+
+
+class Part(BaseModel):
+    """A table of the study file."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+def _known(names: Iterable[str]) -> AfterValidator:
+    def check(name: str) -> str:
+        if name not in names:
+            raise unknown(name, names)
+        return name
+
+    return AfterValidator(check)
+
+
+def _one_of(names: Iterable[str]) -> Any:
+    enum: Any = sorted(names)
+    return Field(json_schema_extra={"enum": enum})
+
+
+def _when(admits: Callable[[Any], bool], rule: str) -> AfterValidator:
+    def check(value: Any) -> Any:
+        if not admits(value):
+            raise must(rule)
+        return value
+
+    return AfterValidator(check)
+
+
+def _inside(admissible: Range) -> AfterValidator:
+    return _when(admissible.admits, str(admissible))
+
+
+def _many(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else (value,)
+
+
+def many_or_table(value: object) -> object:
+    """Return a table as it is, a list as a tuple and anything else as one of it."""
+    return value if isinstance(value, dict) else _many(value)
+
+
+def from_list(value: object) -> object:
+    """Return a list as a tuple, and anything else as it is, to be refused."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _some(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not values:
+        raise must("a list of at least one value")
+    return values
+
+
+def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    for index, value in enumerate(values):
+        if (first := values.index(value)) < index:
+            raise fact(f"{value!r} is in this list twice, at [{first}] too", index)
+    return values
+
+
+def _or_one(schema: dict[str, Any]) -> None:
+    many: dict[str, Any] = {key: schema.pop(key) for key in ("type", "items")}
+    schema["anyOf"] = [many["items"], many]
+
+
+FROM_ONE: Final = BeforeValidator(_many)
+SOME: Final = AfterValidator(_some)
+DISTINCT: Final = AfterValidator(_distinct)
+SWEPT: Final = _when(bool, "one [[sweep]] or more")
+NOT_EMPTY: Final = _when(bool, "a name or a glob")
+OR_ONE: Any = Field(json_schema_extra=_or_one)
+
+Count = Annotated[int, _when(lambda n: n >= 1, "at least 1")]
+Counted = Annotated[int, _when(lambda n: 1 <= n <= MOST, f"from 1 to {MOST}")]
+Fraction = Annotated[float, _when(lambda x: 0 < x < 1, "above 0 and below 1")]
+Momentum = Annotated[float, _when(lambda x: 0 <= x < 1, "0 or more and below 1")]
+Positive = Annotated[float, _inside(Range(0.0, open_low=True))]
+NotNegative = Annotated[float, _inside(Range(0.0))]
+Strength = Annotated[float, _inside(SWEPT_STRENGTH)]
+
+DataName = Annotated[str, _known(DATASETS), _one_of(DATASETS)]
+ModelName = Annotated[str, _known(MODELS), _one_of(MODELS)]
+OptimizerName = Annotated[str, _known(OPTIMIZERS), _one_of(OPTIMIZERS)]
+RegularizerName = Annotated[str, _known(REGULARIZERS), _one_of(REGULARIZERS)]
+TargetName = Annotated[str, _known(TARGETS), _one_of(TARGETS)]
+SolverName = Annotated[str, _known(SOLVERS), _one_of(SOLVERS)]
+Task = Annotated[str, _known(TASKS), _one_of(TASKS)]
+
+Widths = Annotated[tuple[Count, ...], FROM_ONE, OR_ONE]
+Numbers = Annotated[tuple[float, ...], FROM_ONE, SOME, DISTINCT, OR_ONE]
+Strengths = Annotated[tuple[Strength, ...], SOME, DISTINCT, OR_ONE]
+Regularizers = Annotated[tuple[RegularizerName, ...], FROM_ONE, SOME, DISTINCT, OR_ONE]
+Targets = Annotated[tuple[TargetName, ...], FROM_ONE, SOME, DISTINCT, OR_ONE]
+Solvers = Annotated[tuple[SolverName, ...], FROM_ONE, SOME, DISTINCT, OR_ONE]
+
+
+def _fit(name: str) -> bool:
+    letters = name.replace(".", "").replace("_", "").replace("-", "")
+    return (
+        name.isascii()
+        and letters.isalnum()
+        and name[:1].isalnum()
+        and ".." not in name
+        and len(name) <= 100
+    )
+
+
+FolderName = Annotated[
+    str,
+    _when(
+        _fit,
+        "at most 100 of A-Z a-z 0-9 _ . -, beginning with a letter or digit, without "
+        "'..' (it names a folder)",
+    ),
+]

@@ -1,0 +1,227 @@
+"""The data loss and the penalties in the logs of `fit`."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from models import KINDS, data, make
+
+from kregkit import regularizers
+from kregkit.callbacks import RegularizationLogger
+
+X, Y = data()
+kinds = pytest.mark.parametrize("kind", KINDS)
+
+
+def fit(model, *callbacks, epochs=2, x=X, y=Y, **arguments):
+    arguments.setdefault("validation_data", (x, y))
+    return model.fit(
+        x, y, epochs=epochs, batch_size=20, verbose=0, callbacks=callbacks, **arguments
+    ).history
+
+
+def penalties(history, epoch, prefix=""):
+    return sum(
+        values[epoch]
+        for name, values in history.items()
+        if name.startswith(f"{prefix}penalty/")
+    )
+
+
+@kinds
+def test_loss_is_data_loss_plus_every_penalty(kind):
+    history = fit(make(kind), RegularizationLogger())
+    assert penalties(history, -1) > 0.01
+    for prefix in ("", "val_"):
+        for epoch in (0, 1):
+            data_loss = history[f"{prefix}data_loss"][epoch]
+            total = data_loss + penalties(history, epoch, prefix)
+            assert total == pytest.approx(history[f"{prefix}loss"][epoch], rel=1e-5)
+
+
+@kinds
+def test_val_data_loss_is_evaluate_without_regularizers(kind):
+    model = make(kind)
+    stop = keras.callbacks.EarlyStopping("val_data_loss", mode="min", patience=9)
+    history = fit(model, stop, RegularizationLogger(), epochs=3)
+    plain = make(kind, regularized=False)
+    plain.set_weights(model.get_weights())
+    loss = plain.evaluate(X, Y, batch_size=20, verbose=0, return_dict=True)["loss"]
+    assert history["val_data_loss"][-1] == pytest.approx(loss, rel=1e-6)
+    assert history["val_loss"][-1] > loss * 1.001
+
+
+def two_outputs(regularized):
+    keras.utils.set_random_seed(0)
+    terms = {"activity_regularizer": regularizers.L2(0.1)} if regularized else {}
+    inputs = keras.Input((6,))
+    hidden = layers.Dense(5, activation="relu", name="hidden", **terms)(inputs)
+    outputs = {name: layers.Dense(1, name=name)(hidden) for name in ("a", "b")}
+    model = keras.Model(inputs, outputs)
+    model.compile("adam", {"a": "mse", "b": "mae"}, loss_weights={"a": 0.3, "b": 2.0})
+    return model
+
+
+def test_val_data_loss_with_several_outputs_and_sample_weights():
+    random = np.random.default_rng(1)
+    y = {name: random.normal(size=(len(X), 1)) for name in ("a", "b")}
+    weight = random.uniform(0.1, 3.0, len(X))
+    model = two_outputs(True)
+    history = fit(
+        model,
+        RegularizationLogger(),
+        y=y,
+        sample_weight={"a": weight, "b": weight},
+        validation_data=(X, y, {"a": weight, "b": weight}),
+    )
+    plain = two_outputs(False)
+    plain.set_weights(model.get_weights())
+    loss = plain.evaluate(
+        X,
+        y,
+        sample_weight={"a": weight, "b": weight},
+        batch_size=20,
+        verbose=0,
+        return_dict=True,
+    )["loss"]
+    assert history["val_data_loss"][-1] == pytest.approx(loss, rel=1e-6)
+
+
+def test_early_stopping_before_the_logger_sees_the_data_loss():
+    stop = keras.callbacks.EarlyStopping(
+        "val_data_loss", mode="min", min_delta=99.0, patience=2
+    )
+    history = fit(make("sequential"), stop, RegularizationLogger(), epochs=9)
+    assert len(history["val_data_loss"]) == 3
+
+
+@kinds
+def test_training_is_the_same_bit_for_bit(kind):
+    watched, alone = make(kind), make(kind)
+    logged = fit(watched, RegularizationLogger(probe=X[:8]))
+    history = fit(alone)
+    for one, other in zip(watched.get_weights(), alone.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert {name: logged[name] for name in history} == history
+
+
+def test_add_loss_is_data_loss_and_the_activity_is_a_penalty():
+    model = make("subclassed")
+    history = fit(model, RegularizationLogger(), epochs=1)
+    assert {name for name in history if name.startswith("penalty/")} == {
+        "penalty/own/activity",
+        "penalty/own/dense/kernel",
+        "penalty/own/dense/bias",
+    }
+    weights = model.own.dense.get_weights()
+    y = X @ weights[0] + weights[1]
+    activity = (0.01 * np.abs(y).sum() + 1e-3 * (y**2).sum()) / len(X)
+    assert history["val_penalty/own/activity"][0] == pytest.approx(activity, rel=1e-5)
+    kernel = 0.01 * np.abs(weights[0]).sum()
+    assert history["val_penalty/own/dense/kernel"][0] == pytest.approx(kernel, rel=1e-5)
+
+
+def test_a_model_that_was_traced_before_logs_from_the_next_fit_on():
+    model = make("sequential")
+    assert "data_loss" not in fit(model, epochs=1)
+    model.evaluate(X, Y, verbose=0)
+    assert "val_data_loss" in fit(model, RegularizationLogger(), epochs=1)
+
+
+def test_the_model_is_given_back_as_it_was():
+    model = make("sequential")
+    fit(model, epochs=1)
+    before = set(model.__dict__)
+    held = [layer.activity_regularizer for layer in model.layers]
+    fit(model, RegularizationLogger(), epochs=1)
+    assert set(model.__dict__) == before
+    assert [m.name for m in model.metrics] == ["loss", "compile_metrics"]
+    for layer, regularizer in zip(model.layers, held, strict=True):
+        assert layer.activity_regularizer is regularizer
+    assert "data_loss" not in fit(model, epochs=1)
+
+
+class Interrupt(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        raise KeyboardInterrupt
+
+
+def test_a_fit_after_an_interrupted_one_logs_and_cleans_up():
+    model = make("sequential")
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, RegularizationLogger(), Interrupt())
+    history = fit(model, RegularizationLogger(), epochs=1)
+    assert penalties(history, 0) + history["data_loss"][0] == pytest.approx(
+        history["loss"][0], rel=1e-5
+    )
+    assert "compute_loss" not in model.__dict__
+
+
+def test_two_loggers_in_one_fit_agree():
+    first, second = RegularizationLogger(), RegularizationLogger()
+    model = make("sequential")
+    fit(model, first, second)
+    assert first.table().equals(second.table())
+    assert "compute_loss" not in model.__dict__
+
+
+class OwnStep(keras.Model):
+    def train_step(self, *args):
+        return super().train_step(*args)
+
+
+def test_an_own_train_step_leaves_the_columns_null_and_warns():
+    inputs = keras.Input((6,))
+    model = OwnStep(inputs, layers.Dense(3)(inputs), name="custom")
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    log = RegularizationLogger()
+    with pytest.warns(UserWarning) as warned:
+        history = fit(model, log)
+    assert [str(w.message) for w in warned] == [
+        "RegularizationLogger: `data_loss` is null: model 'custom' has a `train_step` "
+        "of its own."
+    ]
+    assert "data_loss" not in history
+    table = log.table().filter(tensor="model")
+    assert table["data_loss"].null_count() == table.height == 2
+    assert table["loss"].null_count() == 0
+
+
+def test_checkpoints_written_while_training_hold_the_regularizers(tmp_path):
+    model = make("sequential")
+    file = tmp_path / "model.keras"
+    fit(model, RegularizationLogger(), keras.callbacks.ModelCheckpoint(file), epochs=1)
+    loaded = keras.models.load_model(file)
+    hidden = loaded.get_layer("hidden")
+    assert hidden.activity_regularizer.get_config() == {
+        "kregkit": 1,
+        "l1": 1e-2,
+        "l2": 1e-3,
+    }
+    assert hidden.kernel_regularizer.get_config() == {"kregkit": 1, "strength": 1e-2}
+    again = loaded.evaluate(X, Y, verbose=0, return_dict=True)
+    assert again == model.evaluate(X, Y, verbose=0, return_dict=True)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision_logs_finite_terms(policy, jit):
+    keras.config.set_dtype_policy(policy)
+    try:
+        log = RegularizationLogger(probe=X[:8])
+        history = fit(make("sequential", jit_compile=jit), log)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert np.isfinite(history["val_data_loss"]).all()
+    assert penalties(history, -1) > 0.01
+    total = history["data_loss"][-1] + penalties(history, -1)
+    assert total == pytest.approx(history["loss"][-1], rel=1e-3)
+
+
+def test_steps_per_execution_and_eager_log_the_same_terms():
+    plain = fit(make("sequential"), RegularizationLogger())
+    many = fit(make("sequential", steps_per_execution=3), RegularizationLogger())
+    eager = fit(make("sequential", run_eagerly=True), RegularizationLogger())
+    for name in plain:
+        np.testing.assert_allclose(many[name], plain[name], rtol=1e-5)
+        np.testing.assert_allclose(eager[name], plain[name], rtol=1e-4)
