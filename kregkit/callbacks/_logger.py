@@ -14,7 +14,7 @@ import keras
 from kregkit.callbacks._loss_terms import LossTerms
 from kregkit.callbacks._measuring import Measuring
 from kregkit.callbacks._records import environment, tensor_records
-from kregkit.errors import ParameterError, must
+from kregkit.errors import ModelError, ParameterError, must
 from kregkit.schema import ROWS
 from kregkit.store import Store, frame
 
@@ -49,6 +49,7 @@ class RegularizationLogger(keras.callbacks.Callback):
     Raises:
         ParameterError: `every` is neither "epoch" nor a positive integer.
         StoreError: the store cannot be written.
+        ModelError: in `fit`, for a model that is not built, without a probe.
 
     Warns:
         UserWarning: the model's own `train_step`, `test_step` or `compute_loss` (or
@@ -122,6 +123,7 @@ class RegularizationLogger(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._rows = []
         self._step = self._before = self._epoch = 0
+        self._build()
         obstacle = LossTerms.obstacle(self.model)
         if obstacle is None:
             self._terms = LossTerms.on(self.model, self)
@@ -158,6 +160,17 @@ class RegularizationLogger(keras.callbacks.Callback):
         if self._store is not None:
             self._write(self._store, logs or {})
         self._measure = None
+
+    def _build(self) -> None:
+        """Build a model that was given no input shape, as `fit` would a step later."""
+        if self.model.built:
+            return
+        if self._probe is None:
+            raise ModelError(
+                f"RegularizationLogger: model {self.model.name!r} has no weights before "
+                "its first step. Begin it with `keras.Input`, or give a `probe`."
+            )
+        self.model(keras.tree.map_structure(lambda x: x[:1], self._probe))
 
     def _log(self, epoch: int) -> None:
         assert self._measure is not None  # made when training begins

@@ -143,7 +143,7 @@ def _identity(study: Study, trial: Trial, split: Split) -> dict[str, Any]:
     return {
         "study": study.config.name,
         "data": study.data.name,
-        "task": study.data.task,
+        "task": study.task,
         "model": study.config.model.name or study.config.model.build,
         "regularizer": trial.regularizer,
         "target": trial.target,
@@ -186,8 +186,8 @@ def _score(study: Study, y: Any, answers: Any) -> float:
 
 def _constant_answer(study: Study, y: Any, rows: int) -> Any:
     """Return the best answer that does not look at the input, for so many rows."""
-    if study.data.task == "classification":
-        counts = np.bincount(y.ravel(), minlength=study.data.outputs)
+    if study.task == "classification":
+        counts = np.bincount(y.ravel(), minlength=study.outputs)
         answer = np.eye(len(counts), dtype="float32")[counts.argmax()]
     else:
         answer = y.mean(axis=0)

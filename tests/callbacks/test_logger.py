@@ -7,7 +7,7 @@ import pytest
 from models import CLASSES, KINDS, data, make
 
 from kregkit.callbacks import RegularizationLogger
-from kregkit.errors import ParameterError
+from kregkit.errors import ModelError, ParameterError
 from kregkit.schema import MEASURES, ROWS
 from kregkit.store import Store
 from kregkit.weights import walk
@@ -223,6 +223,27 @@ def test_an_unknown_every_is_refused(every):
     assert str(refused.value) == (
         'RegularizationLogger: `every` must be "epoch" or a positive number of steps; '
         f"received {every!r}."
+    )
+
+
+def unbuilt():
+    model = keras.Sequential([keras.layers.Dense(CLASSES, name="only")], name="late")
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return model
+
+
+def test_a_model_without_an_input_shape_is_built_from_the_probe():
+    table = fit(unbuilt(), RegularizationLogger(probe=PROBE))
+    assert table.filter(layer="only", tensor="kernel")["epoch"].to_list() == [0, 1, 2]
+    assert table.filter(tensor="model")["data_loss"].null_count() == 0
+
+
+def test_a_model_without_an_input_shape_or_a_probe_is_refused():
+    with pytest.raises(ModelError) as refused:
+        fit(unbuilt(), RegularizationLogger())
+    assert str(refused.value) == (
+        "RegularizationLogger: model 'late' has no weights before its first step. "
+        "Begin it with `keras.Input`, or give a `probe`."
     )
 
 

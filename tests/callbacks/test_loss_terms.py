@@ -175,7 +175,7 @@ def test_an_own_train_step_leaves_the_columns_null_and_warns():
     model = OwnStep(inputs, layers.Dense(3)(inputs), name="custom")
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     log = RegularizationLogger()
-    with pytest.warns(UserWarning) as warned:
+    with pytest.warns(UserWarning, match="data_loss") as warned:
         history = fit(model, log)
     assert [str(w.message) for w in warned] == [
         "RegularizationLogger: `data_loss` is null: model 'custom' has a `train_step` "
