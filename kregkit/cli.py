@@ -98,12 +98,9 @@ def report(
 @app.command()
 def plan(study: StudyFile) -> None:
     """Say what would be trained, how often and by which engine; train nothing."""
-    from kregkit.study.config import load
-    from kregkit.study.plan import digest
-    from kregkit.study.plan import plan as trials_of
+    from kregkit.study.run import planned
 
-    config, _ = load(study)
-    trials = trials_of(config, digest(config, study.parent))
+    config, _, trials = planned(study)
     cells = Counter(
         (t.target or "-", t.regularizer or "baseline", t.layers or "-", t.solver)
         for t in trials

@@ -42,7 +42,8 @@ class RegularizationLogger(keras.callbacks.Callback):
     Args:
         probe: a fixed batch of inputs for the activations; without it they are left
             out. A few hundred samples are enough.
-        every: "epoch", or a number of training steps.
+        every: "epoch", or a number of training steps; with `steps_per_execution` the
+            end of the execution that reaches it.
         store: a folder to keep the log in, as a store that `kregkit report` reads.
         score: the name of a metric of the model that is kept as the score.
 
@@ -167,8 +168,8 @@ class RegularizationLogger(keras.callbacks.Callback):
             return
         if self._probe is None:
             raise ModelError(
-                f"RegularizationLogger: model {self.model.name!r} has no weights before "
-                "its first step. Begin it with `keras.Input`, or give a `probe`."
+                f"RegularizationLogger: model {self.model.name!r} has no weights "
+                "before its first step. Begin it with `keras.Input`, or give a `probe`."
             )
         self.model(keras.tree.map_structure(lambda x: x[:1], self._probe))
 

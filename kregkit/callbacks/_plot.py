@@ -32,7 +32,7 @@ def plot(table: pl.DataFrame) -> Figure:
         return figure
     axes = figure.subplots(len(_PANELS), len(roles), sharex=True, squeeze=False)
     shades = colormaps["viridis"]
-    colours = {
+    colours: dict[str, tuple[float, ...]] = {
         layer: shades(0.85 * index / max(len(layers) - 1, 1))
         for index, layer in enumerate(layers)
     }

@@ -60,7 +60,10 @@ def make(name: str, strength: float, **parameters: float) -> Penalty:
     if name not in by_name:
         raise UnknownNameError(unknown("regularizers", name, names()))
     cls = by_name[name]
-    defaults = {key: rule.default for key, rule in REGULARIZERS[cls.__name__].items()}
+    ranges = REGULARIZERS.get(cls.__name__, {})
+    defaults = {
+        key: rule.default for key, rule in ranges.items() if rule.default is not None
+    }
     return cls.make(strength, **(defaults | parameters))
 
 

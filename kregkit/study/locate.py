@@ -8,8 +8,11 @@ same text; where it is not, there are no lines at all.
 import contextlib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+
+from kregkit.errors import DataError, KregkitError, StudyError
 
 Path = tuple[str | int, ...]
 
@@ -207,3 +210,17 @@ class _Scan:
             raise _UnsureError
         self.position = match.end()
         return match[0]
+
+
+@contextlib.contextmanager
+def located(file: FilePath, *path: str | int) -> Iterator[None]:
+    """Put the place in the study file before the message of what fails inside."""
+    try:
+        yield
+    except KregkitError as error:
+        kind = DataError if isinstance(error, DataError) else StudyError
+        try:
+            found = lines(file.read_bytes().decode("utf-8-sig"))
+        except (OSError, UnicodeDecodeError):
+            found = {}  # The file has changed since it was read.
+        raise kind(f"{at(str(file), found, path)}: {error}") from None

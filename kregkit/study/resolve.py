@@ -6,8 +6,6 @@ is told with the place in the study file that names it.
 """
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,11 +15,11 @@ import numpy as np
 from keras import ops
 
 from kregkit import regularizers
-from kregkit.errors import DataError, KregkitError, StudyError
+from kregkit.errors import DataError
 from kregkit.study import data as datasets
-from kregkit.study import locate
 from kregkit.study.config import StudyConfig
 from kregkit.study.data import Data, Split
+from kregkit.study.locate import located
 from kregkit.study.models import BUILDERS, build_own, layers_for
 from kregkit.study.plan import Trial, digest, plan
 
@@ -153,24 +151,24 @@ def resolve(config: StudyConfig, file: Path) -> Study:
     """Return the study in `file`, ready for training, or raise a located error."""
     folder = file.parent
     key = "data.name" if config.data.name else "data.file"
-    with _located(file, *key.split(".")):
+    with located(file, *key.split(".")):
         data = datasets.load(config.data, folder)
         trials = plan(config, digest(config, folder))
     study = Study(config, folder, data, trials)
-    with _located(file, "data"):
+    with located(file, "data"):
         _check_rows(study)
-    with _located(file, "model", "build" if config.model.build else "name"):
+    with located(file, "model", "build" if config.model.build else "name"):
         model = study.build()
     for index, sweep in enumerate(config.sweep):
         place = "layers" if sweep.layers else "target"
         for cell in sweep.cells():
-            with _located(file, "sweep", index, place):
+            with located(file, "sweep", index, place):
                 layers_for(model, cell.target, cell.layers)
-            with _located(file, "sweep", index):
+            with located(file, "sweep", index):
                 regularizers.make(
                     cell.regularizer, cell.strength, **dict(cell.parameters)
                 )
-    with _located(file, "train", "optimizer"):
+    with located(file, "train", "optimizer"):
         study.optimizer()
     return study
 
@@ -189,17 +187,3 @@ def _check_rows(study: Study) -> None:
 
 def _inputs(split: Split) -> tuple[Any, Any, Any]:
     return split.x_train, split.x_val, split.x_test
-
-
-@contextmanager
-def _located(file: Path, *path: str | int) -> Iterator[None]:
-    """Put the place in the study file before the message of what fails inside."""
-    try:
-        yield
-    except KregkitError as error:
-        kind = DataError if isinstance(error, DataError) else StudyError
-        try:
-            lines = locate.lines(file.read_bytes().decode("utf-8-sig"))
-        except (OSError, UnicodeDecodeError):
-            lines = {}  # The file has changed since it was read.
-        raise kind(f"{locate.at(str(file), lines, path)}: {error}") from None

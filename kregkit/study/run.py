@@ -11,6 +11,7 @@ from pathlib import Path
 from kregkit.errors import StoreError
 from kregkit.store import Store
 from kregkit.study import config as config_module
+from kregkit.study.locate import located
 from kregkit.study.plan import Trial, digest, plan
 
 
@@ -41,21 +42,27 @@ def prepare(file: Path, out: Path | None = None, fresh: bool = False) -> Job:
         StudyError, DataError: the file or its data file cannot be used.
         StoreError: the store is of another study, or cannot be read.
     """
-    config, text = config_module.load(file)
-    trials = plan(config, digest(config, file.parent))
+    config, text, trials = planned(file)
     folder = Path("runs") / config.name if out is None else out / "store"
     report = Path("reports") / config.name if out is None else out / "report"
     store = Store(folder)
     finished = frozenset[str]() if fresh else _finished(store, config.name)
-    planned = {trial.id for trial in trials}
-    if not finished <= planned:
+    expected = {trial.id for trial in trials}
+    if not finished <= expected:
         raise StoreError(
-            f"{folder}: holds {len(finished - planned)} trials that {file} does not "
+            f"{folder}: holds {len(finished - expected)} trials that {file} does not "
             "plan: its data, model or training changed. Use --fresh to begin anew, or "
             "--out for another folder"
         )
     waiting = tuple(trial for trial in trials if trial.id not in finished)
     return Job(file, text, config, store, report, trials, waiting)
+
+
+def planned(file: Path) -> tuple[config_module.StudyConfig, str, tuple[Trial, ...]]:
+    """Return a study file's config, its text and its trials, without Keras."""
+    config, text = config_module.load(file)
+    with located(file, "data", "file"):
+        return config, text, plan(config, digest(config, file.parent))
 
 
 def train(job: Job, fresh: bool, progress: Progress) -> int:

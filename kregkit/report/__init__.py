@@ -1,0 +1,32 @@
+"""Reports: a store becomes one page, its figures and its tables.
+
+The one rule: everything in a report is computed from the store alone, so the same
+store gives the same bytes: no clock, no path and no random id.
+"""
+
+from pathlib import Path
+
+__all__ = ["make"]
+
+
+def make(store: Path, out: Path) -> Path:
+    """Write the report of a store into folder `out` and return its index.html.
+
+    An earlier report in `out` is replaced; a folder that holds anything else is
+    refused. Raises `StoreError` when the store cannot be read or `out` cannot be
+    written, and `VersionError` when the store mixes versions.
+    """
+    from kregkit.errors import StoreError
+    from kregkit.report import folder
+    from kregkit.report.build import files
+    from kregkit.store import Store
+
+    store, out = Path(store), Path(out)
+    folder.check_replaceable(out)
+    contents = Store(store).read()
+    try:
+        made = files(contents)
+    except StoreError as error:
+        raise StoreError(f"{store}: {error}") from None
+    folder.write(made, out)
+    return out / "index.html"

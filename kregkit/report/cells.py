@@ -1,0 +1,67 @@
+"""The values that cross from the tables to the page.
+
+The one rule: a number on a page is the number of one `Cell`, found by what was
+trained (`Setting`) and what was measured (`Place`).
+"""
+
+from typing import NamedTuple
+
+
+class Series(NamedTuple):
+    """What a sweep holds fixed while its strength varies."""
+
+    target: str
+    regularizer: str
+    layers: str | None
+    solver: str | None
+    parameters: str | None
+
+
+class Setting(NamedTuple):
+    """What was trained: one strength of a series, or the baseline."""
+
+    series: Series | None
+    strength: float | None
+
+
+BASELINE = Setting(None, None)
+
+
+class Place(NamedTuple):
+    """What was measured: layer "" is a role as a whole, role "model" the model."""
+
+    role: str
+    layer: str
+    tensor: str
+    measure: str
+
+
+def whole(role: str, measure: str) -> Place:
+    """Return the place of a measure of W, b or y pooled over the layers."""
+    return Place(role, "", role, measure)
+
+
+class Trial(NamedTuple):
+    """One trial of the store."""
+
+    trial: str
+    setting: Setting
+    seed: int | None
+    failed: bool
+    failed_epoch: int | None
+
+
+class Cell(NamedTuple):
+    """One measure in one setting, over the seeds; null is undefined, never 0."""
+
+    setting: Setting
+    place: Place
+    n: int  # trials that finished
+    failed: int  # trials that did not
+    mean: float | None
+    kind: str  # of the effect: "difference" or "log ratio" to the baseline's seed
+    pairs: int  # seeds that finished here and in the baseline
+    effect: float | None  # mean over these pairs
+    low: float | None  # the interval of the effect, from FEWEST pairs on
+    high: float | None
+    agree: int  # pairs whose effect has the sign of the mean effect

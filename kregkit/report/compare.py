@@ -1,0 +1,152 @@
+"""The sections of a comparison: what was seen, then one section per target.
+
+The one rule: the baseline is a row of every table, and an entry is a cell's mean
+with its effect below it.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from kregkit.report import labels, numbers, words
+from kregkit.report.cells import BASELINE, Cell, Place, Setting, whole
+from kregkit.report.figures import of_target
+from kregkit.report.operating import Operating
+from kregkit.report.page import Details, Entry, Section, Table
+from kregkit.report.tables import GAP, Tables
+from kregkit.report.trajectories import Courses
+
+SCORES = ("test_score", "test_data_loss", GAP)
+POOLED = ("l2", "l1", "zero_fraction", "near_zero_fraction", "hoyer")
+SPARSITIES = ("zero_fraction", "near_zero_fraction", "hoyer")
+PER_LAYER = (
+    *POOLED,
+    "unit_zero_fraction",
+    "input_zero_fraction",
+    "dead_unit_fraction",
+)
+
+
+def sections(
+    tables: Tables, runs: Courses, points: Sequence[Operating]
+) -> Iterator[Section]:
+    """Return the answer and then each target's tables and figures."""
+    yield Section(
+        "seen",
+        "What this study saw",
+        "What this study saw",
+        lead=words.lead(tables),
+        sayings=words.sayings(tables, points),
+        notes=words.notes(tables),
+        tables=(glance(tables, points),),
+    )
+    for target in dict.fromkeys(series.target for series in tables.strengths):
+        own = [point for point in points if point.series.target == target]
+        where = labels.TARGETS.get(target, target)
+        yield Section(
+            f"target-{target}",
+            f"Regularizing {where}",
+            labels.SHORT.get(target, target),
+            tables=tuple(_pooled_tables(tables, target)),
+            figures=of_target(tables, runs, own, target),
+            details=(_per_layer(tables, target),),
+        )
+
+
+def glance(tables: Tables, points: Sequence[Operating]) -> Table:
+    """Return every series at its operating point, each target after its baseline."""
+    model = [Place("model", "", "model", name) for name in ("test_score", GAP)]
+    common = [*model, *(whole(role, "l2") for role in labels.TENSORS)]
+    blank = Entry(numbers.UNDEFINED)
+    rows = []
+    seen: set[str] = set()
+    for point in points:
+        role = labels.TARGET_ROLE.get(point.series.target, point.series.target)
+        places = [*common, *(whole(role, name) for name in SPARSITIES)]
+        target = Entry(labels.symbol(role))
+        if role not in seen:
+            entries = [_entry(tables, BASELINE, place) for place in places]
+            rows.append((Entry("baseline"), target, blank, *entries))
+            seen.add(role)
+        name = Entry(labels.series(point.series, list(tables.strengths)))
+        if point.strength is None:
+            rows.append((name, target, Entry("not reached"), *[blank] * len(places)))
+            continue
+        edge = "strongest tried" if point.at_edge else ""
+        strength = Entry(numbers.strength(point.strength), edge)
+        entries = [_entry(tables, point.setting, place) for place in places]
+        rows.append((name, target, strength, *entries))
+    return Table(
+        "Each regularizer at its operating point: the mean over seeds and, below it, "
+        "the effect against the baseline. The last three columns are of the target.",
+        (
+            *("Regularizer", "Target", "Strength"),
+            *(labels.measure(place.role, place.measure) for place in common),
+            *("exactly zero", "within 1e-3 of zero", "Hoyer"),
+        ),
+        tuple(rows),
+        leading=3,
+    )
+
+
+def _pooled_tables(tables: Tables, target: str) -> Iterator[Table]:
+    places = [Place("model", "", "model", name) for name in SCORES]
+    yield _along(tables, target, places, "Score and data loss")
+    own = labels.TARGET_ROLE.get(target, target)
+    for role in dict.fromkeys([own, *labels.TENSORS]):
+        if role in labels.TENSORS:
+            names = labels.TENSORS[role]
+            places = [whole(role, name) for name in POOLED]
+            yield _along(tables, target, places, f"{names.symbol}: {names.elements}")
+
+
+def _per_layer(tables: Tables, target: str) -> Details:
+    made = []
+    known = {place for _, place in tables.cells}
+    for role, layer, tensor in tables.layers:
+        places = [Place(role, layer, tensor, name) for name in PER_LAYER]
+        places = [place for place in places if place in known]
+        name = tensor if tensor == role else f"{tensor} ({role})"
+        made.append(_along(tables, target, places, f"{layer}: {name}"))
+    return Details("Layer by layer", tuple(made))
+
+
+def _along(tables: Tables, target: str, places: Sequence[Place], caption: str) -> Table:
+    """Return a table with a row per setting: baseline, then along strength."""
+    every = list(tables.strengths)
+    own = [series for series in every if series.target == target]
+    rows = [_row(tables, BASELINE, "baseline", places)]
+    for series in own:
+        for strength in tables.strengths[series]:
+            setting = Setting(series, strength)
+            rows.append(_row(tables, setting, labels.series(series, every), places))
+    heads = (labels.measure(place.role, place.measure) for place in places)
+    return Table(caption, ("Regularizer", "Strength", *heads), tuple(rows), leading=2)
+
+
+def _row(
+    tables: Tables, setting: Setting, name: str, places: Sequence[Place]
+) -> tuple[Entry, ...]:
+    done, own = len(tables.done(setting)), _all(tables, setting)
+    failed = f"{own - done} of {own} seeds failed" if own > done else ""
+    lead = (Entry(name), Entry(numbers.strength(setting.strength), failed))
+    return (*lead, *(_entry(tables, setting, place) for place in places))
+
+
+def _all(tables: Tables, setting: Setting) -> int:
+    return sum(trial.setting == setting for trial in tables.trials)
+
+
+def _entry(tables: Tables, setting: Setting, place: Place) -> Entry:
+    cell = tables.cell(setting, place)
+    value = numbers.plain(place.measure, cell.mean, tables.facts.regression)
+    return Entry(value, _note(cell, tables.facts.regression))
+
+
+def _note(cell: Cell, regression: bool) -> str:
+    def words(value: float) -> str:
+        return numbers.effect(cell.place.measure, cell.kind, value, regression)
+
+    if cell.effect is None:
+        return ""
+    if cell.low is None or cell.high is None:
+        return words(cell.effect)
+    return f"{words(cell.effect)}\n[{words(cell.low)}, {words(cell.high)}]"

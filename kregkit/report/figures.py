@@ -1,0 +1,64 @@
+"""The figures of a comparison.
+
+The one rule: a figure draws numbers of the tables, and its alternative text is
+written from the same numbers.
+"""
+
+from collections.abc import Sequence
+
+from kregkit.report import labels
+from kregkit.report.canvas import slug
+from kregkit.report.cells import BASELINE, Series, Setting, whole
+from kregkit.report.operating import Operating
+from kregkit.report.page import Figure
+from kregkit.report.plot_course import trajectory
+from kregkit.report.plot_score import against_score, score
+from kregkit.report.plot_weights import beside_baseline
+from kregkit.report.tables import Tables
+from kregkit.report.trajectories import Courses
+
+
+def groups(tables: Tables, target: str) -> list[tuple[Series, ...]]:
+    """Return the series that share a figure: each regularizer at most once."""
+    found: dict[tuple[str, str, int], list[Series]] = {}
+    for series in tables.strengths:
+        if series.target == target:
+            place = (series.layers or "", series.solver or "")
+            again = 0
+            while any(
+                other.regularizer == series.regularizer
+                for other in found.get((*place, again), [])
+            ):
+                again += 1
+            found.setdefault((*place, again), []).append(series)
+    return [tuple(group) for group in found.values()]
+
+
+def of_target(
+    tables: Tables, runs: Courses, points: Sequence[Operating], target: str
+) -> tuple[Figure, ...]:
+    """Return the figures of one target: scores, trajectories, final weights."""
+    own = labels.TARGET_ROLE.get(target, target)
+    made: list[Figure | None] = []
+    for i, group in enumerate(groups(tables, target)):
+        name = slug(target, str(i + 1))
+        sparsities = ["near_zero_fraction", "hoyer"]
+        if _any_zero(tables, group, own):
+            sparsities.insert(0, "zero_fraction")
+        made.append(score(tables, name, group))
+        for measure in sparsities:
+            made.append(against_score(tables, name, group, own, measure))
+        for role in dict.fromkeys([own, *labels.TENSORS]):
+            made.append(trajectory(tables, runs, name, group, role, "l2"))
+        for measure in sparsities:
+            made.append(trajectory(tables, runs, name, group, own, measure))
+    for i, point in enumerate(points):
+        name = slug(target, "weights", str(i + 1), point.series.regularizer)
+        made.append(beside_baseline(tables, point, name))
+    return tuple(figure for figure in made if figure is not None)
+
+
+def _any_zero(tables: Tables, group: Sequence[Series], role: str) -> bool:
+    place = whole(role, "zero_fraction")
+    settings = [BASELINE, *(Setting(s, x) for s in group for x in tables.strengths[s])]
+    return any((tables.cell(setting, place).mean or 0) > 0 for setting in settings)

@@ -1,0 +1,99 @@
+"""What things are called on a page.
+
+The one rule: one thing has one name, in tables, figures and sentences alike.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kregkit.report.cells import Series, Setting
+from kregkit.report.numbers import strength
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """What a role is called."""
+
+    symbol: str
+    elements: str  # plural
+    element: str
+
+
+TENSORS = {
+    "kernel": Tensor("W", "kernel weights", "kernel weight"),
+    "bias": Tensor("b", "biases", "bias"),
+    "activation": Tensor("y", "activations", "activation"),
+}
+TARGET_ROLE = {"kernel": "kernel", "bias": "bias", "activity": "activation"}
+SHORT = {"kernel": "Kernel W", "bias": "Bias b", "activity": "Activity y"}
+TARGETS = {
+    "kernel": "the kernel W",
+    "bias": "the bias b",
+    "activity": "the activity y",
+}
+MEASURE_LABELS = {
+    "test_score": "Test score",
+    "val_score": "Validation score",
+    "train_score": "Training score",
+    "test_data_loss": "Test data loss",
+    "val_data_loss": "Validation data loss",
+    "train_data_loss": "Training data loss",
+    "generalisation_gap": "Generalisation gap",
+    "l1": "‖·‖₁",
+    "l2": "‖·‖₂",
+    "max_abs": "max |·|",
+    "mean": "mean",
+    "std": "std",
+    "zero_fraction": "exactly zero",
+    "near_zero_fraction": "|·| ≤ 1e-3",
+    "hoyer": "Hoyer",
+    "unit_zero_fraction": "zero units",
+    "input_zero_fraction": "zero inputs",
+    "spectral_norm": "spectral norm",
+    "stable_rank": "stable rank",
+    "dead_unit_fraction": "dead units",
+}
+
+
+def symbol(role: str) -> str:
+    """Return W, b, y, or the role itself for the less common ones."""
+    return TENSORS[role].symbol if role in TENSORS else role
+
+
+def measure(role: str, name: str) -> str:
+    """Return the label of a measure of a role: ‖W‖₂, b exactly 0, Test score."""
+    label = MEASURE_LABELS.get(name, name)
+    if role == "model":
+        return label
+    sign = symbol(role)
+    return label.replace("·", sign) if "·" in label else f"{sign} {label}"
+
+
+def series(one: Series, among: Sequence[Series]) -> str:
+    """Return L1, with what else tells it from the other series of its target."""
+    own = [other for other in among if other.target == one.target]
+    words = [one.regularizer]
+    if one.parameters not in (None, "", "{}"):
+        words.append(_parameters(str(one.parameters)))
+    for name in ("solver", "layers"):
+        if len({getattr(other, name) for other in own}) > 1:
+            words.append(f"{getattr(one, name)}")
+    return " · ".join(words)
+
+
+def setting(one: Setting, among: Sequence[Series]) -> str:
+    """Return "L1 1e-4", or "baseline"."""
+    if one.series is None:
+        return "baseline"
+    return f"{series(one.series, among)} {strength(one.strength)}"
+
+
+def _parameters(text: str) -> str:
+    try:
+        parsed = json.loads(text)
+    except json.JSONDecodeError:
+        return text
+    if not isinstance(parsed, dict):
+        return text
+    return ", ".join(f"{key} {value}" for key, value in parsed.items())

@@ -1,0 +1,211 @@
+"""From a store to tables: means and paired effects over seeds.
+
+The one rule: a failed trial is counted and enters no mean; an effect compares a
+trial with the baseline of its own seed, by the difference, and for norms by the log
+ratio.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from kregkit.errors import StoreError
+from kregkit.report import statistics
+from kregkit.report.cells import BASELINE, Cell, Place, Series, Setting, Trial
+from kregkit.report.facts import Facts, facts
+from kregkit.report.pooling import POOLED, pooled, undefined_as_null
+from kregkit.schema import MEASURES
+from kregkit.store import Contents
+
+NORMS = frozenset({"l1", "l2", "max_abs", "std", "spectral_norm"})
+SCORES = tuple(
+    f"{part}_{measure}"
+    for part in ("train", "val", "test")
+    for measure in ("score", "data_loss")
+)
+TARGETS = ("kernel", "bias", "activity")
+GAP = "generalisation_gap"  # val_data_loss - train_data_loss
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Everything that a report says is read from here."""
+
+    facts: Facts
+    trials: tuple[Trial, ...]
+    strengths: Mapping[Series, tuple[float, ...]]  # of every series, ascending
+    layers: tuple[tuple[str, str, str], ...]  # role, layer, tensor; in model order
+    values: Mapping[tuple[str, Place], float]  # by trial, at its end, where defined
+    cells: Mapping[tuple[Setting, Place], Cell]
+    rows: pl.DataFrame  # of the finished trials, undefined as null
+    finals: pl.DataFrame  # likewise
+    tensors: pl.DataFrame
+
+    @property
+    def compares(self) -> bool:
+        """Whether there is a baseline and something to compare with it."""
+        return bool(self.strengths)
+
+    def done(self, setting: Setting) -> tuple[Trial, ...]:
+        """Return the finished trials of a setting, by seed."""
+        return tuple(t for t in self.trials if t.setting == setting and not t.failed)
+
+    def cell(self, setting: Setting, place: Place) -> Cell:
+        """Return a cell; one that nothing was measured for is undefined."""
+        empty = Cell(setting, place, 0, 0, None, kind(place), 0, None, None, None, 0)
+        return self.cells.get((setting, place), empty)
+
+
+def kind(place: Place) -> str:
+    """Return how an effect on a measure is expressed."""
+    return "log ratio" if place.measure in NORMS else "difference"
+
+
+def tables(contents: Contents) -> Tables:
+    """Return the tables of a store."""
+    trials = _trials(contents.finals)
+    rows = undefined_as_null(contents.rows)
+    finals = undefined_as_null(contents.finals)
+    done = [trial.trial for trial in trials if not trial.failed]
+    rows, finals = (f.filter(pl.col("trial").is_in(done)) for f in (rows, finals))
+    values = dict(_values(rows, finals))
+    strengths: dict[Series, set[float]] = {}
+    for trial in trials:
+        series, strength = trial.setting
+        if series is not None and strength is not None:
+            strengths.setdefault(series, set()).add(strength)
+    return Tables(
+        facts=facts(contents),
+        trials=trials,
+        strengths={key: tuple(sorted(strengths[key])) for key in _order(strengths)},
+        layers=_layers(rows),
+        values=values,
+        cells={(c.setting, c.place): c for c in _cells(trials, values, finals)},
+        rows=rows,
+        finals=finals,
+        tensors=contents.tensors.filter(pl.col("trial").is_in(done)),
+    )
+
+
+def _order(found: Mapping[Series, object]) -> list[Series]:
+    def place(series: Series) -> tuple[object, ...]:
+        known = series.target in TARGETS
+        first = TARGETS.index(series.target) if known else len(TARGETS)
+        return (first, *(part or "" for part in series))
+
+    return sorted(found, key=place)
+
+
+def _trials(finals: pl.DataFrame) -> tuple[Trial, ...]:
+    def trial(row: Mapping[str, Any]) -> Trial:
+        setting = BASELINE
+        if row["regularizer"] is not None:
+            series = Series(*(row[name] for name in Series._fields))
+            setting = Setting(series, row["strength"])
+        failed = row["status"] == "failed"
+        return Trial(row["trial"], setting, row["seed"], failed, row["failed_epoch"])
+
+    ordered = finals.sort("seed", "trial", nulls_last=True)
+    trials = tuple(trial(row) for row in ordered.iter_rows(named=True))
+    seen: set[tuple[Setting, int]] = set()
+    for one in trials:
+        if one.seed is not None:
+            if (one.setting, one.seed) in seen:
+                raise StoreError(f"trial {one.trial} repeats another of its seed")
+            seen.add((one.setting, one.seed))
+    return trials
+
+
+def _layers(rows: pl.DataFrame) -> tuple[tuple[str, str, str], ...]:
+    measured = rows.filter(pl.col("role") != "model")
+    places = measured.select("role", "layer", "tensor").unique(maintain_order=True)
+    return tuple((role, layer, tensor) for role, layer, tensor in places.iter_rows())
+
+
+def last(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of each trial's last moment."""
+    return rows.filter(pl.col("step") == pl.col("step").max().over("trial"))
+
+
+def _values(
+    rows: pl.DataFrame, finals: pl.DataFrame
+) -> Iterator[tuple[tuple[str, Place], float]]:
+    ends = last(rows).filter(pl.col("role") != "model")
+    for frame, measures in ((pooled(ends), POOLED), (ends, tuple(MEASURES))):
+        for row in frame.iter_rows(named=True):
+            for measure in measures:
+                place = Place(row["role"], row["layer"], row["tensor"], measure)
+                if row[measure] is not None:
+                    yield (row["trial"], place), row[measure]
+    for row in finals.iter_rows(named=True):
+        gap = statistics.difference(row["val_data_loss"], row["train_data_loss"])
+        for measure, value in (*((name, row[name]) for name in SCORES), (GAP, gap)):
+            if value is not None:
+                yield (row["trial"], Place("model", "", "model", measure)), value
+
+
+def _cells(
+    trials: tuple[Trial, ...],
+    values: Mapping[tuple[str, Place], float],
+    finals: pl.DataFrame,
+) -> Iterator[Cell]:
+    places = list(dict.fromkeys(place for _, place in values))
+    base = {
+        trial.seed: trial.trial
+        for trial in trials
+        if trial.setting == BASELINE and not trial.failed and trial.seed is not None
+    }
+    by_setting: dict[Setting, list[Trial]] = {}
+    for trial in trials:
+        by_setting.setdefault(trial.setting, []).append(trial)
+    for setting, own in by_setting.items():
+        done = [trial for trial in own if not trial.failed]
+        pairs = [(t.trial, base[t.seed]) for t in done if t.seed in base]
+        if setting == BASELINE:
+            pairs = []
+        for place in places:
+            compare = (
+                statistics.log_ratio
+                if kind(place) == "log ratio"
+                else statistics.difference
+            )
+            effects = [
+                compare(values.get((trial, place)), values.get((baseline, place)))
+                for trial, baseline in pairs
+            ]
+            effect = statistics.mean(effects)
+            bounds = statistics.interval(effects, overlap(finals, place.measure))
+            low, high = bounds or (None, None)
+            yield Cell(
+                setting,
+                place,
+                n=len(done),
+                failed=len(own) - len(done),
+                mean=statistics.mean([values.get((t.trial, place)) for t in done]),
+                kind=kind(place),
+                pairs=len(pairs),
+                effect=effect,
+                low=low,
+                high=high,
+                agree=sum(_sign(one) == _sign(effect) for one in effects),
+            )
+
+
+def overlap(finals: pl.DataFrame, measure: str) -> float:
+    """n_held/n_train where the split is redrawn per seed, else 0.
+
+    It concerns what is computed on held-out rows: the test part, or, for the
+    generalisation gap, the validation part.
+    """
+    held = {"test": "n_test", "val": "n_val", "generalisation": "n_val"}
+    column = held.get(measure.split("_")[0])
+    if column is None or not finals["split_redrawn"].any():
+        return 0.0
+    sizes = finals.select(column, "n_train").drop_nulls()
+    return float(sizes[column][0] / sizes["n_train"][0]) if sizes.height else 0.0
+
+
+def _sign(value: float | None) -> int | None:
+    return None if value is None else (value > 0) - (value < 0)

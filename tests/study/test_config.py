@@ -1,0 +1,326 @@
+# ruff: noqa: E501 - one bad study a line, with its whole message
+import json
+import tomllib
+
+import pytest
+
+from kregkit.errors import StudyError
+from kregkit.schema import DATASETS, MODELS, OPTIMIZERS, REGULARIZERS, SOLVERS, TARGETS
+from kregkit.study import config
+from kregkit.study.parts import DEFAULTS, LAYERS, OWN_TEST, LogRange
+
+GOOD = """\
+name = "l1_vs_l2.digits-1"
+title = "What L1 and L2 do"
+seeds = 3
+
+[data]
+name = "digits"
+test_fraction = 0.25
+
+[model]
+name = "mlp"
+hidden = [64, 32]
+
+[train]
+epochs = 10
+optimizer = "sgd"
+momentum = 0.9
+
+[[sweep]]
+regularizer = ["L1", "L2"]
+target = ["kernel", "activity"]
+strength = { from = 1e-4, to = 1e-2, count = 3 }
+
+[[sweep]]
+regularizer = "L1L2"
+ratio = [0.25, 0.5]
+target = "kernel"
+strength = 1e-3
+layers = "hidden_*"
+"""
+
+NAME_RULE = (
+    "must be at most 100 of A-Z a-z 0-9 _ . -, beginning with a letter or digit, "
+    "without '..' (it names a folder)"
+)
+SWEEP_KEYS = "layers, ratio, regularizer, solver, strength, target"
+
+BAD = {
+    # what a study file can have wrong: (old, new, the message after "s.toml")
+    "string for int": ("seeds = 3", 'seeds = "3"', ":3: seeds: expected int, received '3'."),
+    "bool for int": ("seeds = 3", "seeds = true", ":3: seeds: expected int, received true."),
+    "float for int": ("seeds = 3", "seeds = 3.0", ":3: seeds: expected int, received 3.0."),
+    "int for string": ("name = \"l1_vs_l2.digits-1\"", "name = 3", ":1: name: expected str, received 3."),
+    "no seeds": ("seeds = 3", "seeds = 0", ":3: seeds: must be from 1 to 10000; received 0."),
+    "too many seeds": ("seeds = 3", "seeds = 10001", ":3: seeds: must be from 1 to 10000; received 10001."),
+    "unknown key": ("seeds = 3", "seeds = 3\nsed = 1", ":4: sed: unknown 'sed'. Did you mean 'seeds'? Known: data, model, name, seeds, sweep, title, train."),
+    "unknown key of data": ("test_fraction", "test_faction", ":7: data.test_faction: unknown 'test_faction'. Did you mean 'test_fraction'? Known: file, label, name, task, test_fraction, validation_fraction."),
+    "unknown key of sweep": ("ratio =", "ratoi =", f":25: sweep[1].ratoi: unknown 'ratoi'. Did you mean 'ratio'? Known: {SWEEP_KEYS}."),
+    "key of ours": ("ratio = [0.25, 0.5]", "parameters = 1", f":25: sweep[1].parameters: unknown 'parameters'. Did you mean 'target'? Known: {SWEEP_KEYS}."),
+    "unknown key of range": ("count = 3", "conut = 3", ":21: sweep[0].strength.conut: unknown 'conut'. Did you mean 'count'? Known: count, from, to. (1 more problem in this file.)"),
+    "doubled key": ("seeds = 3", "seeds = 3\nseeds = 4", ":4: seeds: is given on line 3 already."),
+    "doubled table": ("[train]", "[data]", ":13: data: is given on line 5 already."),
+    "doubled key across a list": ("hidden = [64, 32]", "hidden = [\n64,\n32]\nhidden = [\n1]", ":14: model.hidden: is given on line 11 already."),
+    "not TOML": ("seeds = 3", "seeds =", ":3: not TOML: Invalid value (column 8)."),
+    "not TOML at the end": ("hidden_*\"", "hidden_*", ":28: not TOML: Illegal character '\\n' (column 19)."),
+    "missing key": ("epochs = 10\n", "", ":13: train: the key 'epochs' is missing."),
+    "missing key and a later problem": ('epochs = 10\noptimizer = "sgd"\nmomentum = 0.9\n\n[[sweep]]\nregularizer = ["L1", "L2"]', '[[sweep]]\nregularizer = []', ":13: train: the key 'epochs' is missing. (1 more problem in this file.)"),
+    "missing key of sweep": ("strength = 1e-3\n", "", ":23: sweep[1]: the key 'strength' is missing."),
+    "missing table": ("[data]\nname = \"digits\"\ntest_fraction = 0.25\n", "", ": the key 'data' is missing."),
+    "zero strength": ("strength = 1e-3", "strength = 0", ":27: sweep[1].strength: must be a finite number > 0; received 0."),
+    "negative strength": ("strength = 1e-3", "strength = [0.1, -1.5]", ":27: sweep[1].strength[1]: must be a finite number > 0; received -1.5."),
+    "NaN strength": ("strength = 1e-3", "strength = nan", ":27: sweep[1].strength: must be a finite number > 0; received nan."),
+    "infinite strength": ("strength = 1e-3", "strength = inf", ":27: sweep[1].strength: must be a finite number > 0; received inf."),
+    "bool strength": ("strength = 1e-3", "strength = [true]", ":27: sweep[1].strength[0]: expected number, received true."),
+    "string strength": ("strength = 1e-3", 'strength = "1e-3"', ":27: sweep[1].strength: expected number, received '1e-3'."),
+    "no strength": ("strength = 1e-3", "strength = []", ":27: sweep[1].strength: must be a list of at least one value; received []."),
+    "strength twice": ("strength = 1e-3", "strength = [1e-3,\n0.001]", ":28: sweep[1].strength[1]: 0.001 is in this list twice, at [0] too."),
+    "zero in range": ("from = 1e-4", "from = 0", ":21: sweep[0].strength.from: must be a finite number > 0; received 0."),
+    "empty range": ("count = 3", "count = 0", ":21: sweep[0].strength.count: must be from 1 to 10000; received 0."),
+    "one of two": ("count = 3", "count = 1", ":21: sweep[0].strength.count: must be 1 where from equals to, and else 2 or more; received 1."),
+    "two of one": ("to = 1e-2", "to = 1e-4", ":21: sweep[0].strength.count: must be 1 where from equals to, and else 2 or more; received 3."),
+    "unknown regularizer": ('"L1", "L2"', '"L1", "l2"', ":19: sweep[0].regularizer[1]: unknown 'l2'. Did you mean 'L2'? Known: L1, L1L2, L2."),
+    "unknown lone regularizer": ('"L1L2"', '"L1L3"', ":24: sweep[1].regularizer: unknown 'L1L3'. Did you mean 'L1L2'? Known: L1, L1L2, L2."),
+    "unknown target": ('"activity"', '"activities"', ":20: sweep[0].target[1]: unknown 'activities'. Did you mean 'activity'? Known: activity, bias, kernel."),
+    "unknown data set": ('"digits"', '"digit"', ":6: data.name: unknown 'digit'. Did you mean 'digits'? Known: breast_cancer, cifar10, diabetes, digits, fashion_mnist, iris, mnist, wine."),
+    "unknown model": ('"mlp"', '"mpl"', ":10: model.name: unknown 'mpl'. Did you mean 'mlp'? Known: autoencoder, cnn, lenet_300_100, lenet_5, linear, mlp."),
+    "unknown optimizer": ('"sgd"', '"sdg"', ":15: train.optimizer: unknown 'sdg'. Did you mean 'sgd'? Known: adadelta, adagrad, adam, adamax, adamw, nadam, rmsprop, sgd."),
+    "unknown solver": ("layers =", 'solver = "newton"\nlayers =', f":28: sweep[1].solver: unknown 'newton'. Known: {', '.join(sorted(SOLVERS))}."),
+    "no regularizer": ('["L1", "L2"]', "[]", ":19: sweep[0].regularizer: must be a list of at least one value; received []."),
+    "regularizer twice": ('["L1", "L2"]', '["L1", "L1"]', ":19: sweep[0].regularizer[1]: 'L1' is in this list twice, at [0] too."),
+    "the same trial in two sweeps": ('"L1L2"\nratio = [0.25, 0.5]\ntarget = "kernel"\nstrength = 1e-3\nlayers = "hidden_*"', '"L2"\ntarget = "kernel"\nstrength = 1e-3', ":23: sweep[1]: L2 on kernel (layers 'all', solver 'gradient') at strength 0.001 is in sweep[0] already (line 18)."),
+    "fraction of zero": ("test_fraction = 0.25", "test_fraction = 0", ":7: data.test_fraction: must be above 0 and below 1; received 0."),
+    "fraction of one": ("test_fraction = 0.25", "test_fraction = 1.0", ":7: data.test_fraction: must be above 0 and below 1; received 1.0."),
+    "NaN fraction": ("test_fraction = 0.25", "test_fraction = nan", ":7: data.test_fraction: must be above 0 and below 1; received nan."),
+    "nothing to train on": ("test_fraction = 0.25", "test_fraction = 0.25\nvalidation_fraction = 0.75", ":8: data.validation_fraction: 0.75 for validation and 0.25 for testing leave nothing to train on."),
+    "nothing to train on by default": ("test_fraction = 0.25", "test_fraction = 0.8", ":7: data.test_fraction: 0.2 for validation and 0.8 for testing leave nothing to train on."),
+    "path as a name": ("l1_vs_l2.digits-1", "a/b", f":1: name: {NAME_RULE}; received 'a/b'."),
+    "parent as a name": ("l1_vs_l2.digits-1", "a..b", f":1: name: {NAME_RULE}; received 'a..b'."),
+    "hidden folder as a name": ("l1_vs_l2.digits-1", ".a", f":1: name: {NAME_RULE}; received '.a'."),
+    "empty name": ("l1_vs_l2.digits-1", "", f":1: name: {NAME_RULE}; received ''."),
+    "name with a line's end": ("l1_vs_l2.digits-1", "a\\n", f":1: name: {NAME_RULE}; received 'a\\n'."),
+    "data by both": ("test_fraction = 0.25", 'file = "a.npz"', ":5: data: must hold either `name` or `file`."),
+    "data by none": ('name = "digits"\n', "", ":5: data: must hold either `name` or `file`."),
+    "label of a named one": ("test_fraction = 0.25", 'label = "y"', ":7: data.label: goes with `file`, not with `name`."),
+    "task of a named one": ("test_fraction = 0.25", 'task = "regression"', ":7: data.task: goes with `file`, not with `name`."),
+    "unknown format": ('name = "digits"', 'file = "a.xls"', ":6: data.file: must be a file that ends in .csv, .npz, .parquet; received 'a.xls'."),
+    "table without label": ('name = "digits"', 'file = "a.csv"', ":6: data.file: .csv needs `label`, the column to predict."),
+    "arrays with label": ('name = "digits"', 'file = "a.npz"\nlabel = "y"', ":7: data.label: goes with .csv and .parquet files only."),
+    "unknown task": ('name = "digits"', 'file = "a.npz"\ntask = "ranking"', ":7: data.task: unknown 'ranking'. Known: classification, regression."),
+    "model by both": ("hidden = [64, 32]", 'build = "a:b"', ":9: model: must hold either `name` or `build`."),
+    "builder without function": ('name = "mlp"\nhidden = [64, 32]', 'build = "a.b"', ":10: model.build: must be like 'package.module:function'; received 'a.b'."),
+    "builder with option": ('name = "mlp"', 'build = "a.b:c"', ":11: model.hidden: is not taken by a builder."),
+    "option of another model": ("hidden = [64, 32]", "filters = [8]", ":11: model.filters: is not taken by mlp."),
+    "no hidden layer": ("[64, 32]", "[]", ":11: model.hidden: must be a list of at least one value; received []."),
+    "width of zero": ("[64, 32]", "[64,\n0]", ":12: model.hidden[1]: must be at least 1; received 0."),
+    "option of another optimizer": ('"sgd"', '"adam"', ":16: train.momentum: is not taken by adam."),
+    "momentum of one": ("momentum = 0.9", "momentum = 1", ":16: train.momentum: must be 0 or more and below 1; received 1."),
+    "number for bool": ("momentum = 0.9", "nesterov = 1", ":16: train.nesterov: expected bool, received 1."),
+    "no epochs": ("epochs = 10", "epochs = 0", ":14: train.epochs: must be at least 1; received 0."),
+    "learning rate of zero": ("momentum = 0.9", "learning_rate = 0.0", ":16: train.learning_rate: must be a finite number > 0; received 0.0."),
+    "parameter outside": ("[0.25, 0.5]", "[0.25, 1.5]", ":25: sweep[1].ratio[1]: must be a number from 0 to 1; received 1.5."),
+    "lone parameter outside": ("[0.25, 0.5]", "-1", ":25: sweep[1].ratio: must be a number from 0 to 1; received -1."),
+    "parameter of another": ('"L1L2"', '["L1L2", "L1"]', ":25: sweep[1].ratio: is not taken by L1; those that take it need a sweep of their own."),
+    "empty layers": ('"hidden_*"', '""', ":28: sweep[1].layers: must be a name or a glob; received ''."),
+    "table for a number": ("epochs = 10", "epochs = { a = 1 }", ":14: train.epochs: expected int, received {'a': 1}."),
+    "two problems": ("seeds = 3", "seeds = 0\nsede = 1", ":3: seeds: must be from 1 to 10000; received 0. (1 more problem in this file.)"),
+    "three problems in the file's order": ('name = "mlp"\nhidden = [64, 32]', 'name = "a"\nhidden = 0\nfilters = 0', ":10: model.name: unknown 'a'. Known: autoencoder, cnn, lenet_300_100, lenet_5, linear, mlp. (2 more problems in this file.)"),
+}  # fmt: skip
+
+
+def refusal(text):
+    with pytest.raises(StudyError) as caught:
+        config.parse(text, "s.toml")
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    BAD.values(),
+    ids=BAD,
+)
+def test_bad_study_is_one_located_line(old, new, message):
+    assert GOOD.count(old) >= 1
+    assert refusal(GOOD.replace(old, new)) == f"s.toml{message}"
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "# only a comment\n"])
+def test_empty_study(text):
+    assert refusal(text) == "s.toml: is empty."
+
+
+def test_study_without_sweep():
+    text = GOOD[: GOOD.index("[[sweep]]")]
+    assert refusal(text) == "s.toml: the key 'sweep' is missing."
+    empty = "sweep = []\n" + text
+    message = "s.toml:1: sweep: must be one [[sweep]] or more; received []."
+    assert refusal(empty) == message
+
+
+def test_sweep_as_one_table():
+    text = GOOD[: GOOD.index("[[sweep]]")] + "[sweep]\ntarget = 'bias'\n"
+    message = "s.toml:18: sweep: expected list of tables, received {'target': 'bias'}."
+    assert refusal(text) == message
+
+
+def test_number_for_a_table():
+    text = "train = 3\n" + GOOD.replace("[train]\n", "[model.train]\n")
+    problem = "s.toml:1: train: expected table, received 3. (1 more problem in this "
+    assert refusal(text) == problem + "file.)"
+
+
+def test_nesting_too_deep_is_refused():
+    assert refusal("a = " + "[" * 5000) == "s.toml: not TOML: nested too deeply."
+
+
+def test_long_value_is_shortened():
+    message = refusal(GOOD.replace("seeds = 3", f"seeds = '{'3' * 500}'"))
+    assert message == f"s.toml:3: seeds: expected int, received '{'3' * 76}...."
+
+
+def test_no_message_has_two_lines():
+    text = GOOD.replace("seeds = 3", "seeds = '''a\nb'''")
+    assert refusal(text) == "s.toml:3: seeds: expected int, received 'a\\nb'."
+
+
+def test_good_study_is_read_as_written():
+    study = config.parse(GOOD, "s.toml")
+    assert study.name == "l1_vs_l2.digits-1"
+    assert study.title == "What L1 and L2 do"
+    assert study.seeds == 3
+    assert study.data.model_dump() == {
+        "name": "digits",
+        "file": None,
+        "label": None,
+        "task": None,
+        "test_fraction": 0.25,
+        "validation_fraction": 0.2,
+    }
+    assert study.model.options == {"hidden": (64, 32)}
+    assert study.train.batch_size == 32
+    assert study.train.learning_rate == 1e-3
+    assert study.train.options == {"momentum": 0.9}
+    first, second = study.sweep
+    assert first.regularizer == ("L1", "L2")
+    assert first.strengths == (1e-4, 1e-3, 1e-2)
+    assert first.solver == ("gradient",)
+    assert second.regularizer == ("L1L2",)
+    assert second.strengths == (1e-3,)
+    assert second.parameters == {"ratio": (0.25, 0.5)}
+    assert [cell.layers for cell in first.cells()] == ["all"] * 3 + ["hidden"] * 3 + [
+        "all"
+    ] * 3 + ["hidden"] * 3
+    assert [cell.parameters for cell in second.cells()] == [
+        (("ratio", 0.25),),
+        (("ratio", 0.5),),
+    ]
+    assert {cell.layers for cell in second.cells()} == {"hidden_*"}
+
+
+def test_title_is_the_name_by_default():
+    text = GOOD.replace('title = "What L1 and L2 do"\n', "")
+    assert config.parse(text, "s.toml").title == "l1_vs_l2.digits-1"
+
+
+def test_parameter_has_its_default():
+    text = GOOD.replace("ratio = [0.25, 0.5]\n", "")
+    (cell,) = config.parse(text, "s.toml").sweep[1].cells()
+    assert cell.parameters == (("ratio", 0.5),)
+
+
+def test_cnn_may_have_no_hidden_layer():
+    model = config.ModelConfig(name="cnn", hidden=[], filters=8)
+    assert model.options == {"filters": (8,), "hidden": ()}
+
+
+def test_large_fraction_is_fine_beside_a_test_part_of_the_datas_own():
+    text = GOOD.replace('"digits"', '"mnist"').replace("0.25\n", "0.9\n", 1)
+    assert config.parse(text, "s.toml").data.test_fraction == 0.9
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "count", "strengths"),
+    [
+        (1e-6, 1e-1, 6, (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)),
+        (1e-1, 1e-3, 3, (1e-1, 1e-2, 1e-3)),
+        (0.3, 0.3, 1, (0.3,)),
+        (1e-300, 1e300, 3, (1e-300, 1.0, 1e300)),
+    ],
+)
+def test_range_is_logarithmic_with_both_ends(low, high, count, strengths):
+    swept = LogRange.model_validate({"from": low, "to": high, "count": count})
+    assert swept.strengths() == strengths
+
+
+def test_range_too_narrow_for_its_count_is_refused():
+    text = GOOD.replace("to = 1e-2, count = 3", "to = 1.0000000000000002e-4, count = 9")
+    assert " is in sweep[0] already (line 18)." in refusal(text)
+
+
+def test_study_cannot_be_changed():
+    study = config.parse(GOOD, "s.toml")
+    with pytest.raises(ValueError, match="frozen"):
+        study.seeds = 4
+
+
+def test_load_returns_the_text_as_read(tmp_path):
+    file = tmp_path / "s.toml"
+    file.write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
+    study, text = config.load(file)
+    assert study == config.parse(GOOD, "s.toml")
+    assert text == GOOD.replace("\n", "\r\n")
+
+
+def test_lines_are_right_with_carriage_returns():
+    text = GOOD.replace("epochs = 10", "epochs = true").replace("\n", "\r\n")
+    assert refusal(text) == "s.toml:14: train.epochs: expected int, received true."
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no such file."),
+        (b"", "is empty."),
+        (b'name = "\xff"', "not UTF-8 text (byte 9)."),
+        (b"\x00", "not TOML: Invalid statement (column 1)."),
+    ],
+)
+def test_file_that_cannot_be_read(tmp_path, content, message):
+    file = tmp_path / "s.toml"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(StudyError) as caught:
+        config.load(file)
+    line = ":1" if content == b"\x00" else ""
+    assert str(caught.value) == f"{file}{line}: {message}"
+
+
+def test_folder_is_no_study(tmp_path):
+    with pytest.raises(StudyError) as caught:
+        config.load(tmp_path)
+    assert str(caught.value) == f"{tmp_path}: cannot be read: Is a directory."
+
+
+def test_json_schema_names_everything_that_a_study_can_hold():
+    schema = json.loads(json.dumps(config.json_schema()))
+    parts = schema["$defs"]
+    assert {part["additionalProperties"] for part in (*parts.values(), schema)} == {
+        False
+    }
+    assert set(parts["SweepConfig"]["properties"]) == set(SWEEP_KEYS.split(", "))
+    assert parts["LogRange"]["required"] == ["from", "to", "count"]
+    text = json.dumps(schema)
+    for names in (DATASETS, MODELS, OPTIMIZERS, REGULARIZERS, SOLVERS, TARGETS):
+        assert f'"enum": {json.dumps(sorted(names))}' in text
+    one, many = parts["SweepConfig"]["properties"]["target"]["anyOf"]
+    assert many["items"] == one
+
+
+def test_defaults_are_those_of_the_schema():
+    assert {name: frozenset(own) for name, own in DEFAULTS.items()} == {
+        name: options for name, (_, options) in MODELS.items() if options
+    }
+    assert set(LAYERS) == set(TARGETS)
+    assert set(DATASETS) >= OWN_TEST
+    assert tomllib.loads(GOOD)
