@@ -32,7 +32,7 @@ def plot(table: pl.DataFrame) -> Figure:
         return figure
     axes = figure.subplots(len(_PANELS), len(roles), sharex=True, squeeze=False)
     shades = colormaps["viridis"]
-    colours: dict[str, tuple[float, ...]] = {
+    colours: dict[str, tuple[float, float, float, float]] = {
         layer: shades(0.85 * index / max(len(layers) - 1, 1))
         for index, layer in enumerate(layers)
     }
@@ -57,7 +57,10 @@ def plot(table: pl.DataFrame) -> Figure:
 
 
 def _lines(
-    axis: Axes, rows: pl.DataFrame, measure: str, colours: dict[str, tuple[float, ...]]
+    axis: Axes,
+    rows: pl.DataFrame,
+    measure: str,
+    colours: dict[str, tuple[float, float, float, float]],
 ) -> None:
     for (layer, _), own in rows.group_by("layer", "tensor", maintain_order=True):
         colour = colours[str(layer)]
