@@ -54,7 +54,9 @@ def weight_axes(layer: Any, name: str) -> Axes:
     )
     known = ("kernel", "recurrent_kernel", "pointwise_kernel")
     if isinstance(layer, plain) and name in known:
-        return Axes(unit=(-1,), input=(-2,))
+        # In a grouped convolution one index of axis -2 is an input of each group.
+        grouped = getattr(layer, "groups", 1) > 1
+        return Axes(unit=(-1,), input=None if grouped else (-2,))
     if isinstance(layer, layers.Embedding) and name == "embeddings":
         return Axes(unit=(1,), input=(0,))
     return Axes()

@@ -89,9 +89,10 @@ def power_iteration(
     matrix = accumulable(matrix)
 
     def step(_: Tensor, vector: Tensor) -> Tensor:
-        image = ops.matmul(ops.matmul(matrix, vector[:, None])[:, 0], matrix)
-        norm = safe_norm(image)
-        return ops.where(norm > 0, image / ops.where(norm > 0, norm, 1.0), vector)
+        # Scaled to length 1 twice: AᵀAv leaves float32 where |A| is 1e±20.
+        image = _unit(ops.matmul(matrix, vector[:, None])[:, 0])
+        image = ops.matmul(image, matrix)
+        return ops.where(safe_norm(image) > 0, _unit(image), vector)
 
     vector = ops.fori_loop(0, steps, step, start)
     return safe_norm(ops.matmul(matrix, vector[:, None])), vector
@@ -111,19 +112,27 @@ def _everywhere(tensor: Tensor, role: str) -> dict[str, Tensor]:
     l1 = ops.sum(magnitude, axis=1)
     l2 = safe_norm(flat, axis=1)
     count = ops.cast(ops.shape(flat)[1], flat.dtype)
+    elements = count * ops.cast(size, flat.dtype)
     root = ops.sqrt(count)
-    hoyer = (root - _ratio(l1, l2)) / (root - 1.0)
+    hoyer = ops.clip((root - _ratio(l1, l2)) / (root - 1.0), 0.0, 1.0)
+    mean = ops.mean(flat)
     defined = ops.logical_and(l2 > 0, count > 1)
     return {
         "l1": ops.mean(l1),
         "l2": ops.mean(l2),
         "max_abs": ops.mean(ops.max(magnitude, axis=1)),
-        "mean": ops.mean(flat),
-        "std": ops.std(flat),
+        "mean": mean,
+        "std": safe_norm(ops.reshape(flat - mean, (-1,))) / ops.sqrt(elements),
         "zero_fraction": _fraction(flat == 0),
         "near_zero_fraction": _fraction(magnitude <= NEAR_ZERO),
         "hoyer": _mean_where(hoyer, defined),
     }
+
+
+def _unit(vector: Tensor) -> Tensor:
+    """Return the vector of length 1 in this direction; zeros as they are."""
+    norm = safe_norm(vector)
+    return vector / ops.where(norm > 0, norm, ops.ones_like(norm))
 
 
 def _fraction(condition: Tensor) -> Tensor:

@@ -188,7 +188,7 @@ def _read(file: Path, schema: Mapping[str, str]) -> "pl.DataFrame":
     import polars as pl
 
     try:
-        read = pl.read_parquet(file)
+        read = pl.read_parquet(file, glob=False)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise StoreError(f"{file}: damaged or missing: {_why(error)}") from None
     if read.schema != frame((), schema).schema:

@@ -55,14 +55,14 @@ def walk(model: Any) -> Iterator[Weight]:
     for place in own:
         # The layer's own list: `layer.weights` would repeat those of sublayers, and
         # leave frozen ones in another order.
+        names: dict[str, int] = {}
         for variable in place.layer._trainable_variables:
             if id(variable) not in seen:
                 seen.add(id(variable))
-                path = f"{place.path}/{variable.name}".lstrip("/")
+                name = _numbered(variable.name, names)
+                path = f"{place.path}/{name}".lstrip("/")
                 role = "kernel" if variable.name in KERNELS else variable.name
-                yield Weight(
-                    path, place.path, variable.name, role, place.layer, variable
-                )
+                yield Weight(path, place.path, name, role, place.layer, variable)
 
 
 def _below(layer: Any, prefix: str, seen: set[int]) -> Iterator[Place]:
@@ -71,8 +71,12 @@ def _below(layer: Any, prefix: str, seen: set[int]) -> Iterator[Place]:
         if id(child) in seen:
             continue
         seen.add(id(child))
-        count = names[child.name] = names.get(child.name, 0) + 1
-        name = child.name if count == 1 else f"{child.name}#{count}"
-        path = f"{prefix}/{name}".lstrip("/")
+        path = f"{prefix}/{_numbered(child.name, names)}".lstrip("/")
         yield Place(path, child)
         yield from _below(child, path, seen)
+
+
+def _numbered(name: str, taken: dict[str, int]) -> str:
+    """Return the name, with "#2", "#3", ... where it was taken before."""
+    count = taken[name] = taken.get(name, 0) + 1
+    return name if count == 1 else f"{name}#{count}"

@@ -4,6 +4,7 @@ The one rule: a penalty is `strength * value(w)`, and only this module multiplie
 """
 
 import dataclasses
+import math
 from abc import abstractmethod
 from typing import Any, ClassVar, Self, final
 
@@ -63,7 +64,7 @@ class Penalty(keras.regularizers.Regularizer):
     def __call__(self, w: Tensor) -> Tensor:
         """Return `strength * value(w)`."""
         value = self.value(w)
-        return ops.cast(self.strength, value.dtype) * value
+        return ops.convert_to_tensor(self.strength, value.dtype) * value
 
     @final
     def prox(self, w: Tensor, amount: Tensor) -> Tensor:
@@ -79,7 +80,8 @@ class Penalty(keras.regularizers.Regularizer):
         """
         w = ops.convert_to_tensor(w)
         wide = accumulable(w)
-        return ops.cast(self._prox(wide, ops.cast(amount, wide.dtype)), w.dtype)
+        amount = ops.convert_to_tensor(amount, wide.dtype)
+        return ops.cast(self._prox(wide, amount), w.dtype)
 
     @final
     def replace(self, **parameters: Tensor) -> Self:
@@ -133,7 +135,10 @@ def number(owner: str, name: str, value: object, rule: Range) -> float:
         value = value[()]
     known = int | float | np.integer | np.floating
     if isinstance(value, known) and not isinstance(value, bool):
-        plain = float(value) + 0.0  # -0.0 becomes 0.0
+        try:
+            plain = float(value) + 0.0  # -0.0 becomes 0.0
+        except OverflowError:  # an int beyond every float
+            plain = math.inf
         if rule.admits(plain):
             return plain
     raise ParameterError(must(owner, name, str(rule), value))

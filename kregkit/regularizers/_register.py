@@ -61,6 +61,8 @@ def make(name: str, strength: float, **parameters: float) -> Penalty:
         raise UnknownNameError(unknown("regularizers", name, names()))
     cls = by_name[name]
     ranges = REGULARIZERS.get(cls.__name__, {})
+    for key in set(parameters) - set(ranges):
+        raise UnknownNameError(unknown(f"{cls.__name__}.make", key, ranges))
     defaults = {
         key: rule.default for key, rule in ranges.items() if rule.default is not None
     }

@@ -78,7 +78,8 @@ class L1L2(Penalty):
                 "L1L2: `l1` or `l2` must be positive; received l1=0.0, l2=0.0, "
                 "a penalty of nothing."
             )
-        given = {"l1": l1, "l2": l2, "strength": l1 + l2, "ratio": l1 / (l1 + l2)}
+        strength = number("L1L2", "strength", l1 + l2, STRENGTH)
+        given = {"l1": l1, "l2": l2, "strength": strength, "ratio": l1 / strength}
         for name, value in given.items():
             object.__setattr__(self, name, value)
 
@@ -89,9 +90,10 @@ class L1L2(Penalty):
         return cls(l1=strength * ratio, l2=strength * (1.0 - ratio))
 
     def _value(self, w: Tensor) -> Tensor:
-        ratio = ops.cast(self.ratio, w.dtype)
-        return ratio * ops.sum(ops.abs(w)) + (1.0 - ratio) * ops.sum(ops.square(w))
+        ratio = ops.convert_to_tensor(self.ratio, w.dtype)
+        # (1 - r)·w first: 0·w² would be NaN at r = 1 where w² overflows.
+        return ratio * ops.sum(ops.abs(w)) + ops.sum((1.0 - ratio) * w * w)
 
     def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
-        ratio = ops.cast(self.ratio, w.dtype)
+        ratio = ops.convert_to_tensor(self.ratio, w.dtype)
         return soft_threshold(w, amount * ratio) / (1.0 + 2.0 * amount * (1.0 - ratio))

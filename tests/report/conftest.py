@@ -1,0 +1,38 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import report_store
+
+from kregkit import report
+from kregkit.report.tables import Tables, tables
+from kregkit.store import Store
+
+HOSTILE = "<script>alert(1)</script> [x](http://x.example) $y$ | *z*"
+FAILED = 10  # L1 on the kernel at 1e-3, second seed
+
+
+@pytest.fixture(scope="session")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three stores: 3 seeds and a failed trial; 6 seeds and exact zeros; logged."""
+    folder = tmp_path_factory.mktemp("stores")
+    swept = report_store.cells((1e-5, 1e-4, 1e-3))
+    report_store.write_study(folder / "three", swept, fails=[FAILED])
+    swept = report_store.cells((1e-4, 1e-3), ("kernel", "bias"))
+    report_store.write_study(folder / "six", swept, 6, HOSTILE, exact=True)
+    report_store.write_logged(folder / "logged")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def reports(stores: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("reports")
+    for store in sorted(stores.iterdir()):
+        report.make(store, folder / store.name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def read(stores: Path) -> Callable[[str], Tables]:
+    found = {path.name: tables(Store(path).read()) for path in stores.iterdir()}
+    return found.__getitem__

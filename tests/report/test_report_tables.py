@@ -1,0 +1,196 @@
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import report_store
+import scipy.stats
+
+from kregkit.errors import StoreError
+from kregkit.report.cells import BASELINE, Place, Series, Setting, whole
+from kregkit.report.pooling import pooled
+from kregkit.report.tables import GAP, Tables, tables
+from kregkit.schema import ROWS
+from kregkit.store import Store, frame
+
+Read = Callable[[str], Tables]
+L1_KERNEL = Setting(Series("kernel", "L1", "all", "gradient", "{}"), 1e-3)
+
+
+def model(measure: str) -> Place:
+    return Place("model", "", "model", measure)
+
+
+def trial_ids(store: Path, setting: Setting) -> dict[int, str]:
+    finals = Store(store).read().finals.filter(pl.col("status") == "done")
+    own = finals.filter(pl.col("regularizer").is_null())
+    if setting.series is not None:
+        own = finals.filter(
+            pl.col("regularizer") == setting.series.regularizer,
+            pl.col("target") == setting.series.target,
+            pl.col("strength") == setting.strength,
+        )
+    return dict(zip(own["seed"], own["trial"], strict=True))
+
+
+def laid_end_to_end(store: Path, trial: str, role: str) -> np.ndarray:
+    own = (
+        Store(store)
+        .read()
+        .tensors.filter(pl.col("trial") == trial, pl.col("role") == role)
+    )
+    return np.concatenate([np.asarray(values) for values in own["values"]])
+
+
+@pytest.mark.parametrize("role", ["kernel", "bias"])
+@pytest.mark.parametrize(
+    "measure", ["l1", "l2", "max_abs", "zero_fraction", "near_zero_fraction"]
+)
+def test_pooled_measures_are_those_of_the_layers_laid_end_to_end(
+    stores: Path, read: Read, role: str, measure: str
+) -> None:
+    for trial in trial_ids(stores / "six", L1_KERNEL).values():
+        w = laid_end_to_end(stores / "six", trial, role)
+        expected = report_store.measures(w)[measure]
+        found = read("six").values[trial, whole(role, measure)]
+        assert found == pytest.approx(expected, rel=1e-6)  # tensors are float32
+
+
+def test_pooled_hoyer_is_the_mean_weighted_by_size(stores: Path, read: Read) -> None:
+    (trial, *_) = trial_ids(stores / "six", L1_KERNEL).values()
+    own = (
+        Store(stores / "six")
+        .read()
+        .rows.filter(
+            pl.col("trial") == trial, pl.col("role") == "kernel", pl.col("epoch") == 10
+        )
+    )
+    expected = np.average(own["hoyer"], weights=own["size"])
+    found = read("six").values[trial, whole("kernel", "hoyer")]
+    assert found == pytest.approx(expected)
+
+
+def one_row(layer: str, size: int, **measured: float | None) -> dict[str, object]:
+    return {"trial": "a", "step": 1, "epoch": 1, "layer": layer, "tensor": "bias"} | {
+        "role": "bias",
+        "size": size,
+        **measured,
+    }
+
+
+def test_a_pooled_measure_is_undefined_where_that_of_a_layer_is() -> None:
+    rows = [one_row("x", 4, hoyer=0.5, l2=3.0), one_row("y", 4, hoyer=None, l2=4.0)]
+    (found,) = pooled(frame(rows, ROWS)).iter_rows(named=True)
+    assert found["hoyer"] is None
+    assert found["l2"] == 5.0
+    assert found["l1"] is None
+
+
+def test_a_layer_of_one_element_has_no_say_in_hoyer() -> None:
+    rows = [one_row("x", 4, hoyer=0.5), one_row("y", 1, hoyer=None)]
+    (found,) = pooled(frame(rows, ROWS)).iter_rows(named=True)
+    assert found["hoyer"] == 0.5
+
+
+def paired(store: Path, setting: Setting, column: str) -> np.ndarray:
+    finals = Store(store).read().finals
+    value = dict(zip(finals["trial"], finals[column], strict=True))
+    own, base = trial_ids(store, setting), trial_ids(store, BASELINE)
+    return np.array([value[own[seed]] - value[base[seed]] for seed in sorted(own)])
+
+
+def test_score_effect_is_the_paired_difference_with_the_corrected_interval(
+    stores: Path, read: Read
+) -> None:
+    differences = paired(stores / "six", L1_KERNEL, "test_score")
+    cell = read("six").cell(L1_KERNEL, model("test_score"))
+    scale = differences.std(ddof=1) * np.sqrt(1 / 6 + 360 / 1149)
+    expected = scipy.stats.t.interval(0.95, 5, differences.mean(), scale)
+    assert (cell.n, cell.failed, cell.pairs) == (6, 0, 6)
+    assert cell.effect == pytest.approx(differences.mean())
+    assert (cell.low, cell.high) == pytest.approx(expected)
+
+
+def test_gap_is_validation_minus_training_loss(stores: Path, read: Read) -> None:
+    val = paired(stores / "six", L1_KERNEL, "val_data_loss")
+    train = paired(stores / "six", L1_KERNEL, "train_data_loss")
+    cell = read("six").cell(L1_KERNEL, model(GAP))
+    assert cell.effect == pytest.approx((val - train).mean())
+
+
+def test_norm_effect_is_the_log_ratio_with_the_plain_interval(
+    stores: Path, read: Read
+) -> None:
+    store = stores / "six"
+    own, base = trial_ids(store, L1_KERNEL), trial_ids(store, BASELINE)
+    norms = [
+        [np.linalg.norm(laid_end_to_end(store, ids[seed], "kernel")) for seed in own]
+        for ids in (own, base)
+    ]
+    logs = np.log(np.array(norms[0]) / np.array(norms[1]))
+    cell = read("six").cell(L1_KERNEL, whole("kernel", "l2"))
+    expected = scipy.stats.t.interval(0.95, 5, logs.mean(), scipy.stats.sem(logs))
+    assert cell.kind == "log ratio"
+    assert cell.mean == pytest.approx(np.mean(norms[0]), rel=1e-6)
+    assert cell.effect == pytest.approx(logs.mean(), rel=1e-5)
+    assert (cell.low, cell.high) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_split_that_stays_needs_no_correction(stores: Path) -> None:
+    contents = Store(stores / "six").read()
+    fixed = contents.finals.with_columns(split_redrawn=pl.lit(False))
+    cell = tables(replace(contents, finals=fixed)).cell(L1_KERNEL, model("test_score"))
+    differences = paired(stores / "six", L1_KERNEL, "test_score")
+    sem = scipy.stats.sem(differences)
+    expected = scipy.stats.t.interval(0.95, 5, differences.mean(), sem)
+    assert (cell.low, cell.high) == pytest.approx(expected)
+
+
+def test_three_seeds_have_effects_and_no_interval(read: Read) -> None:
+    for cell in read("three").cells.values():
+        assert cell.low is None
+        assert cell.high is None
+
+
+def test_a_failed_trial_is_counted_and_left_out(stores: Path, read: Read) -> None:
+    cell = read("three").cell(L1_KERNEL, model("test_score"))
+    assert (cell.n, cell.failed, cell.pairs) == (2, 1, 2)
+    own = trial_ids(stores / "three", L1_KERNEL)
+    assert sorted(own) == [0, 2]
+    differences = paired(stores / "three", L1_KERNEL, "test_score")
+    assert cell.effect == pytest.approx(differences.mean())
+
+
+def test_nan_in_a_store_is_undefined(stores: Path) -> None:
+    contents = Store(stores / "three").read()
+    nan = contents.finals.with_columns(test_score=pl.lit(float("nan")))
+    cell = tables(replace(contents, finals=nan)).cell(L1_KERNEL, model("test_score"))
+    assert cell.mean is None
+    assert cell.effect is None
+
+
+def test_two_baselines_of_one_seed_are_refused(stores: Path) -> None:
+    contents = Store(stores / "three").read()
+    seeds = contents.finals.with_columns(seed=pl.lit(0))
+    with pytest.raises(StoreError, match="repeats another of its seed"):
+        tables(replace(contents, finals=seeds))
+
+
+def test_series_come_kernel_bias_activity(read: Read) -> None:
+    targets = [series.target for series in read("three").strengths]
+    assert targets == ["kernel", "kernel", "bias", "bias", "activity", "activity"]
+
+
+def test_the_end_of_a_trial_is_its_own_last_moment(stores: Path, read: Read) -> None:
+    contents = Store(stores / "three").read()
+    (trial, *_) = trial_ids(stores / "three", L1_KERNEL).values()
+    kept = (pl.col("trial") != trial) | (pl.col("epoch") <= 5)
+    shorter = tables(replace(contents, rows=contents.rows.filter(kept)))
+    key = (trial, whole("kernel", "l2"))
+    own = contents.rows.filter(
+        pl.col("trial") == trial, pl.col("role") == "kernel", pl.col("epoch") == 5
+    )
+    assert shorter.values[key] == pytest.approx(np.linalg.norm(own["l2"]))
+    assert shorter.values[key] != read("three").values[key]
