@@ -57,9 +57,11 @@ def run(
     ] = False,
 ) -> None:
     """Train a study, store every trial, and write the report."""
+    from kregkit.report import check_out
     from kregkit.study.run import prepare, train
 
     job = prepare(study, out, fresh)
+    check_out(job.report)
     done, total = len(job.trials) - len(job.waiting), len(job.trials)
     if done:
         typer.echo(f"{done} of {total} trials are stored already.")

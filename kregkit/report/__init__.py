@@ -6,7 +6,14 @@ store gives the same bytes: no clock, no path and no random id.
 
 from pathlib import Path
 
-__all__ = ["make"]
+__all__ = ["check_out", "make"]
+
+
+def check_out(out: Path) -> None:
+    """Raise `StoreError` now when `make` could not write its report into `out`."""
+    from kregkit.report import folder
+
+    folder.check_replaceable(Path(out))
 
 
 def make(store: Path, out: Path) -> Path:

@@ -7,6 +7,7 @@ index.html is the manifest: `<meta name="kregkit-files" content="report.md ...">
 lists, separated by blanks, every other file of the report.
 """
 
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ def check_replaceable(out: Path) -> None:
     """Raise `StoreError` when `out` holds something that no report of ours wrote."""
     try:
         if not out.exists():
+            _check_writable(out)
             return
         if not out.is_dir():
             raise StoreError(f"{out}: is not a folder")
@@ -80,6 +82,15 @@ def _remove(old: Path) -> None:
     folders = [path for path in old.rglob("*") if path.is_dir()]
     for folder in [*sorted(folders, reverse=True), old]:
         folder.rmdir()
+
+
+def _check_writable(out: Path) -> None:
+    """Raise `StoreError` when `out` cannot be made where it would stand."""
+    above = next(path for path in out.absolute().parents if path.exists())
+    if not above.is_dir():
+        raise StoreError(f"{out}: cannot be written: {above} is not a folder")
+    if not os.access(above, os.W_OK):
+        raise StoreError(f"{out}: cannot be written: no permission in {above}")
 
 
 def _own(folder: Path) -> frozenset[str]:
