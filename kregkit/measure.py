@@ -98,9 +98,9 @@ def power_iteration(
     return safe_norm(ops.matmul(matrix, vector[:, None])), vector
 
 
-def power_start(units: int) -> Tensor:
+def power_start(units: int, dtype: str = "float32") -> Tensor:
     """Return the first vector of a power iteration, of length 1 and always the same."""
-    vector = ops.cos(ops.arange(1, units + 1, dtype="float32"))
+    vector = ops.cos(ops.arange(1, units + 1, dtype=dtype))
     return vector / safe_norm(vector)
 
 

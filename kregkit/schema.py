@@ -16,7 +16,7 @@ NEAR_ZERO: Final = 1e-3
 MEASURES: Final[dict[str, str]] = {
     "l1": "sum of magnitudes, Σ|w|",
     "l2": "Euclidean norm, √Σw²",
-    "max_abs": "largest magnitude, max|w|",
+    "max_abs": "largest magnitude, max|w|; of an activation its mean over samples",
     "mean": "mean of the elements",
     "std": "standard deviation of the elements (divided by n)",
     "zero_fraction": "share of elements that are exactly zero",

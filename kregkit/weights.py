@@ -21,7 +21,9 @@ KERNELS = frozenset(
 
 @dataclass(frozen=True)
 class Weight:
-    """One weight of a model, trainable or frozen; no statistics and no seeds.
+    """One weight of a model, trained or frozen by its layer.
+
+    Statistics, seeds and what else was made as non-trainable are left out.
 
     `path` is `layer_path/name`; `role` is "kernel" for every kind of kernel and for
     embeddings, else the weight's own name: "bias", "gamma", "beta", ...

@@ -30,7 +30,7 @@ def test_the_python_blocks_run_from_top_to_bottom(tmp_path, monkeypatch):
     for block in blocks("python"):
         exec(block, namespace)
     assert (tmp_path / "log.png").stat().st_size > 10_000
-    assert namespace["table"].height == 36
+    assert namespace["table"].height == 27
 
 
 def commands():

@@ -4,6 +4,7 @@ The one rule: what is logged is declared in `schema.ROWS`; a column is never dec
 by what happens to come first.
 """
 
+import html
 import math
 import warnings
 from pathlib import Path
@@ -14,7 +15,14 @@ import keras
 from kregkit.callbacks._loss_terms import LossTerms
 from kregkit.callbacks._measuring import Measuring
 from kregkit.callbacks._records import environment, tensor_records
-from kregkit.errors import ModelError, ParameterError, must
+from kregkit.errors import (
+    ModelError,
+    ParameterError,
+    StoreError,
+    UnknownNameError,
+    must,
+    unknown,
+)
 from kregkit.schema import ROWS
 from kregkit.store import Store, frame
 
@@ -24,20 +32,28 @@ if TYPE_CHECKING:
 
 _LOSSES = ("loss", "data_loss", "val_loss", "val_data_loss")
 _COLUMNS = {name: kind for name, kind in ROWS.items() if name != "trial"}
+_SHOWN = ("layer", "tensor", "l2", "zero_fraction", "near_zero_fraction", "hoyer")
 
 
 class RegularizationLogger(keras.callbacks.Callback):
     """Logs what regularizers do to each layer's weights, biases and activations.
 
-    Before training and at every logging point it measures every weight of the model,
-    and the output of every layer with weights or an activation on the probe batch, in
-    inference mode. It adds to the logs of `fit`, so that other callbacks and the
-    history see them: `data_loss`, the loss without any penalty, `penalty/<path>` for
-    each regularizer, and both with `val_`. `loss` is their sum. A penalty of an
-    activity is a mean per sample.
+    Before the first epoch and at every logging point it measures every weight of the
+    model, and the output of every layer with weights or an activation on the probe
+    batch, in inference mode. It adds to the logs of `fit`, so that other callbacks and
+    the history see them: `data_loss`, the loss without any penalty, `penalty/<path>`
+    for each regularizer, and both with `val_`. `loss` is their sum. A penalty of an
+    activity is a mean per sample. `EarlyStopping("val_data_loss", mode="min")` needs
+    its mode, since Keras guesses that of its own metrics only.
 
     Spectral norms come from a power iteration that continues from one logging point
-    to the next, and are exact at the last one.
+    to the next; at the last one they are exact, for kernels whose smaller side is at
+    most 1024. Steps are those of this `fit`. After a `fit` that was interrupted, call
+    `detach`, or train the model with a logger again.
+
+    A store gets one trial at the end of each `fit`, with the tensors that the model
+    ends with; where a callback restored earlier weights, these are of an earlier epoch
+    than the last rows.
 
     Args:
         probe: a fixed batch of inputs for the activations; without it they are left
@@ -49,7 +65,9 @@ class RegularizationLogger(keras.callbacks.Callback):
 
     Raises:
         ParameterError: `every` is neither "epoch" nor a positive integer.
-        StoreError: the store cannot be written.
+        StoreError: the store cannot be written, or holds a study.
+        VersionError: in `fit`, when other versions wrote the store.
+        UnknownNameError: in `fit`, when no metric is called as `score` says.
         ModelError: in `fit`, for a model that is not built, without a probe.
 
     Warns:
@@ -75,15 +93,26 @@ class RegularizationLogger(keras.callbacks.Callback):
         self._score = score
         self._terms: LossTerms | None = None
         self._measure: Measuring | None = None
-        self._rows: list[dict[str, Any]] = []
-        self._step = self._before = self._epoch = 0
+        self._reset()
         if self._store is not None:
+            if self._store.study() is not None:
+                raise StoreError(f"{store}: holds a study; choose another folder")
             self._store.begin()
 
     @property
     def rows(self) -> list[dict[str, Any]]:
         """The rows logged so far, as dictionaries of `schema.ROWS` without a trial."""
         return list(self._rows)
+
+    @property
+    def failed_epoch(self) -> int | None:
+        """The first epoch, from 1, whose loss was not finite; None without one."""
+        return self._failed_epoch
+
+    def penalty(self) -> float:
+        """Return the sum of all penalties at the last step that was measured."""
+        last = [r for r in self._rows if r["layer"] and r["step"] == self._step]
+        return math.fsum(row.get("penalty") or 0.0 for row in last)
 
     def table(self) -> "pl.DataFrame":
         """Return the log: step, epoch, layer, tensor, role, then a column a measure."""
@@ -96,6 +125,12 @@ class RegularizationLogger(keras.callbacks.Callback):
 
         return plot(self.table())
 
+    def detach(self) -> None:
+        """Take the terms of the loss off the model, after an interrupted `fit`."""
+        if self._terms is not None:
+            self._terms.detach()
+            self._terms = None
+
     def __repr__(self) -> str:
         """Return what was logged, in one line."""
         steps = {row["step"] for row in self._rows}
@@ -107,60 +142,72 @@ class RegularizationLogger(keras.callbacks.Callback):
 
     def _repr_html_(self) -> str:
         """Return the last logging point as a table, for notebooks."""
-        import html
-
         table = self.table()
         last = table.filter(table["step"] == table["step"].max())
-        shown = (
-            "layer",
-            "tensor",
-            "l2",
-            "zero_fraction",
-            "near_zero_fraction",
-            "hoyer",
-        )
-        return f"<p>{html.escape(repr(self))}</p>{last[list(shown)]._repr_html_()}"
+        return f"<p>{html.escape(repr(self))}</p>{last[list(_SHOWN)]._repr_html_()}"
+
+    def set_model(self, model: Any) -> None:
+        """Take a model; Keras calls this before `on_train_begin` of any callback."""
+        super().set_model(model)
+        stale = LossTerms.held_by(model)
+        if stale is not None:  # of a fit that was interrupted
+            stale.detach()
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self._rows = []
-        self._step = self._before = self._epoch = 0
+        self._reset()
+        if self._store is not None:
+            self._store.check_resumable(environment())
         self._build()
+        self._measure = Measuring(self.model, self._probe)
+        if LossTerms.held_by(self.model) is not None:
+            return  # another logger of this fit has attached them
         obstacle = LossTerms.obstacle(self.model)
         if obstacle is None:
-            self._terms = LossTerms.on(self.model, self)
+            self._terms = LossTerms(self.model)
         else:
             warnings.warn(
                 f"RegularizationLogger: `data_loss` is null: {obstacle}.", stacklevel=2
             )
-        self._measure = Measuring(self.model, self._probe)
-        self._log(epoch=0)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._epoch, self._before = epoch, self._step
+        if not self._rows:
+            self._log()
 
     def on_train_batch_end(
         self, batch: int, logs: dict[str, Any] | None = None
     ) -> None:
         # With several steps per execution the last index of an epoch may lie beyond it.
-        done = min(batch + 1, self.params.get("steps") or batch + 1)
+        steps = self.params.get("steps")
+        done = batch + 1 if steps is None else min(batch + 1, steps)
         earlier, self._step = self._step, self._before + done
         if self._every and self._step // self._every > earlier // self._every:
-            self._log(self._epoch)
+            self._epoch += done == steps
+            self._log()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        logs = logs or {}
+        if self._score is not None and self._score not in logs:
+            raise UnknownNameError(unknown("RegularizationLogger", self._score, logs))
         self._epoch = epoch + 1
+        losses = [float(logs[name]) for name in _LOSSES if name in logs]
+        if self._failed_epoch is None and not all(map(math.isfinite, losses)):
+            self._failed_epoch = self._epoch
         if not self._every:
-            self._log(self._epoch)
-        self._rows.append(self._model_row(logs or {}))
+            self._log()
+        self._rows.append(self._model_row(logs))
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        if self._terms is not None:
-            self._terms.detach(self)
-            self._terms = None
+        self.detach()
         self._finish()
         if self._store is not None:
-            self._write(self._store, logs or {})
+            self._write(self._store)
         self._measure = None
+
+    def _reset(self) -> None:
+        self._rows: list[dict[str, Any]] = []
+        self._step, self._before, self._epoch = 0, 0, 0
+        self._failed_epoch: int | None = None
 
     def _build(self) -> None:
         """Build a model that was given no input shape, as `fit` would a step later."""
@@ -173,9 +220,9 @@ class RegularizationLogger(keras.callbacks.Callback):
             )
         self.model(keras.tree.map_structure(lambda x: x[:1], self._probe))
 
-    def _log(self, epoch: int) -> None:
+    def _log(self) -> None:
         assert self._measure is not None  # made when training begins
-        point = {"step": self._step, "epoch": epoch}
+        point = {"step": self._step, "epoch": self._epoch}
         self._rows.extend(point | row for row in self._measure())
 
     def _finish(self) -> None:
@@ -186,16 +233,14 @@ class RegularizationLogger(keras.callbacks.Callback):
         """
         assert self._measure is not None  # made when training begins
         kept = len(self._rows)
-        self._log(self._epoch)
+        self._log()
         again = self._rows[kept:]
         last = [r for r in self._rows[:kept] if r["step"] == self._step and r["layer"]]
         if last:
             del self._rows[kept:]
             if [row["l1"] for row in last] != [row["l1"] for row in again]:
                 return
-        if not all(
-            math.isfinite(math.nan if row["l1"] is None else row["l1"]) for row in again
-        ):
+        if not all(row["l1"] is not None and row["l1"] < math.inf for row in again):
             return  # diverged: an eigenvalue routine may not end on such a matrix
         exact = self._measure.exact_spectral()
         for row in last or again:
@@ -213,26 +258,25 @@ class RegularizationLogger(keras.callbacks.Callback):
         point = {"step": self._step, "epoch": self._epoch}
         return point | {"layer": "", "tensor": "model", "role": "model"} | row
 
-    def _write(self, store: Store, logs: dict[str, Any]) -> None:
+    def _write(self, store: Store) -> None:
         trial = {"trial": f"fit-{len(store.finished()) + 1:03d}"}
-        row = self._model_row(logs)
+        models = [row for row in self._rows if not row["layer"]]
+        last = models[-1] if models else {}
         final = {
-            "status": "done",
+            "status": "done" if self._failed_epoch is None else "failed",
+            "failed_epoch": self._failed_epoch,
             "model": self.model.name,
             "solver": "gradient",
             "engine": "fit",
             "epochs": self._epoch,
-            "train_data_loss": row["data_loss"],
-            "val_data_loss": row["val_data_loss"],
-            "train_score": row.get("score"),
-            "val_score": row.get("val_score"),
-            "penalty": row.get("penalty"),
+            "val_data_loss": last.get("val_data_loss"),
+            "val_score": last.get("val_score"),
+            "penalty": self.penalty(),
         }
-        tensors = tensor_records(self.model)
         store.write(
             [trial | row for row in self._rows],
             [trial | final | environment()],
-            [trial | tensor for tensor in tensors],
+            [trial | tensor for tensor in tensor_records(self.model)],
         )
 
 

@@ -12,7 +12,7 @@ import keras
 from keras import ops
 
 from kregkit.numerics import Tensor
-from kregkit.weights import Place, walk, walk_layers
+from kregkit.weights import Place, Weight, walk, walk_layers
 
 
 class _Means(keras.metrics.Metric):
@@ -45,63 +45,58 @@ class LossTerms:
     checkpoints written during training hold the model's own regularizers.
     """
 
-    def __init__(self, model: Any, owner: object) -> None:
+    def __init__(self, model: Any) -> None:
         self.model = model
-        self.owner = owner
-        trainable = {id(variable) for variable in model.trainable_variables}
-        self.weights = [
-            weight
-            for weight in walk(model)
-            if weight.variable.regularizer is not None
-            and id(weight.variable) in trainable
-        ]
+        self.weights = penalised_weights(model)
         self.layers = [
             place
             for place in (Place("", model), *walk_layers(model))
             if place.layer.activity_regularizer is not None
         ]
-        names = [f"penalty/{place.path}/activity" for place in self.layers]
-        names += [f"penalty/{weight.path}" for weight in self.weights]
-        self.metric = _Means(["data_loss", *names])
+        paths = [f"{place.path}/activity".lstrip("/") for place in self.layers]
+        paths += [weight.path for weight in self.weights]
+        self.metric = _Means(["data_loss", *(f"penalty/{path}" for path in paths)])
         self._recorded: dict[int, Tensor] = {}
+        self._held: list[Callable[[Tensor], Tensor]] = []
         self._compute_loss = model.compute_loss
+        # An optimizer may look at the regularizers when it is built: not in a step.
+        if model.optimizer is not None and not model.optimizer.built:
+            model.optimizer.build(model.trainable_variables)
         model._metrics.append(self.metric)
         model.compute_loss = self.compute_loss
-        model.train_step = self._silent_activities(model.train_step)
-        model.test_step = self._silent_activities(model.test_step)
+        model.train_step = self._silent(model.train_step)
+        model.test_step = self._silent(model.test_step)
         # A step that was traced before knows nothing of this.
         model.make_train_function(force=True)
         model.test_function = None
 
-    @classmethod
-    def on(cls, model: Any, owner: object) -> "LossTerms":
-        """Return the terms attached to `model`, attaching them where there are none."""
+    @staticmethod
+    def held_by(model: Any) -> "LossTerms | None":
+        """Return the terms that are attached to a model, if there are any."""
         held = getattr(model.compute_loss, "__self__", None)
-        if isinstance(held, cls):  # of a fit that was interrupted, or another logger
-            held.owner = owner
-            return held
-        return cls(model, owner)
+        return held if isinstance(held, LossTerms) else None
 
     @staticmethod
     def obstacle(model: Any) -> str | None:
         """Return why the terms of this model cannot be told apart, or None."""
-        if isinstance(getattr(model.compute_loss, "__self__", None), LossTerms):
-            return None
-        for name in ("train_step", "test_step", "compute_loss"):
+        steps = ("train_step", "test_step", "compute_loss", "compute_metrics")
+        for name in (*steps, "metrics"):
             own = getattr(type(model), name) is not getattr(keras.Model, name)
             if own or name in model.__dict__:
-                return f"model {model.name!r} has a `{name}` of its own"
+                return f"model {model.name!r} has its own `{name}`"
         if model.loss is None:
             return f"model {model.name!r} was compiled without a loss"
+        if "data" in (getattr(model, "output_names", None) or ()):
+            return f"model {model.name!r} has an output 'data' with a loss of that name"
         if keras.backend.backend() == "tensorflow":
             replicas = model.distribute_strategy.num_replicas_in_sync
             if replicas > 1:
                 return f"model {model.name!r} trains on {replicas} replicas"
         return None
 
-    def detach(self, owner: object) -> None:
-        """Give the model back as it was, unless another owner has taken over."""
-        if owner is not self.owner:
+    def detach(self) -> None:
+        """Give the model back as it was."""
+        if self.held_by(self.model) is not self:
             return
         for name in ("compute_loss", "train_step", "test_step"):
             delattr(self.model, name)
@@ -118,54 +113,71 @@ class LossTerms:
         training: bool = True,
     ) -> Tensor:
         """Return the total that Keras would return, and log its terms."""
-        regularizers = [weight.variable.regularizer for weight in self.weights]
-        for weight in self.weights:
-            weight.variable.regularizer = None
-        try:
-            data = self._compute_loss(x, y, y_pred, sample_weight, training)
-        finally:
-            for weight, held in zip(self.weights, regularizers, strict=True):
-                weight.variable.regularizer = held
+        data = self._compute_loss(x, y, y_pred, sample_weight, training)
         zero = ops.zeros((), "float32")
         values = [self._recorded.get(id(place.layer), zero) for place in self.layers]
         values += [
-            regularizer(weight.variable.value)
-            for weight, regularizer in zip(self.weights, regularizers, strict=True)
+            ops.sum(regularizer(weight.variable.value))
+            for weight, regularizer in zip(self.weights, self._held, strict=True)
         ]
         first = next(leaf for leaf in keras.tree.flatten(x) if leaf is not None)
         self.metric.update_state([data, *values], ops.shape(first)[0])
         terms = [self.model._aggregate_additional_loss(value) for value in values]
         return ops.sum([data, *terms]) if terms else data
 
-    def _silent_activities(self, step: Callable[..., Any]) -> Callable[..., Any]:
+    def _silent(self, step: Callable[..., Any]) -> Callable[..., Any]:
         def silent(*args: Any) -> Any:
-            with self._recording():
+            with self._silence():
                 return step(*args)
 
         return silent
 
     @contextlib.contextmanager
-    def _recording(self) -> Iterator[None]:
-        self._recorded.clear()
-        held = [place.layer.activity_regularizer for place in self.layers]
-        for place, regularizer in zip(self.layers, held, strict=True):
-            place.layer.activity_regularizer = self._recorder(place.layer, regularizer)
+    def _silence(self) -> Iterator[None]:
+        """Let every regularizer give nothing, and record what it would have given."""
+        layers = [place.layer for place in self.layers]
+        variables = [weight.variable for weight in self.weights]
+        activities = [layer.activity_regularizer for layer in layers]
+        self._held = [variable.regularizer for variable in variables]
+        for layer, regularizer in zip(layers, activities, strict=True):
+            layer.activity_regularizer = self._recorder(layer, regularizer)
+        for variable in variables:
+            variable.regularizer = None
         try:
             yield
         finally:
-            for place, regularizer in zip(self.layers, held, strict=True):
-                place.layer.activity_regularizer = regularizer
+            for layer, regularizer in zip(layers, activities, strict=True):
+                layer.activity_regularizer = regularizer
+            for variable, regularizer in zip(variables, self._held, strict=True):
+                variable.regularizer = regularizer
             self._recorded.clear()
 
     def _recorder(
         self, layer: Any, regularizer: Callable[[Tensor], Tensor]
     ) -> Callable[[Tensor], Tensor]:
         def record(output: Tensor) -> Tensor:
-            value = regularizer(output)
-            batch = ops.cast(ops.shape(output)[0], value.dtype)
-            value = ops.divide_no_nan(value, batch)
+            value = activity_penalty(regularizer, output)
             earlier = self._recorded.get(id(layer))
             self._recorded[id(layer)] = value if earlier is None else earlier + value
             return ops.zeros((), value.dtype)
 
         return record
+
+
+def penalised_weights(model: Any) -> list[Weight]:
+    """Return the weights whose regularizer Keras adds: those that are trained."""
+    trainable = {id(variable) for variable in model.trainable_variables}
+    return [
+        weight
+        for weight in walk(model)
+        if weight.variable.regularizer is not None and id(weight.variable) in trainable
+    ]
+
+
+def activity_penalty(regularizer: Callable[[Tensor], Tensor], output: Tensor) -> Tensor:
+    """Return what Keras adds for one output of a layer: a mean over the batch."""
+    value = ops.sum(regularizer(output))
+    if len(output.shape) == 0:
+        return value
+    batch = ops.cast(ops.shape(output)[0], value.dtype)
+    return ops.divide_no_nan(value, batch)

@@ -12,18 +12,24 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from kregkit.callbacks._loss_terms import activity_penalty, penalised_weights
 from kregkit.groups import activation_axes, weight_axes
 from kregkit.measure import (
     as_matrix,
+    exact_spectral_norm,
     measure,
     power_iteration,
     power_start,
 )
-from kregkit.numerics import Tensor
+from kregkit.numerics import Tensor, accumulable, safe_norm
 from kregkit.weights import Place, walk, walk_layers
 
-_FIRST_STEPS, _STEPS = 30, 4
-"""Power iterations of the first measurement, and of those that continue from it."""
+_FIRST_STEPS, _STEPS, _LAST_STEPS = 60, 6, 300
+"""Power iterations of the first measurement, of those that continue from it, and of
+the last one for kernels whose smaller side is beyond `_EXACT_SIDE`."""
+
+_EXACT_SIDE = 1024
+"""Eigenvalues take the cube of this: a second at 1024, half a minute at 3000."""
 
 _ACTIVATIONS = (
     layers.Activation
@@ -33,7 +39,7 @@ _ACTIVATIONS = (
     | layers.ReLU
     | layers.Softmax
 )
-# What these call is called in a loop of the backend, whose tensors end with it.
+# What these call is called in a loop, once for every time step.
 _OPAQUE = layers.RNN | layers.TimeDistributed
 
 
@@ -64,11 +70,16 @@ class Measuring:
         if probe is not None:
             probe = keras.tree.map_structure(ops.convert_to_tensor, probe)
         self._probe = probe
+        self._penalised = {id(w.variable) for w in penalised_weights(model)}
         self._axes = [weight_axes(w.layer, w.name) for w in self._weights]
-        self._vectors = [
-            power_start(as_matrix(w.variable.value, axes.unit).shape[1])
+        matrices = [
+            accumulable(as_matrix(w.variable.value, axes.unit))
             for w, axes in zip(self._weights, self._axes, strict=True)
             if axes.unit is not None
+        ]
+        self._vectors = [
+            power_start(matrix.shape[1], keras.backend.standardize_dtype(matrix.dtype))
+            for matrix in matrices
         ]
         self._slots: list[_Slot] = []
         self._compiled = compiled(self._compute)
@@ -94,14 +105,19 @@ class Measuring:
     def exact_spectral(self) -> dict[tuple[str, str], dict[str, float]]:
         """Return the exact spectral columns of each kernel, by layer and tensor."""
         found: dict[tuple[str, str], dict[str, float]] = {}
+        vectors = iter(self._vectors)
         for weight, axes in zip(self._weights, self._axes, strict=True):
-            if axes.unit is not None:
-                measures = measure(weight.variable.value, weight.role, axes)
-                columns = ("spectral_norm", "stable_rank")
-                values = {name: float(measures[name]) for name in columns}
-                found[weight.layer_path, weight.name] = {
-                    name: value for name, value in values.items() if value == value
-                }
+            if axes.unit is None:
+                continue
+            matrix, vector = as_matrix(weight.variable.value, axes.unit), next(vectors)
+            if min(matrix.shape) <= _EXACT_SIDE:
+                norm = exact_spectral_norm(matrix)
+            else:
+                norm, _ = power_iteration(matrix, vector, _LAST_STEPS)
+            if float(norm) > 0:
+                rank = float(safe_norm(ops.reshape(matrix, (-1,))) / norm) ** 2
+                columns = {"spectral_norm": float(norm), "stable_rank": rank}
+                found[weight.layer_path, weight.name] = columns
         return found
 
     def _compute(
@@ -139,17 +155,16 @@ class Measuring:
                     else spectral_norm(as_matrix(w, axes.unit))
                 )
                 found = measure(w, weight.role, axes, norm)
-                if weight.variable.regularizer is not None:
-                    found["penalty"] = weight.variable.regularizer(w)
+                if id(weight.variable) in self._penalised:
+                    found["penalty"] = ops.sum(weight.variable.regularizer(w))
                 size = int(np.prod(w.shape))
                 add(weight.layer_path, weight.name, weight.role, size, found)
             for place, name, output in self._outputs():
                 axes = activation_axes(place.layer, len(output.shape))
                 found = measure(output, "activation", axes)
                 if place.layer.activity_regularizer is not None:
-                    penalty = place.layer.activity_regularizer(output)
-                    found["penalty"] = penalty / ops.cast(
-                        ops.shape(output)[0], penalty.dtype
+                    found["penalty"] = activity_penalty(
+                        place.layer.activity_regularizer, output
                     )
                 size = int(np.prod(output.shape[1:]))
                 add(place.path, name, "activation", size, found)
@@ -211,13 +226,17 @@ def _watched(model: Any) -> list[Place]:
 def _recording(places: list[Place]) -> Iterator[dict[int, list[Tensor]]]:
     """Record what every call of these layers returns."""
     outputs: dict[int, list[Tensor]] = {id(place.layer): [] for place in places}
+    own_calls = [place.layer.__dict__.get("call") for place in places]
+    scope = _scope()
 
     def recorder(layer: Any) -> Callable[..., Any]:
         call = layer.call
 
         def record(*args: Any, **kwargs: Any) -> Any:
             returned = call(*args, **kwargs)
-            for leaf in keras.tree.flatten(returned):
+            # What is made inside a loop of the backend ends with it.
+            leaves = keras.tree.flatten(returned) if _scope() is scope else []
+            for leaf in leaves:
                 if keras.backend.is_float_dtype(leaf.dtype) and len(leaf.shape) > 1:
                     outputs[id(layer)].append(leaf)
             return returned
@@ -229,5 +248,17 @@ def _recording(places: list[Place]) -> Iterator[dict[int, list[Tensor]]]:
     try:
         yield outputs
     finally:
-        for place in places:
-            del place.layer.call
+        for place, own in zip(places, own_calls, strict=True):
+            if own is None:
+                del place.layer.call
+            else:
+                place.layer.call = own
+
+
+def _scope() -> Any:
+    """Return what tensors made now belong to, where the backend can tell."""
+    if keras.backend.backend() != "tensorflow":
+        return None
+    import tensorflow as tf
+
+    return tf.compat.v1.get_default_graph()

@@ -5,7 +5,6 @@ a trial and the baseline of its seed differ in the penalty alone.
 """
 
 import json
-import math
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -44,9 +43,6 @@ def train(study: Study, trial: Trial) -> Result:
     model = study.build()
     attach(model, study, trial)
     model.compile(study.optimizer(), study.loss(), metrics=[study.metric()])
-    # Built here, or TensorFlow would trace the training step twice.
-    model.optimizer.build(model.trainable_variables)
-    stop = _StopAtNonFinite()
     log = RegularizationLogger(probe=split.x_val[:PROBE], score="score")
     config = study.config.train
     model.fit(
@@ -56,22 +52,20 @@ def train(study: Study, trial: Trial) -> Result:
         validation_data=(split.x_val, split.y_val),
         validation_batch_size=_CHUNK,
         shuffle=False,  # the order is the seed's
-        callbacks=[stop, log],
+        callbacks=[log, _StopAtNonFinite(log)],
         verbose=0,
     )
     final = {
         "trial": trial.id,
-        "status": "done" if stop.epoch is None else "failed",
-        "failed_epoch": stop.epoch,
+        "status": "done" if log.failed_epoch is None else "failed",
+        "failed_epoch": log.failed_epoch,
         "engine": "fit",
         **_identity(study, trial, split),
         **environment(),
     }
-    if stop.epoch is None:
+    if log.failed_epoch is None:
         final |= _scores(study, model, split)
-        last = [row for row in log.rows if row["epoch"] == config.epochs]
-        terms = [row.get("penalty") for row in last if row["layer"]]
-        final["penalty"] = math.fsum(term for term in terms if term is not None)
+        final["penalty"] = log.penalty()
     final["wall_seconds"] = time.perf_counter() - begin
     own = {"trial": trial.id}
     return Result(
@@ -107,12 +101,12 @@ def attach(model: Any, study: Study, trial: Trial) -> None:
 class _StopAtNonFinite(keras.callbacks.Callback):
     """Ends training at the first epoch whose loss is not finite."""
 
-    epoch: int | None = None
+    def __init__(self, log: RegularizationLogger) -> None:
+        super().__init__()
+        self._log = log
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        values = [float(v) for k, v in (logs or {}).items() if k.endswith("loss")]
-        if not all(map(math.isfinite, values)):
-            self.epoch = epoch + 1
+        if self._log.failed_epoch is not None:
             self.model.stop_training = True
 
 

@@ -178,8 +178,8 @@ def test_an_own_train_step_leaves_the_columns_null_and_warns():
     with pytest.warns(UserWarning, match="data_loss") as warned:
         history = fit(model, log)
     assert [str(w.message) for w in warned] == [
-        "RegularizationLogger: `data_loss` is null: model 'custom' has a `train_step` "
-        "of its own."
+        "RegularizationLogger: `data_loss` is null: model 'custom' has its own "
+        "`train_step`."
     ]
     assert "data_loss" not in history
     table = log.table().filter(tensor="model")

@@ -20,5 +20,9 @@ def test_reading_a_study_loads_nothing_heavy(module):
     assert loaded(f"kregkit.study.{module}") == []
 
 
+def test_the_command_line_loads_nothing_heavy():
+    assert loaded("kregkit.cli") == []
+
+
 def test_the_test_above_can_fail():
     assert "keras" in loaded("kregkit.study.models")
