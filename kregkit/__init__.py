@@ -19,6 +19,10 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'kregkit' has no attribute {name!r}")
 
 
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]
+
+
 if "keras" in sys.modules:
     # So that Keras can load a model saved with these penalties (see `get_config`).
     importlib.import_module("kregkit.regularizers")

@@ -68,10 +68,13 @@ def run(
     _load_tensorflow_quietly()
     try:
         with _progress(done, total) as advance:
-            failed = train(job, fresh, advance)
+            failed = train(job, advance)
         page = _report(job.store.path, job.report)
     except KeyboardInterrupt:
-        typer.echo("Interrupted. What is finished is stored: run it again to resume.")
+        again = "without --fresh" if fresh else "again"
+        typer.echo(
+            f"Interrupted. What is finished is stored: run it {again} to resume."
+        )
         raise typer.Exit(130) from None
     typer.echo(f"Report: {page}")
     if failed:

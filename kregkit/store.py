@@ -75,11 +75,16 @@ class Store:
     path: Path
 
     def begin(self, study: str | None = None) -> None:
-        """Make the folder, drop what a killed run left, keep the study file."""
+        """Make the folder, and keep the study file.
+
+        With a study, what a killed run of it left is dropped. A logger's store may be
+        written by several processes: what is being written there stays.
+        """
         try:
             (self.path / "parts").mkdir(parents=True, exist_ok=True)
-            for left in self.path.glob(f"**/{_TEMPORARY}*"):
-                shutil.rmtree(left) if left.is_dir() else left.unlink()
+            if study is not None:
+                for left in self.path.glob(f"**/{_TEMPORARY}*"):
+                    shutil.rmtree(left) if left.is_dir() else left.unlink()
             if study is not None:
                 temporary = self.path / f"{_TEMPORARY}{uuid.uuid4().hex}"
                 temporary.write_text(study, encoding="utf-8")

@@ -75,6 +75,12 @@ class RegularizationLogger(keras.callbacks.Callback):
             more than one replica) hides the terms of its loss: `data_loss` is null.
     """
 
+    _rows: list[dict[str, Any]]
+    _step: int
+    _before: int
+    _epoch: int
+    _failed_epoch: int | None
+
     def __init__(
         self,
         probe: Any = None,
@@ -205,9 +211,9 @@ class RegularizationLogger(keras.callbacks.Callback):
         self._measure = None
 
     def _reset(self) -> None:
-        self._rows: list[dict[str, Any]] = []
-        self._step, self._before, self._epoch = 0, 0, 0
-        self._failed_epoch: int | None = None
+        self._rows = []
+        self._step = self._before = self._epoch = 0
+        self._failed_epoch = None
 
     def _build(self) -> None:
         """Build a model that was given no input shape, as `fit` would a step later."""

@@ -174,7 +174,8 @@ class Measuring:
     def _outputs(self) -> Iterator[tuple[Place, str, Tensor]]:
         if not self._watched:
             return
-        with _recording(self._watched) as outputs:
+        samples = keras.tree.flatten(self._probe)[0].shape[0]
+        with _recording(self._watched, samples) as outputs:
             self._model(self._probe, training=False)
         for place in self._watched:
             for index, output in enumerate(outputs[id(place.layer)]):
@@ -223,8 +224,8 @@ def _watched(model: Any) -> list[Place]:
 
 
 @contextmanager
-def _recording(places: list[Place]) -> Iterator[dict[int, list[Tensor]]]:
-    """Record what every call of these layers returns."""
+def _recording(places: list[Place], samples: int) -> Iterator[dict[int, list[Tensor]]]:
+    """Record what every call of these layers returns for a batch of `samples`."""
     outputs: dict[int, list[Tensor]] = {id(place.layer): [] for place in places}
     own_calls = [place.layer.__dict__.get("call") for place in places]
     scope = _scope()
@@ -237,7 +238,8 @@ def _recording(places: list[Place]) -> Iterator[dict[int, list[Tensor]]]:
             # What is made inside a loop of the backend ends with it.
             leaves = keras.tree.flatten(returned) if _scope() is scope else []
             for leaf in leaves:
-                if keras.backend.is_float_dtype(leaf.dtype) and len(leaf.shape) > 1:
+                batched = len(leaf.shape) > 1 and leaf.shape[0] in (samples, None)
+                if batched and keras.backend.is_float_dtype(leaf.dtype):
                     outputs[id(layer)].append(leaf)
             return returned
 

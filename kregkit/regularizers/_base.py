@@ -5,7 +5,7 @@ The one rule: a penalty is `strength * value(w)`, and only this module multiplie
 
 import dataclasses
 import math
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Self, final
 
 import keras
@@ -20,7 +20,7 @@ FORMAT = 1
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Penalty(keras.regularizers.Regularizer):
+class Penalty(keras.regularizers.Regularizer, ABC):
     """`strength * value(w)`: a Keras regularizer that also knows its proximal step.
 
     Penalties are immutable, since Keras reads a regularizer when it traces the
@@ -90,7 +90,8 @@ class Penalty(keras.regularizers.Regularizer):
         A live copy is for one training program; it is never saved.
 
         Raises:
-            ParameterError: a name that is not a numeric parameter.
+            ParameterError: a name that is not a numeric parameter, or a number outside
+                its range.
         """
         copy = object.__new__(type(self))
         for name, held in self.__dict__.items():
@@ -100,6 +101,8 @@ class Penalty(keras.regularizers.Regularizer):
                 known = ", ".join(sorted(self.ranges))
                 rule = f"a numeric parameter ({known})"
                 raise ParameterError(must(f"{self!r}.replace", name, rule, held))
+            if isinstance(held, str | bool | int | float | np.generic) or held is None:
+                held = number(type(self).__name__, name, held, self.ranges[name])
             object.__setattr__(copy, name, held)
         object.__setattr__(copy, "_live", True)
         return copy
@@ -125,8 +128,18 @@ class Penalty(keras.regularizers.Regularizer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """Return the penalty of a config made by `get_config`."""
-        return cls(**{key: value for key, value in config.items() if key != "kregkit"})
+        """Return the penalty of a config made by `get_config`.
+
+        Raises:
+            ParameterError: a config of another class, or of a later kregkit.
+        """
+        names = {field.name for field in dataclasses.fields(cls) if field.init}
+        if set(config) != names | {"kregkit"} or config["kregkit"] != FORMAT:
+            rule = f"a config with kregkit = {FORMAT} and {', '.join(sorted(names))}"
+            raise ParameterError(
+                must(f"{cls.__name__}.from_config", "config", rule, config)
+            )
+        return cls(**{name: config[name] for name in names})
 
 
 def number(owner: str, name: str, value: object, rule: Range) -> float:

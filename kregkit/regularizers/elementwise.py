@@ -86,7 +86,8 @@ class L1L2(Penalty):
     @classmethod
     def make(cls, strength: float, **parameters: float) -> "L1L2":
         """Return the elastic net of this strength, `ratio` of which is L1's."""
-        ratio = parameters["ratio"]
+        strength = number("L1L2", "strength", strength, STRENGTH)
+        ratio = number("L1L2", "ratio", parameters["ratio"], cls.ranges["ratio"])
         return cls(l1=strength * ratio, l2=strength * (1.0 - ratio))
 
     def _value(self, w: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from typing import Any, Final
 import keras
 
 from kregkit.errors import ModelError, StudyError
-from kregkit.weights import walk
+from kregkit.weights import walk, walk_layers
 
 Shape = tuple[int, ...]
 
@@ -125,6 +125,7 @@ def build_own(
             f"received {received}."
         )
     _check_logits(builder, model)
+    _check_unregularized(builder, model)
     return model
 
 
@@ -160,6 +161,10 @@ def layers_for(
         chosen = [layer for layer in chosen if id(layer) in biased]
         if not chosen:
             raise ModelError(f"no layer that is {layers!r} has a bias.")
+    if target != "activity":  # Keras leaves out the penalties of frozen weights
+        chosen = [layer for layer in chosen if layer.trainable]
+        if not chosen:
+            raise ModelError(f"every layer that is {layers!r} is frozen.")
     return tuple(chosen)
 
 
@@ -196,6 +201,21 @@ def _check_logits(builder: str, model: keras.Model) -> None:
                 f"{builder} must return a model that ends in logits; its last layer "
                 f"{last.name!r} ends in {kind}."
             )
+
+
+def _check_unregularized(builder: str, model: keras.Model) -> None:
+    """Raise for a regularizer of the model's own: a baseline would keep it."""
+    own = [w.path for w in walk(model) if w.variable.regularizer is not None]
+    own += [
+        f"{place.path}/activity"
+        for place in walk_layers(model)
+        if place.layer.activity_regularizer is not None
+    ]
+    if own:
+        raise StudyError(
+            f"{builder} must return a model without regularizers, which are the "
+            f"sweep's; received one on {', '.join(own)}."
+        )
 
 
 def _failed(what: str, error: BaseException) -> StudyError:

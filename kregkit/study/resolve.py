@@ -15,7 +15,7 @@ import numpy as np
 from keras import ops
 
 from kregkit import regularizers
-from kregkit.errors import DataError
+from kregkit.errors import DataError, ModelError
 from kregkit.study import data as datasets
 from kregkit.study.config import StudyConfig
 from kregkit.study.data import Data, Split
@@ -159,6 +159,12 @@ def resolve(config: StudyConfig, file: Path) -> Study:
         _check_rows(study)
     with located(file, "model", "build" if config.model.build else "name"):
         model = study.build()
+        held = {id(variable) for variable in model.variables}
+        if any(id(variable) in held for variable in study.build().variables):
+            raise ModelError(
+                f"{config.model.build} must return a new model at every call; it "
+                "returned the same weights twice."
+            )
     for index, sweep in enumerate(config.sweep):
         place = "layers" if sweep.layers else "target"
         for cell in sweep.cells():

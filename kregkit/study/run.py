@@ -26,6 +26,7 @@ class Job:
     report: Path
     trials: tuple[Trial, ...]
     waiting: tuple[Trial, ...]
+    fresh: bool
 
 
 Progress = Callable[[bool], None]
@@ -46,7 +47,7 @@ def prepare(file: Path, out: Path | None = None, fresh: bool = False) -> Job:
     folder = Path("runs") / config.name if out is None else out / "store"
     report = Path("reports") / config.name if out is None else out / "report"
     store = Store(folder)
-    finished = frozenset[str]() if fresh else _finished(store, config.name)
+    finished = _finished(store, config.name, fresh)
     expected = {trial.id for trial in trials}
     if not finished <= expected:
         raise StoreError(
@@ -55,7 +56,7 @@ def prepare(file: Path, out: Path | None = None, fresh: bool = False) -> Job:
             "--out for another folder"
         )
     waiting = tuple(trial for trial in trials if trial.id not in finished)
-    return Job(file, text, config, store, report, trials, waiting)
+    return Job(file, text, config, store, report, trials, waiting, fresh)
 
 
 def planned(file: Path) -> tuple[config_module.StudyConfig, str, tuple[Trial, ...]]:
@@ -65,7 +66,7 @@ def planned(file: Path) -> tuple[config_module.StudyConfig, str, tuple[Trial, ..
         return config, text, plan(config, digest(config, file.parent))
 
 
-def train(job: Job, fresh: bool, progress: Progress) -> int:
+def train(job: Job, progress: Progress) -> int:
     """Train the waiting trials, storing each at once; return how many have failed.
 
     Raises:
@@ -77,7 +78,7 @@ def train(job: Job, fresh: bool, progress: Progress) -> int:
     from kregkit.study.train_fit import deterministic, train
 
     study = resolve(job.config, job.file)
-    if fresh:
+    if job.fresh:
         job.store.clear()
     job.store.begin(job.text)
     job.store.check_resumable(environment())
@@ -89,7 +90,7 @@ def train(job: Job, fresh: bool, progress: Progress) -> int:
     return job.store.failed()
 
 
-def _finished(store: Store, name: str) -> frozenset[str]:
+def _finished(store: Store, name: str, fresh: bool) -> frozenset[str]:
     text = store.study()
     if text is None:
         if (store.path / "parts").exists():
@@ -101,4 +102,4 @@ def _finished(store: Store, name: str) -> frozenset[str]:
             f"{store.path}: holds the study {stored.name!r}, not {name!r}. Use --out "
             "for another folder"
         )
-    return store.finished()
+    return frozenset() if fresh else store.finished()

@@ -7,7 +7,7 @@ import pytest
 from models import CLASSES, KINDS, data, make
 
 from kregkit.callbacks import RegularizationLogger
-from kregkit.errors import ModelError, ParameterError
+from kregkit.errors import ModelError, ParameterError, StoreError, UnknownNameError
 from kregkit.schema import MEASURES, ROWS
 from kregkit.store import Store
 from kregkit.weights import walk
@@ -224,6 +224,78 @@ def test_an_unknown_every_is_refused(every):
         'RegularizationLogger: `every` must be "epoch" or a positive number of steps; '
         f"received {every!r}."
     )
+
+
+def test_a_layer_with_a_call_of_its_own_keeps_it():
+    model = make("sequential")
+    layer = model.get_layer("hidden")
+    original = layer.call
+    layer.call = lambda x, **arguments: 2.0 * original(x)
+    own = layer.call
+    fit(model, RegularizationLogger(probe=PROBE), epochs=1)
+    assert layer.__dict__["call"] is own
+    assert "call" not in model.get_layer("output").__dict__
+
+
+class Rowwise(keras.layers.Layer):
+    """Calls its dense layer in a loop of the backend."""
+
+    def __init__(self):
+        super().__init__(name="rowwise")
+        self.dense = keras.layers.Dense(CLASSES, name="dense")
+        self.dense.build((None, 6))
+
+    def call(self, x):
+        return keras.ops.map(lambda row: self.dense(row[None])[0], x)
+
+
+def test_layers_called_in_a_loop_have_no_activation_row():
+    model = keras.Sequential([keras.Input((6,)), Rowwise()])
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    table = fit(model, RegularizationLogger(probe=PROBE), epochs=1)
+    assert table.filter(layer="rowwise/dense")["tensor"].unique().sort().to_list() == [
+        "bias",
+        "kernel",
+    ]
+
+
+def test_frozen_weights_have_no_penalty_in_the_rows():
+    model = make("sequential")
+    model.get_layer("hidden").trainable = False
+    model.compile("sgd", model.loss)
+    table = fit(model, RegularizationLogger())
+    assert table.filter(layer="hidden", tensor="kernel")["penalty"].null_count() == 3
+    assert table.filter(layer="output", tensor="kernel")["penalty"].null_count() == 0
+
+
+def test_a_diverged_fit_is_stored_as_failed_with_its_epoch(tmp_path):
+    model = make("sequential")
+    model.compile(keras.optimizers.SGD(1e30), model.loss)
+    log = RegularizationLogger(probe=PROBE, store=tmp_path)
+    fit(model, log, epochs=3)
+    final = Store(tmp_path).read().finals.row(0, named=True)
+    assert (final["status"], final["failed_epoch"]) == ("failed", log.failed_epoch)
+    assert 1 <= log.failed_epoch <= 2
+
+
+def test_initial_epoch_counts_the_epochs_that_went_before():
+    table = fit(make("sequential"), RegularizationLogger(), epochs=5, initial_epoch=3)
+    assert table["epoch"].unique().sort().to_list() == [3, 4, 5]
+
+
+def test_an_unknown_score_is_refused_at_the_first_epoch():
+    with pytest.raises(UnknownNameError) as refused:
+        fit(make("sequential"), RegularizationLogger(score="acuracy"))
+    assert str(refused.value).startswith(
+        "RegularizationLogger: unknown 'acuracy'. Did you mean 'accuracy'? Known: "
+    )
+
+
+def test_a_studys_store_is_refused(tmp_path):
+    Store(tmp_path).begin('name = "study"')
+    with pytest.raises(StoreError) as refused:
+        RegularizationLogger(store=tmp_path)
+    assert str(refused.value) == f"{tmp_path}: holds a study; choose another folder"
 
 
 def unbuilt():

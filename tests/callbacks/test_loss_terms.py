@@ -8,6 +8,7 @@ from models import KINDS, data, make
 
 from kregkit import regularizers
 from kregkit.callbacks import RegularizationLogger
+from kregkit.callbacks._loss_terms import LossTerms
 
 X, Y = data()
 kinds = pytest.mark.parametrize("kind", KINDS)
@@ -155,6 +156,112 @@ def test_a_fit_after_an_interrupted_one_logs_and_cleans_up():
         history["loss"][0], rel=1e-5
     )
     assert "compute_loss" not in model.__dict__
+
+
+def test_an_interrupted_fit_leaves_nothing_to_the_next_logger():
+    """The next one sees the regularizers of its own fit, frozen layers left out."""
+    model, first = make("sequential"), RegularizationLogger()
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, first, Interrupt())
+    model.get_layer("hidden").trainable = False
+    model.get_layer("norm").gamma.regularizer = regularizers.L2(0.3)
+    model.compile("adam", model.loss)
+    history = fit(model, RegularizationLogger(), epochs=1)
+    names = {name for name in history if name.startswith("penalty/")}
+    assert "penalty/norm/gamma" in names
+    assert "penalty/hidden/kernel" not in names
+
+
+def test_detach_takes_the_terms_off_after_an_interrupted_fit():
+    model, log = make("sequential"), RegularizationLogger()
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, log, Interrupt())
+    assert "data_loss" in model.evaluate(X, Y, verbose=0, return_dict=True)
+    log.detach()
+    assert "data_loss" not in model.evaluate(X, Y, verbose=0, return_dict=True)
+    log.detach()
+
+
+def test_a_probe_that_does_not_fit_leaves_the_model_alone():
+    model = make("sequential")
+    with pytest.raises(ValueError, match="incompatible"):
+        fit(model, RegularizationLogger(probe=X[:, :3]))
+    log = RegularizationLogger()
+    assert LossTerms.held_by(model) is None or fit(model, log)
+    assert "data_loss" not in fit(model, epochs=1)
+
+
+def test_regularizers_without_a_scalar_are_summed_as_keras_does():
+    def build():
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((6,))
+        y = layers.Dense(
+            4,
+            kernel_regularizer=lambda w: 0.1 * abs(w),
+            activity_regularizer=lambda y: 0.1 * keras.ops.sum(y**2, axis=0),
+        )(inputs)
+        model = keras.Model(inputs, layers.Dense(3)(y))
+        model.compile(
+            "sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        )
+        return model
+
+    logged, alone = build(), build()
+    history = fit(logged, RegularizationLogger(probe=X[:8]))
+    assert history["loss"] == fit(alone)["loss"]
+    total = history["data_loss"][-1] + penalties(history, -1)
+    assert total == pytest.approx(history["loss"][-1], rel=1e-5)
+
+
+class Total(layers.Layer):
+    """Passes its input on; an inner layer returns a scalar."""
+
+    def __init__(self):
+        super().__init__()
+        self.sum = layers.Lambda(keras.ops.sum, output_shape=lambda _: ())
+        self.sum.activity_regularizer = regularizers.L2(1e-4)
+
+    def call(self, x):
+        self.sum(x)
+        return x
+
+
+def test_a_scalar_output_is_penalised_without_a_batch():
+    def build():
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((6,))
+        model = keras.Model(inputs, layers.Dense(3)(Total()(inputs)))
+        model.compile(
+            "sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        )
+        return model
+
+    history = fit(build(), RegularizationLogger(probe=X[:8]))
+    assert history["loss"] == fit(build())["loss"]
+
+
+def test_float64_models_log_in_float64():
+    keras.config.set_dtype_policy("float64")
+    keras.config.set_floatx("float64")
+    try:
+        log = RegularizationLogger(probe=X[:8])
+        history = fit(make("sequential"), log)
+    finally:
+        keras.config.set_dtype_policy("float32")
+        keras.config.set_floatx("float32")
+    total = history["data_loss"][-1] + penalties(history, -1)
+    assert total == pytest.approx(history["loss"][-1], rel=1e-5)
+    assert log.table().filter(role="kernel")["spectral_norm"].null_count() == 0
+
+
+def test_an_output_called_data_is_told_apart():
+    inputs = keras.Input((6,))
+    outputs = {name: layers.Dense(1, name=name)(inputs) for name in ("data", "b")}
+    model = keras.Model(inputs, outputs, name="two")
+    model.compile("sgd", {"data": "mse", "b": "mse"})
+    y = {"data": Y[:, None], "b": Y[:, None]}
+    with pytest.warns(UserWarning, match="has an output 'data'"):
+        fit(model, RegularizationLogger(), y=y, validation_data=None)
 
 
 def test_two_loggers_in_one_fit_agree():

@@ -38,7 +38,7 @@ def written(folder: Path, text: str = STUDY) -> Path:
 def trained(file: Path, out: Path, fresh: bool = False) -> list[bool]:
     """Run a study without its report; return what `progress` was told."""
     told: list[bool] = []
-    train(prepare(file, out, fresh), fresh, told.append)
+    train(prepare(file, out, fresh), told.append)
     return told
 
 

@@ -67,7 +67,7 @@ def test_a_store_survives_being_killed_while_it_is_written(tmp_path):
         left_behind += len(list(store.path.glob("**/.writing-*")))
         before = finished
     assert left_behind > 0, "no kill came in the middle of a write: the test is idle"
-    store.begin()
+    store.begin("")
     assert not list(store.path.glob("**/.writing-*"))
     assert store.finished() == before
 

@@ -9,7 +9,7 @@ import pytest
 from conftest import STUDY, trained, written
 from polars.testing import assert_frame_equal
 
-from kregkit.errors import StoreError, VersionError
+from kregkit.errors import StoreError, StudyError, VersionError
 from kregkit.store import Store
 from kregkit.study.resolve import resolve
 from kregkit.study.run import prepare
@@ -168,11 +168,12 @@ def test_a_changed_study_is_refused_and_fresh_begins_anew(small, tmp_path):
     assert read(tmp_path).study == text
 
 
-def test_a_store_of_another_study_is_refused(small, tmp_path):
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_store_of_another_study_is_refused(small, tmp_path, fresh):
     shutil.copytree(small[1] / "store", tmp_path / "store")
     file = written(tmp_path, STUDY.replace('"small"', '"other"'))
     with pytest.raises(StoreError) as refused:
-        prepare(file, tmp_path)
+        prepare(file, tmp_path, fresh)
     assert str(refused.value) == (
         f"{tmp_path / 'store'}: holds the study 'small', not 'other'. Use --out for "
         "another folder"
@@ -192,6 +193,23 @@ def test_a_store_of_other_versions_is_not_resumed(small, tmp_path):
     assert str(refused.value) == (
         f"{tmp_path / 'store'}: trials of different versions cannot be compared: "
         f"keras_version is '3.0.0' and '{keras.__version__}'"
+    )
+
+
+def test_a_builder_that_returns_one_model_twice_is_refused(tmp_path):
+    source = (
+        "import functools, keras\n\n@functools.cache\ndef build(shape, outputs):\n"
+        "    last = keras.layers.Dense(outputs)\n"
+        "    return keras.Sequential([keras.Input(shape), last])\n"
+    )
+    (tmp_path / "builds_one_model.py").write_text(source)
+    old = 'name = "mlp"\nhidden = [5]'
+    text = STUDY.replace(old, 'build = "builds_one_model:build"')
+    with pytest.raises(StudyError) as refused:
+        study_of(written(tmp_path, text))
+    assert str(refused.value).endswith(
+        "model.build: builds_one_model:build must return a new model at every call; it "
+        "returned the same weights twice."
     )
 
 

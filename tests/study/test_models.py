@@ -131,6 +131,16 @@ def test_layers_that_are_none(target, layers, message):
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize("target", ["kernel", "bias"])
+def test_frozen_layers_have_no_weight_penalty(target):
+    model = without_bias()
+    model.get_layer("b").trainable = False
+    with pytest.raises(ModelError) as caught:
+        layers_for(model, target, "b")
+    assert str(caught.value) == "every layer that is 'b' is frozen."
+    assert chosen(model, "activity", "b") == ["b"]
+
+
 def test_a_model_of_one_layer_has_no_hidden_one():
     with pytest.raises(ModelError) as caught:
         layers_for(built("linear"), "activity", "hidden")
@@ -235,6 +245,16 @@ def test_own_builder_is_found_in_the_current_folder(tmp_path, monkeypatch):
             GOOD.replace("(outputs)", "(outputs), keras.layers.Softmax(name='last')"),
             "{name}:build must return a model that ends in logits; its last layer "
             "'last' ends in softmax.",
+        ),
+        (
+            GOOD.replace("(outputs)", "(outputs, kernel_regularizer='l2', name='z')"),
+            "{name}:build must return a model without regularizers, which are the "
+            "sweep's; received one on z/kernel.",
+        ),
+        (
+            GOOD.replace("(outputs)", "(outputs, activity_regularizer='l2', name='z')"),
+            "{name}:build must return a model without regularizers, which are the "
+            "sweep's; received one on z/activity.",
         ),
     ],
 )  # fmt: skip

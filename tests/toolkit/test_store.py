@@ -64,9 +64,11 @@ def test_a_half_written_part_is_ignored_and_begin_drops_it(
     assert store.finished() == {"a"}
     assert store.read().rows.height == 3
     store.begin()
+    assert half.exists(), "another process may be writing it"
+    store.begin("study")
     assert not half.exists()
     assert not stray.exists()
-    assert [p.name for p in tmp_path.iterdir()] == ["parts"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["parts", "study.toml"]
     assert store.read().rows.height == 3
 
 
@@ -91,7 +93,7 @@ def test_a_failing_write_leaves_no_part(tmp_path: Path) -> None:
         "['colour']"
     )
     assert store.finished() == {"a"}
-    store.begin()
+    store.begin("study")
     assert len(list((tmp_path / "parts").iterdir())) == 1
     store.write(*trial("b"))
     assert store.finished() == {"a", "b"}
