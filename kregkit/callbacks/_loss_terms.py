@@ -16,23 +16,26 @@ from kregkit.weights import Place, Weight, walk, walk_layers
 
 
 class _Means(keras.metrics.Metric):
-    """Means over samples of a fixed list of scalars, logged under their names."""
+    """Means over samples of a fixed list of scalars, logged under their names.
+
+    All sums and the number of samples are one vector: this is run at every step, where
+    each operation on a scalar costs as much as one on a small layer.
+    """
 
     def __init__(self, names: list[str]) -> None:
         super().__init__(name="loss_terms")
         self.names = names
-        self.total = self.add_variable((len(names),), "zeros", name="total")
-        self.count = self.add_variable((), "zeros", name="count")
+        self.sums = self.add_variable((len(names) + 1,), "zeros", name="sums")
 
     def update_state(self, values: list[Tensor], samples: Tensor) -> None:
-        values = ops.stack([ops.cast(value, self.dtype) for value in values])
-        samples = ops.cast(samples, self.dtype)
-        self.total.assign_add(values * samples)
-        self.count.assign_add(samples)
+        one = ops.ones((), self.dtype)
+        values = ops.stack([*(ops.cast(value, self.dtype) for value in values), one])
+        self.sums.assign_add(values * ops.cast(samples, self.dtype))
 
     def result(self) -> dict[str, Tensor]:
-        means = ops.divide_no_nan(self.total, self.count)
-        return {name: means[index] for index, name in enumerate(self.names)}
+        means = ops.divide_no_nan(self.sums.value, self.sums.value[-1])
+        *terms, _ = ops.unstack(means, num=len(self.names) + 1)
+        return dict(zip(self.names, terms, strict=True))
 
 
 class LossTerms:
@@ -117,7 +120,7 @@ class LossTerms:
         zero = ops.zeros((), "float32")
         values = [self._recorded.get(id(place.layer), zero) for place in self.layers]
         values += [
-            ops.sum(regularizer(weight.variable.value))
+            total(regularizer(weight.variable.value))
             for weight, regularizer in zip(self.weights, self._held, strict=True)
         ]
         first = next(leaf for leaf in keras.tree.flatten(x) if leaf is not None)
@@ -174,9 +177,14 @@ def penalised_weights(model: Any) -> list[Weight]:
     ]
 
 
+def total(value: Tensor) -> Tensor:
+    """Return what Keras adds for what a regularizer returned: its sum."""
+    return value if len(value.shape) == 0 else ops.sum(value)
+
+
 def activity_penalty(regularizer: Callable[[Tensor], Tensor], output: Tensor) -> Tensor:
     """Return what Keras adds for one output of a layer: a mean over the batch."""
-    value = ops.sum(regularizer(output))
+    value = total(regularizer(output))
     if len(output.shape) == 0:
         return value
     batch = ops.cast(ops.shape(output)[0], value.dtype)

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from kregkit.callbacks._loss_terms import activity_penalty, penalised_weights
+from kregkit.callbacks._loss_terms import activity_penalty, penalised_weights, total
 from kregkit.groups import activation_axes, weight_axes
 from kregkit.measure import (
     as_matrix,
@@ -156,7 +156,7 @@ class Measuring:
                 )
                 found = measure(w, weight.role, axes, norm)
                 if id(weight.variable) in self._penalised:
-                    found["penalty"] = ops.sum(weight.variable.regularizer(w))
+                    found["penalty"] = total(weight.variable.regularizer(w))
                 size = int(np.prod(w.shape))
                 add(weight.layer_path, weight.name, weight.role, size, found)
             for place, name, output in self._outputs():
