@@ -41,16 +41,18 @@ def measure(
     measures = _everywhere(tensor, role)
     if role == "activation":
         if axes.unit is not None:
-            measures["dead_unit_fraction"] = _all_zero_fraction(tensor, axes.unit)
+            dead = _all_zero_fraction(ops.abs(tensor), axes.unit)
+            measures["dead_unit_fraction"] = dead
         return measures
+    magnitude = ops.abs(tensor)
     if axes.unit is not None:
         if spectral_norm is None:
             spectral_norm = exact_spectral_norm(as_matrix(tensor, axes.unit))
-        measures["unit_zero_fraction"] = _all_zero_fraction(tensor, axes.unit)
+        measures["unit_zero_fraction"] = _all_zero_fraction(magnitude, axes.unit)
         measures["spectral_norm"] = spectral_norm
         measures["stable_rank"] = ops.square(_ratio(measures["l2"], spectral_norm))
     if axes.input is not None:
-        measures["input_zero_fraction"] = _all_zero_fraction(tensor, axes.input)
+        measures["input_zero_fraction"] = _all_zero_fraction(magnitude, axes.input)
     return measures
 
 
@@ -139,11 +141,11 @@ def _fraction(condition: Tensor) -> Tensor:
     return ops.mean(ops.cast(condition, "float32"))
 
 
-def _all_zero_fraction(tensor: Tensor, kept: tuple[int, ...]) -> Tensor:
-    rank = len(tensor.shape)
+def _all_zero_fraction(magnitude: Tensor, kept: tuple[int, ...]) -> Tensor:
+    rank = len(magnitude.shape)
     kept = tuple(axis % rank for axis in kept)
     others = tuple(axis for axis in range(rank) if axis not in kept)
-    return _fraction(ops.all(tensor == 0, axis=others))
+    return _fraction(ops.max(magnitude, axis=others) == 0)
 
 
 def _ratio(over: Tensor, under: Tensor) -> Tensor:

@@ -1,5 +1,19 @@
 """Settings that every test shares."""
 
 import os
+import sys
+
+import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _without_determinism():
+    """Undo what a study sets for its process, which also forbids `jit_compile`."""
+    yield
+    if "tensorflow" in sys.modules:
+        # TensorFlow exports the switch in one direction only.
+        from tensorflow.python.util import _pywrap_determinism
+
+        _pywrap_determinism.enable(False)

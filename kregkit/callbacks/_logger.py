@@ -79,6 +79,7 @@ class RegularizationLogger(keras.callbacks.Callback):
     _step: int
     _before: int
     _epoch: int
+    _iterations: int
     _failed_epoch: int | None
 
     def __init__(
@@ -94,7 +95,10 @@ class RegularizationLogger(keras.callbacks.Callback):
             rule = '"epoch" or a positive number of steps'
             raise ParameterError(must("RegularizationLogger", "every", rule, every))
         self._probe = probe
-        self._every = every if isinstance(every, int) else None
+        self._every = every if isinstance(every, int) else 0
+        if self._every:
+            # Not a method: Keras would then hand over the logs of every step.
+            self.on_train_batch_end = self._on_step
         self._store = None if store is None else Store(Path(store))
         self._score = score
         self._terms: LossTerms | None = None
@@ -163,6 +167,7 @@ class RegularizationLogger(keras.callbacks.Callback):
         self._reset()
         if self._store is not None:
             self._store.check_resumable(environment())
+        self._iterations = int(self.model.optimizer.iterations)
         self._build()
         self._measure = Measuring(self.model, self._probe)
         if LossTerms.held_by(self.model) is not None:
@@ -180,14 +185,12 @@ class RegularizationLogger(keras.callbacks.Callback):
         if not self._rows:
             self._log()
 
-    def on_train_batch_end(
-        self, batch: int, logs: dict[str, Any] | None = None
-    ) -> None:
+    def _on_step(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         # With several steps per execution the last index of an epoch may lie beyond it.
         steps = self.params.get("steps")
         done = batch + 1 if steps is None else min(batch + 1, steps)
         earlier, self._step = self._step, self._before + done
-        if self._every and self._step // self._every > earlier // self._every:
+        if self._step // self._every > earlier // self._every:
             self._epoch += done == steps
             self._log()
 
@@ -196,6 +199,7 @@ class RegularizationLogger(keras.callbacks.Callback):
         if self._score is not None and self._score not in logs:
             raise UnknownNameError(unknown("RegularizationLogger", self._score, logs))
         self._epoch = epoch + 1
+        self._step = int(self.model.optimizer.iterations) - self._iterations
         losses = [float(logs[name]) for name in _LOSSES if name in logs]
         if self._failed_epoch is None and not all(map(math.isfinite, losses)):
             self._failed_epoch = self._epoch

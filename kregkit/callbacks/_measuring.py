@@ -24,7 +24,7 @@ from kregkit.measure import (
 from kregkit.numerics import Tensor, accumulable, safe_norm
 from kregkit.weights import Place, walk, walk_layers
 
-_FIRST_STEPS, _STEPS, _LAST_STEPS = 60, 6, 300
+_FIRST_STEPS, _STEPS, _LAST_STEPS = 60, 3, 300
 """Power iterations of the first measurement, of those that continue from it, and of
 the last one for kernels whose smaller side is beyond `_EXACT_SIDE`."""
 

@@ -66,7 +66,9 @@ def test_a_folder_inside_a_file_cannot_be_written(tmp_path: Path) -> None:
     out = tmp_path / "file" / "out"
     with pytest.raises(StoreError) as error:
         folder.write(FILES, out)
-    assert str(error.value) == f"{out}: cannot be written: Not a directory"
+    assert str(error.value) == (
+        f"{out}: cannot be written: {tmp_path / 'file'} is not a folder"
+    )
 
 
 def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
