@@ -41,7 +41,7 @@ def hoyer(w: np.ndarray) -> float:
 
 def expected(tensor: np.ndarray, role: str) -> dict[str, float]:
     """Return what every tensor has; norms per sample for activations."""
-    wide = np.float64(tensor)
+    wide = np.asarray(tensor, "float64")
     samples = [s.ravel() for s in (wide if role == "activation" else [wide])]
     hoyers = [h for h in map(hoyer, samples) if not np.isnan(h)]
     scale = max(np.abs(wide).max(), 1e-300)
@@ -60,7 +60,7 @@ def expected(tensor: np.ndarray, role: str) -> dict[str, float]:
 
 def expected_of_matrix(kernel: np.ndarray) -> dict[str, float]:
     """Return what a kernel `(..., input, unit)` has beside."""
-    wide = np.float64(kernel)
+    wide = np.asarray(kernel, "float64")
     units, inputs = range(wide.shape[-1]), range(wide.shape[-2])
     largest = np.linalg.svd(wide.reshape(-1, wide.shape[-1]))[1][0]
     ratio = np.linalg.norm(wide) / largest if largest > 0 else float("nan")
