@@ -5,8 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-
-from kregkit import cli
+from commands import run
 
 GOOD = """\
 name = "bad"
@@ -28,15 +27,6 @@ strength = [1e-3]
 """
 
 
-def run(monkeypatch, capfd, *arguments):
-    """Return exit status, standard output and standard error of a command."""
-    monkeypatch.setattr(sys, "argv", ["kregkit", *map(str, arguments)])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    out, err = capfd.readouterr()
-    return ended.value.code, out, err
-
-
 @pytest.fixture
 def refused(tmp_path, monkeypatch, capfd):
     """Return a function that runs a command, checks how it fails, returns its line."""
@@ -44,7 +34,8 @@ def refused(tmp_path, monkeypatch, capfd):
 
     def refused(*arguments):
         before = sorted(tmp_path.rglob("*"))
-        status, out, err = run(monkeypatch, capfd, *arguments)
+        status = run(monkeypatch, *arguments)
+        out, err = capfd.readouterr()
         assert status == 2
         assert out == ""
         assert err.count("\n") == 1
@@ -169,7 +160,8 @@ def test_what_is_no_store_is_refused(tmp_path, refused):
     "arguments", [(), ("rum",), ("run",), ("run", "s.toml", "--engine", "gpu")]
 )
 def test_a_wrong_command_shows_how_it_is_used(arguments, monkeypatch, capfd):
-    status, out, err = run(monkeypatch, capfd, *arguments)
+    status = run(monkeypatch, *arguments)
+    out, err = capfd.readouterr()
     assert status == 2
     assert "Usage: " in out + err
     assert "Traceback" not in out + err

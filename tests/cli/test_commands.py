@@ -1,11 +1,10 @@
 """The commands, on good input."""
 
 import json
-import sys
 
 import pytest
+from commands import run
 
-from kregkit import cli
 from kregkit.schema import DATASETS, MODELS, REGULARIZERS
 
 STUDY = """\
@@ -25,13 +24,6 @@ regularizer = "L2"
 target = "kernel"
 strength = [1e-3, 1e9]
 """
-
-
-def run(monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["kregkit", *map(str, arguments)])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    return ended.value.code
 
 
 @pytest.fixture

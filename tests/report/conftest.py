@@ -8,18 +8,15 @@ from kregkit import report
 from kregkit.report.tables import Tables, tables
 from kregkit.store import Store
 
-HOSTILE = "<script>alert(1)</script> [x](http://x.example) $y$ | *z*"
-FAILED = 10  # L1 on the kernel at 1e-3, second seed
-
 
 @pytest.fixture(scope="session")
 def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three stores: 3 seeds and a failed trial; 6 seeds and exact zeros; logged."""
     folder = tmp_path_factory.mktemp("stores")
     swept = report_store.cells((1e-5, 1e-4, 1e-3))
-    report_store.write_study(folder / "three", swept, fails=[FAILED])
+    report_store.write_study(folder / "three", swept, fails=[report_store.FAILED])
     swept = report_store.cells((1e-4, 1e-3), ("kernel", "bias"))
-    report_store.write_study(folder / "six", swept, 6, HOSTILE, exact=True)
+    report_store.write_study(folder / "six", swept, 6, report_store.HOSTILE, exact=True)
     report_store.write_logged(folder / "logged")
     return folder
 

@@ -10,6 +10,9 @@ import numpy as np
 from kregkit.schema import NEAR_ZERO
 from kregkit.store import Store
 
+HOSTILE = "<script>alert(1)</script> [x](http://x.example) $y$ | *z*"
+FAILED = 10  # L1 on the kernel at 1e-3, second seed
+
 SHAPES = {"hidden_1": (64, 64), "hidden_2": (64, 32), "output": (32, 10)}
 EPOCHS = 10
 STUDY = """name = "{name}"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import report_store
-from conftest import FAILED, HOSTILE
+from report_store import FAILED, HOSTILE
 
 from kregkit.report import markdown
 from kregkit.report.build import files

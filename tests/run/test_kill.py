@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import STUDY, trained, written
 from polars.testing import assert_frame_equal
+from small_study import STUDY, trained, written
 
 from kregkit.store import Store
 

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import polars as pl
 import pytest
-from conftest import STUDY, trained, written
 from polars.testing import assert_frame_equal
+from small_study import STUDY, trained, written
 
 from kregkit.errors import StoreError, StudyError, VersionError
 from kregkit.store import Store
