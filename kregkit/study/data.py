@@ -73,9 +73,8 @@ def split(data: Data, config: DataConfig, seed: int) -> Split:
     y_test = data.y[test] if data.y_test is None else data.y_test
     scale = _image_scale if data.image else _column_scale
     x = scale(data.x[train], data.name)
-    if data.task == "classification":
-        y: Callable[[Array], Array] = lambda part: part.astype("int64")  # noqa: E731
-    else:
+    y: Callable[[Array], Array] = _labels
+    if data.task == "regression":
         y = _column_scale(data.y[train], data.name)
     return Split(
         x(data.x[train]),
@@ -279,3 +278,7 @@ def _numbered(where: str, y: Array, known: Array) -> Array:
             f"{where}: y_test has the label {strange[0]:g}, which y_train has not."
         )
     return np.searchsorted(known, y).astype("int64")
+
+
+def _labels(part: Array) -> Array:
+    return part.astype("int64")
