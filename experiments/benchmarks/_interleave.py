@@ -1,11 +1,12 @@
 """How every benchmark measures: interleaved arms, medians, quartiles.
 
 The one rule: a figure is a ratio to something that ran moments before or after it on
-the same machine. Arms take turns, each round in the opposite order of the last, so
-that a machine that slows down or a neighbour that wakes up falls on all of them.
+the same machine. Arms take turns, in another random order each round, so that a
+machine that slows down, or an arm that leaves cold caches, falls on all of them.
 """
 
 import json
+import random
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -52,11 +53,11 @@ def timed(function: Callable[[], object]) -> float:
 def interleave(arms: Mapping[str, Arm], rounds: int) -> dict[str, list[float]]:
     """Return the seconds of each arm in each round."""
     seconds: dict[str, list[float]] = {name: [] for name in arms}
-    order = list(arms)
+    order, draw = list(arms), random.Random(0)
     for _ in range(rounds):
+        draw.shuffle(order)
         for name in order:
             seconds[name].append(arms[name]())
-        order.reverse()
     return seconds
 
 

@@ -1,17 +1,17 @@
 """What `RegularizationLogger` adds to the time of an epoch, and where it goes.
 
 LeNet-300-100 with L2 on every kernel, 60,000 rows, batches of 100, a probe of 256
-rows. What is added to an epoch has two parts: every step computes the loss terms and
-hands its logs to the callback, and now and then there is a logging call. Blocks of
-ten steps with the callbacks around them, as `fit` has them, with and without the
-logger, take turns with single calls; the targets are for their sum.
+rows. What is added to an epoch has two parts: every step computes the loss terms, and
+now and then there is a logging call. Blocks of ten steps with the callbacks around
+them, as `fit` has them, with and without the logger, take turns with single calls;
+the targets are for their sum.
 
 Whole fits take turns as a check: the epochs of one fit differ by tens of percent on a
 machine that others use, so that only many of them would show 2 %. An epoch lasts from
 its `on_epoch_begin` to the next one; the first of each fit, which traces and compiles,
 is left out, and the median of the others counts. CPU time, of all threads, is less
-moved by neighbours. An empty `on_train_batch_end` makes Keras hand over the logs in
-the training thread, which is a part of what the logger costs.
+moved by neighbours. An `on_train_batch_end`, even an empty one, makes Keras hand over
+the logs in the training thread: a part of what `every=100` costs.
 """
 
 import statistics
@@ -37,7 +37,7 @@ from kregkit.callbacks import RegularizationLogger
 from kregkit.regularizers import L2
 
 ROWS, PROBE, ROUNDS, EPOCHS = 60_000, 256, 5, 4
-BLOCKS, STEPS = 300, 10
+BLOCKS, STEPS = 1500, 10
 EVERY_EPOCH, EVERY_100, CONTROL, EMPTY = (
     "every epoch",
     "every 100 steps",
@@ -108,40 +108,44 @@ def epochs() -> None:
 def parts() -> None:
     """Measure and print a logging call, and what loss terms add to a step."""
     x, y = rows(10 * BATCH)
-    logger, model = RegularizationLogger(x[:PROBE]), lenet_300_100(L2(1e-4))
     data = tf.data.Dataset.from_tensor_slices((x, y))
     batches = data.batch(BATCH, drop_remainder=True).cache().repeat()
 
-    def block(watched: Any, callbacks: Any) -> Arm:
+    def block(callbacks: CallbackList) -> Arm:
         iterator = iter(batches)
-        watched.make_train_function()
+        callbacks.on_train_begin()
+        callbacks.model.make_train_function()
 
         def steps() -> None:
             for step in range(STEPS):
                 callbacks.on_train_batch_begin(step)
-                logs = watched.train_function(iterator)
+                logs = callbacks.model.train_function(iterator)
                 callbacks.on_train_batch_end(step, logs)
             float(logs["loss"])
 
         return lambda: timed(steps)
 
-    def bare() -> Arm:
+    def watched(*callbacks: keras.callbacks.Callback) -> CallbackList:
         model = lenet_300_100(L2(1e-4))
-        callbacks = CallbackList(add_history=True, model=model)
-        callbacks.on_train_begin()
-        return block(model, callbacks)
+        return CallbackList(callbacks, add_history=True, model=model, steps=STEPS)
 
     def call() -> None:
         callbacks.on_epoch_begin(0)
         callbacks.on_epoch_end(0, {})
 
-    callbacks = CallbackList([logger], add_history=True, model=model, steps=STEPS)
-    first = timed(lambda: (callbacks.on_train_begin(), call()))
-    arms = {"watched": block(model, callbacks), "call": lambda: timed(call)}
-    arms |= {"bare": bare(), "again": bare()}
+    logger = RegularizationLogger(x[:PROBE])
+    callbacks = watched(logger)
+    arms = {
+        EVERY_EPOCH: block(callbacks),
+        # One that is handed every step and has never reached its own.
+        EVERY_100: block(watched(RegularizationLogger(x[:PROBE], every=10**9))),
+        "call": lambda: timed(call),
+        "bare": block(watched()),
+        "again": block(watched()),
+    }
+    first = timed(call)
     interleave(arms, 5)
     seconds = interleave(arms, BLOCKS)
-    steps = [ratio - 1.0 for ratio in ratios(seconds["watched"], seconds["bare"])]
     calls = [STEPS * ratio for ratio in ratios(seconds["call"], seconds["bare"])]
     again = [ratio - 1.0 for ratio in ratios(seconds["again"], seconds["bare"])]
     noise = abs(statistics.median(again))
@@ -149,15 +153,16 @@ def parts() -> None:
         (EVERY_EPOCH, ROWS // BATCH, 0.02),
         (EVERY_100, 100, 0.05),
     ):
+        steps = [ratio - 1.0 for ratio in ratios(seconds[name], seconds["bare"])]
         share = [call / count for call in calls]
         whole = [a + b for a, b in zip(steps, share, strict=True)]
         words = f"logger: {count} steps and a call, {name}"
         emit(figure(words, "share", whole, limit, noise=noise))
         emit(figure(f"logger: the call alone, {name}", "share", share))
-    emit(figure("logger: the steps alone", "share", steps))
+        emit(figure(f"logger: the steps alone, {name}", "share", steps))
     emit(figure("logger: the steps alone, control", "share", again))
     emit(figure("logger: one call", "seconds", seconds["call"]))
-    emit(figure("logger: beginning and first call, with tracing", "seconds", [first]))
+    emit(figure("logger: first call, with tracing", "seconds", [first]))
     end = timed(logger.on_train_end)
     emit(figure("logger: end, with exact norms", "seconds", [end]))
 

@@ -40,11 +40,12 @@ class RegularizationLogger(keras.callbacks.Callback):
 
     Before the first epoch and at every logging point it measures every weight of the
     model, and the output of every layer with weights or an activation on the probe
-    batch, in inference mode. It adds to the logs of `fit`, so that other callbacks and
-    the history see them: `data_loss`, the loss without any penalty, `penalty/<path>`
-    for each regularizer, and both with `val_`. `loss` is their sum. A penalty of an
-    activity is a mean per sample. `EarlyStopping("val_data_loss", mode="min")` needs
-    its mode, since Keras guesses that of its own metrics only.
+    batch, in inference mode. It adds to the logs of `fit` and to its history:
+    `data_loss`, the loss without any penalty, `penalty/<path>` for each regularizer,
+    and both with `val_`. `loss` is their sum. A penalty of an activity is a mean per
+    sample. Every callback sees `data_loss`; those listed after this one see the
+    penalties too. `EarlyStopping("val_data_loss", mode="min")` needs its mode, since
+    Keras guesses that of its own metrics only.
 
     Spectral norms come from a power iteration that continues from one logging point
     to the next; at the last one they are exact, for kernels whose smaller side is at
@@ -182,6 +183,9 @@ class RegularizationLogger(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._epoch, self._before = epoch, self._step
+        terms = LossTerms.held_by(self.model)
+        if terms is not None:
+            terms.begin_epoch()
         if not self._rows:
             self._log()
 
@@ -195,7 +199,10 @@ class RegularizationLogger(keras.callbacks.Callback):
             self._log()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        logs = logs or {}
+        logs = {} if logs is None else logs
+        terms = LossTerms.held_by(self.model)
+        if terms is not None:
+            logs.update(terms.penalties(validated="val_data_loss" in logs))
         if self._score is not None and self._score not in logs:
             raise UnknownNameError(unknown("RegularizationLogger", self._score, logs))
         self._epoch = epoch + 1

@@ -16,30 +16,34 @@ from kregkit.weights import Place, Weight, walk, walk_layers
 
 
 class _Means(keras.metrics.Metric):
-    """Means over samples of a fixed list of scalars, logged under their names.
+    """The mean of the data loss over samples, and beside it those of the penalties.
 
-    All sums and the number of samples are one vector: this is run at every step, where
-    each operation on a scalar costs as much as one on a small layer.
+    All sums and the number of samples are one vector, and the data loss is the only
+    result: this is run at every step, where each operation on a scalar, and each
+    scalar handed out, costs as much as an operation on a small layer. Keras resets
+    its metrics before each pass over data; the vector is kept then.
     """
 
-    def __init__(self, names: list[str]) -> None:
-        super().__init__(name="loss_terms")
-        self.names = names
-        self.sums = self.add_variable((len(names) + 1,), "zeros", name="sums")
+    def __init__(self, terms: int) -> None:
+        super().__init__(name="data_loss")
+        self.sums = self.add_variable((terms + 1,), "zeros", name="sums")
+        self.passes: list[Tensor] = []
 
     def update_state(self, values: list[Tensor], samples: Tensor) -> None:
         one = ops.ones((), self.dtype)
         values = ops.stack([*(ops.cast(value, self.dtype) for value in values), one])
         self.sums.assign_add(values * ops.cast(samples, self.dtype))
 
-    def result(self) -> dict[str, Tensor]:
-        means = ops.divide_no_nan(self.sums.value, self.sums.value[-1])
-        *terms, _ = ops.unstack(means, num=len(self.names) + 1)
-        return dict(zip(self.names, terms, strict=True))
+    def result(self) -> Tensor:
+        return ops.divide_no_nan(self.sums[0], self.sums[-1])
+
+    def reset_state(self) -> None:
+        self.passes.append(ops.convert_to_numpy(self.sums))
+        super().reset_state()
 
 
 class LossTerms:
-    """Adds `data_loss` and `penalty/<path>` to a model's metrics, until `detach`.
+    """Adds `data_loss` to a model's metrics and measures every penalty, until `detach`.
 
     While a training or test step is traced, every regularizer is silenced and its
     value computed beside the data loss. That makes `data_loss` exact, in validation
@@ -58,7 +62,8 @@ class LossTerms:
         ]
         paths = [f"{place.path}/activity".lstrip("/") for place in self.layers]
         paths += [weight.path for weight in self.weights]
-        self.metric = _Means(["data_loss", *(f"penalty/{path}" for path in paths)])
+        self.names = [f"penalty/{path}" for path in paths]
+        self.metric = _Means(1 + len(paths))
         self._recorded: dict[int, Tensor] = {}
         self._held: list[Callable[[Tensor], Tensor]] = []
         self._compute_loss = model.compute_loss
@@ -96,6 +101,23 @@ class LossTerms:
             if replicas > 1:
                 return f"model {model.name!r} trains on {replicas} replicas"
         return None
+
+    def begin_epoch(self) -> None:
+        """Forget earlier passes over data; Keras has just reset its metrics."""
+        self.metric.passes.clear()
+
+    def penalties(self, validated: bool) -> dict[str, float]:
+        """Return the mean of every penalty in the passes of an epoch that has ended.
+
+        The first pass is the training; the validation, if there was one, the second.
+        What a callback evaluates comes after them.
+        """
+        passes = [*self.metric.passes, ops.convert_to_numpy(self.metric.sums)]
+        logs = {}
+        for prefix, sums in zip(("", "val_")[: 1 + validated], passes, strict=False):
+            for name, value in zip(self.names, sums[1:-1], strict=True):
+                logs[prefix + name] = float(value / sums[-1])
+        return logs
 
     def detach(self) -> None:
         """Give the model back as it was."""

@@ -264,6 +264,31 @@ def test_an_output_called_data_is_told_apart():
         fit(model, RegularizationLogger(), y=y, validation_data=None)
 
 
+class Evaluates(keras.callbacks.Callback):
+    """Evaluates the model on other data at the end of every epoch."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.evaluate(X + 1.0, Y, verbose=0)
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_a_callback_that_evaluates_changes_no_penalty(every):
+    alone = fit(make("sequential"), RegularizationLogger(), validation_freq=every)
+    beside = fit(
+        make("sequential"), Evaluates(), RegularizationLogger(), validation_freq=every
+    )
+    assert beside == alone
+    assert len(alone["val_penalty/hidden/activity"]) == 2 // every
+
+
+def test_callbacks_after_the_logger_see_the_penalties():
+    stop = keras.callbacks.EarlyStopping(
+        "val_penalty/hidden/activity", mode="min", min_delta=99.0, patience=2
+    )
+    history = fit(make("sequential"), RegularizationLogger(), stop, epochs=9)
+    assert len(history["val_data_loss"]) == 3
+
+
 def test_two_loggers_in_one_fit_agree():
     first, second = RegularizationLogger(), RegularizationLogger()
     model = make("sequential")
