@@ -4,6 +4,15 @@ The one rule: watching a model changes neither its training nor what is saved of
 """
 
 from kregkit.callbacks._logger import RegularizationLogger
+from kregkit.callbacks._measuring import Measuring, compiled
+from kregkit.callbacks._penalties import Penalties
 from kregkit.callbacks._records import environment, tensor_records
 
-__all__ = ["RegularizationLogger", "environment", "tensor_records"]
+__all__ = [
+    "Measuring",
+    "Penalties",
+    "RegularizationLogger",
+    "compiled",
+    "environment",
+    "tensor_records",
+]

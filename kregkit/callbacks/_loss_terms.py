@@ -1,18 +1,16 @@
 """The data loss and every penalty of a model, as metrics of that model.
 
-The one rule: the data loss is what Keras computes while the regularizers are silent,
-never a difference of two sums, and the total that is trained on stays what it was.
+The one rule: the total that is trained on stays what it was.
 """
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
 
+from kregkit.callbacks._penalties import Penalties
 from kregkit.numerics import Tensor
-from kregkit.weights import Place, Weight, walk, walk_layers
 
 
 class _Means(keras.metrics.Metric):
@@ -46,26 +44,15 @@ class LossTerms:
     """Adds `data_loss` to a model's metrics and measures every penalty, until `detach`.
 
     While a training or test step is traced, every regularizer is silenced and its
-    value computed beside the data loss. That makes `data_loss` exact, in validation
-    too and whatever the order of callbacks, and covers losses that layers add by
-    `add_loss`, which are data loss. Nothing is changed outside of a step, so that
-    checkpoints written during training hold the model's own regularizers.
+    value computed beside the data loss, in validation too and whatever the order of
+    callbacks.
     """
 
     def __init__(self, model: Any) -> None:
         self.model = model
-        self.weights = penalised_weights(model)
-        self.layers = [
-            place
-            for place in (Place("", model), *walk_layers(model))
-            if place.layer.activity_regularizer is not None
-        ]
-        paths = [f"{place.path}/activity".lstrip("/") for place in self.layers]
-        paths += [weight.path for weight in self.weights]
-        self.names = [f"penalty/{path}" for path in paths]
-        self.metric = _Means(1 + len(paths))
-        self._recorded: dict[int, Tensor] = {}
-        self._held: list[Callable[[Tensor], Tensor]] = []
+        self._penalties = Penalties(model)
+        self.names = [f"penalty/{path}" for path in self._penalties.paths]
+        self.metric = _Means(1 + len(self.names))
         self._compute_loss = model.compute_loss
         # An optimizer may look at the regularizers when it is built: not in a step.
         if model.optimizer is not None and not model.optimizer.built:
@@ -139,12 +126,7 @@ class LossTerms:
     ) -> Tensor:
         """Return the total that Keras would return, and log its terms."""
         data = self._compute_loss(x, y, y_pred, sample_weight, training)
-        zero = ops.zeros((), "float32")
-        values = [self._recorded.get(id(place.layer), zero) for place in self.layers]
-        values += [
-            total(regularizer(weight.variable.value))
-            for weight, regularizer in zip(self.weights, self._held, strict=True)
-        ]
+        values = self._penalties.values()
         first = next(leaf for leaf in keras.tree.flatten(x) if leaf is not None)
         self.metric.update_state([data, *values], ops.shape(first)[0])
         terms = [self.model._aggregate_additional_loss(value) for value in values]
@@ -152,62 +134,7 @@ class LossTerms:
 
     def _silent(self, step: Callable[..., Any]) -> Callable[..., Any]:
         def silent(*args: Any) -> Any:
-            with self._silence():
+            with self._penalties.silenced():
                 return step(*args)
 
         return silent
-
-    @contextlib.contextmanager
-    def _silence(self) -> Iterator[None]:
-        """Let every regularizer give nothing, and record what it would have given."""
-        layers = [place.layer for place in self.layers]
-        variables = [weight.variable for weight in self.weights]
-        activities = [layer.activity_regularizer for layer in layers]
-        self._held = [variable.regularizer for variable in variables]
-        for layer, regularizer in zip(layers, activities, strict=True):
-            layer.activity_regularizer = self._recorder(layer, regularizer)
-        for variable in variables:
-            variable.regularizer = None
-        try:
-            yield
-        finally:
-            for layer, regularizer in zip(layers, activities, strict=True):
-                layer.activity_regularizer = regularizer
-            for variable, regularizer in zip(variables, self._held, strict=True):
-                variable.regularizer = regularizer
-            self._recorded.clear()
-
-    def _recorder(
-        self, layer: Any, regularizer: Callable[[Tensor], Tensor]
-    ) -> Callable[[Tensor], Tensor]:
-        def record(output: Tensor) -> Tensor:
-            value = activity_penalty(regularizer, output)
-            earlier = self._recorded.get(id(layer))
-            self._recorded[id(layer)] = value if earlier is None else earlier + value
-            return ops.zeros((), value.dtype)
-
-        return record
-
-
-def penalised_weights(model: Any) -> list[Weight]:
-    """Return the weights whose regularizer Keras adds: those that are trained."""
-    trainable = {id(variable) for variable in model.trainable_variables}
-    return [
-        weight
-        for weight in walk(model)
-        if weight.variable.regularizer is not None and id(weight.variable) in trainable
-    ]
-
-
-def total(value: Tensor) -> Tensor:
-    """Return what Keras adds for what a regularizer returned: its sum."""
-    return value if len(value.shape) == 0 else ops.sum(value)
-
-
-def activity_penalty(regularizer: Callable[[Tensor], Tensor], output: Tensor) -> Tensor:
-    """Return what Keras adds for one output of a layer: a mean over the batch."""
-    value = total(regularizer(output))
-    if len(output.shape) == 0:
-        return value
-    batch = ops.cast(ops.shape(output)[0], value.dtype)
-    return ops.divide_no_nan(value, batch)

@@ -3,6 +3,7 @@
 The one rule: one call, one transfer. Each tensor alone would cost a round trip.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from kregkit.callbacks._loss_terms import activity_penalty, penalised_weights, total
+from kregkit.callbacks._penalties import activity_penalty, penalised_weights, total
 from kregkit.groups import activation_axes, weight_axes
 from kregkit.measure import (
     as_matrix,
@@ -62,9 +63,11 @@ class Measuring:
         probe: a batch of inputs, or None to leave activations out.
     """
 
+    first_steps, steps = _FIRST_STEPS, _STEPS
+
     def __init__(self, model: Any, probe: Any) -> None:
         self._model = model
-        self._variables = list(model.variables)
+        self.variables = list(model.variables)
         self._weights = list(walk(model))
         self._watched = [] if probe is None else _watched(model)
         if probe is not None:
@@ -72,57 +75,83 @@ class Measuring:
         self._probe = probe
         self._penalised = {id(w.variable) for w in penalised_weights(model)}
         self._axes = [weight_axes(w.layer, w.name) for w in self._weights]
-        matrices = [
-            accumulable(as_matrix(w.variable.value, axes.unit))
-            for w, axes in zip(self._weights, self._axes, strict=True)
+        place = {id(variable): index for index, variable in enumerate(self.variables)}
+        self._kernels = [
+            (weight, axes.unit, place[id(weight.variable)])
+            for weight, axes in zip(self._weights, self._axes, strict=True)
             if axes.unit is not None
         ]
-        self._vectors = [
+        values = [variable.value for variable in self.variables]
+        matrices = [
+            accumulable(as_matrix(values[index], unit))
+            for _, unit, index in self._kernels
+        ]
+        self.vectors = [
             power_start(matrix.shape[1], keras.backend.standardize_dtype(matrix.dtype))
             for matrix in matrices
         ]
         self._slots: list[_Slot] = []
-        self._compiled = compiled(self._compute)
-        self._steps = _FIRST_STEPS
+        self._compiled = compiled(self.compute)
+        self._steps = self.first_steps
 
     def __call__(self) -> list[dict[str, Any]]:
         """Return a row for each tensor; spectral norms are of a power iteration."""
-        values = [variable.value for variable in self._variables]
+        values = [variable.value for variable in self.variables]
         steps = ops.convert_to_tensor(self._steps, "int32")
-        result, self._vectors = self._compiled(values, self._vectors, steps)
-        self._steps = _STEPS
+        result, self.vectors = self._compiled(values, self.vectors, steps, self._probe)
+        self._steps = self.steps
+        return self.rows(keras.ops.convert_to_numpy(result))
+
+    def rows(self, numbers: Any) -> list[dict[str, Any]]:
+        """Return what `compute` gave as a row for each tensor; NaN becomes None."""
         rows: dict[tuple[str, str], dict[str, Any]] = {}
-        numbers = keras.ops.convert_to_numpy(result).astype("float64")
-        for slot, number in zip(self._slots, numbers, strict=True):
+        for slot, number in zip(self._slots, numbers.tolist(), strict=True):
             key = (slot.layer, slot.tensor)
-            empty = dict(
-                layer=slot.layer, tensor=slot.tensor, role=slot.role, size=slot.size
-            )
-            row = rows.setdefault(key, empty)
-            row[slot.column] = None if np.isnan(number) else float(number)
+            if key not in rows:
+                rows[key] = dict(
+                    layer=slot.layer, tensor=slot.tensor, role=slot.role, size=slot.size
+                )
+            rows[key][slot.column] = None if math.isnan(number) else number
         return list(rows.values())
 
     def exact_spectral(self) -> dict[tuple[str, str], dict[str, float]]:
         """Return the exact spectral columns of each kernel, by layer and tensor."""
-        found: dict[tuple[str, str], dict[str, float]] = {}
-        vectors = iter(self._vectors)
-        for weight, axes in zip(self._weights, self._axes, strict=True):
-            if axes.unit is None:
-                continue
-            matrix, vector = as_matrix(weight.variable.value, axes.unit), next(vectors)
+        values = [variable.value for variable in self.variables]
+        exact = self.exact(values, self.vectors)
+        return self.exact_columns([ops.convert_to_numpy(pair) for pair in exact])
+
+    def exact(self, values: list[Tensor], vectors: list[Tensor]) -> list[Tensor]:
+        """Return `(spectral norm, Euclidean norm)` of each kernel."""
+        pairs = []
+        for (_, unit, index), vector in zip(self._kernels, vectors, strict=True):
+            matrix = as_matrix(values[index], unit)
             if min(matrix.shape) <= _EXACT_SIDE:
                 norm = exact_spectral_norm(matrix)
             else:
                 norm, _ = power_iteration(matrix, vector, _LAST_STEPS)
-            if float(norm) > 0:
-                rank = float(safe_norm(ops.reshape(matrix, (-1,))) / norm) ** 2
-                columns = {"spectral_norm": float(norm), "stable_rank": rank}
-                found[weight.layer_path, weight.name] = columns
-        return found
+            pairs.append(ops.stack([norm, safe_norm(ops.reshape(matrix, (-1,)))]))
+        return pairs
 
-    def _compute(
-        self, values: list[Tensor], vectors: list[Tensor], steps: Tensor
+    def exact_columns(
+        self, pairs: list[Any]
+    ) -> dict[tuple[str, str], dict[str, float]]:
+        """Return what `exact` gave as columns, without the kernels that are zero."""
+        return {
+            (weight.layer_path, weight.name): {
+                "spectral_norm": float(norm),
+                "stable_rank": (float(length) / float(norm)) ** 2,
+            }
+            for (weight, _, _), (norm, length) in zip(self._kernels, pairs, strict=True)
+            if norm > 0
+        }
+
+    def compute(
+        self, values: list[Tensor], vectors: list[Tensor], steps: Tensor, probe: Any
     ) -> tuple[Tensor, list[Tensor]]:
+        """Return every measure of the model with these values, and the vectors after.
+
+        `vectors` are those of the power iterations, which go on for so many steps.
+        """
         waiting, after = list(vectors), []
 
         def spectral_norm(matrix: Tensor) -> Tensor:
@@ -130,12 +159,15 @@ class Measuring:
             after.append(vector)
             return norm
 
-        return self._measured(values, spectral_norm), after
+        return self._measured(values, spectral_norm, probe), after
 
     def _measured(
-        self, values: list[Tensor], spectral_norm: Callable[[Tensor], Tensor]
+        self,
+        values: list[Tensor],
+        spectral_norm: Callable[[Tensor], Tensor],
+        probe: Any,
     ) -> Tensor:
-        mapping = list(zip(self._variables, values, strict=True))
+        mapping = list(zip(self.variables, values, strict=True))
         slots: list[_Slot] = []
         scalars: list[Tensor] = []
 
@@ -159,7 +191,7 @@ class Measuring:
                     found["penalty"] = total(weight.variable.regularizer(w))
                 size = int(np.prod(w.shape))
                 add(weight.layer_path, weight.name, weight.role, size, found)
-            for place, name, output in self._outputs():
+            for place, name, output in self._outputs(probe):
                 axes = activation_axes(place.layer, len(output.shape))
                 found = measure(output, "activation", axes)
                 if place.layer.activity_regularizer is not None:
@@ -171,12 +203,12 @@ class Measuring:
         self._slots = slots
         return ops.stack(scalars)
 
-    def _outputs(self) -> Iterator[tuple[Place, str, Tensor]]:
+    def _outputs(self, probe: Any) -> Iterator[tuple[Place, str, Tensor]]:
         if not self._watched:
             return
-        samples = keras.tree.flatten(self._probe)[0].shape[0]
+        samples = keras.tree.flatten(probe)[0].shape[0]
         with _recording(self._watched, samples) as outputs:
-            self._model(self._probe, training=False)
+            self._model(probe, training=False)
         for place in self._watched:
             for index, output in enumerate(outputs[id(place.layer)]):
                 yield (

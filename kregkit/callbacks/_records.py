@@ -3,6 +3,7 @@
 The one rule: a logger of anyone's own `fit` and a study write the same columns.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -27,16 +28,20 @@ def environment() -> dict[str, Any]:
     }
 
 
-def tensor_records(model: Any) -> list[dict[str, Any]]:
+def tensor_records(
+    model: Any, values_of: Callable[[Any], Any] | None = None
+) -> list[dict[str, Any]]:
     """Return one record for each weight: its values, or a sample, and a histogram.
 
     Weights of more than 100,000 elements are kept as a seeded sample of 20,000, the
-    first kernel excepted.
+    first kernel excepted. `values_of` gives the array of a variable of the model;
+    without it, the variable's own.
     """
+    values_of = values_of or keras.ops.convert_to_numpy
     records: list[dict[str, Any]] = []
     kernels = 0
     for weight in walk(model):
-        values = keras.ops.convert_to_numpy(weight.variable.value).astype("float32")
+        values = values_of(weight.variable).astype("float32")
         flat = values.ravel()
         kernels += weight.role == "kernel"
         whole = flat.size <= TENSOR_WHOLE or (weight.role == "kernel" and kernels == 1)

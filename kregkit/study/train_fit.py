@@ -4,34 +4,21 @@ The one rule: a seed fixes the initial weights and the order of the batches, so 
 a trial and the baseline of its seed differ in the penalty alone.
 """
 
-import json
 import time
-from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 
-from kregkit.callbacks import RegularizationLogger, environment, tensor_records
+from kregkit.callbacks import RegularizationLogger, tensor_records
 from kregkit.study.data import Split
 from kregkit.study.models import layers_for
 from kregkit.study.plan import Trial
+from kregkit.study.protocol import PROBE, Result, order, result, score
 from kregkit.study.resolve import Study
 from kregkit.weights import walk
 
-PROBE = 256
-"""Activations are measured on this many rows of the validation part, at most."""
-
 _CHUNK = 4096
-
-
-@dataclass(frozen=True)
-class Result:
-    """What one trial leaves: the rows, the final and the tensors of the store."""
-
-    rows: list[dict[str, Any]]
-    final: dict[str, Any]
-    tensors: list[dict[str, Any]]
 
 
 def train(study: Study, trial: Trial) -> Result:
@@ -55,23 +42,19 @@ def train(study: Study, trial: Trial) -> Result:
         callbacks=[log, _StopAtNonFinite(log)],
         verbose=0,
     )
-    final = {
-        "trial": trial.id,
-        "status": "done" if log.failed_epoch is None else "failed",
-        "failed_epoch": log.failed_epoch,
-        "engine": "fit",
-        **_identity(study, trial, split),
-        **environment(),
-    }
+    found = {}
     if log.failed_epoch is None:
-        final |= _scores(study, model, split)
-        final["penalty"] = log.penalty()
-    final["wall_seconds"] = time.perf_counter() - begin
-    own = {"trial": trial.id}
-    return Result(
-        [own | row for row in log.rows],
-        final,
-        [own | tensor for tensor in tensor_records(model)],
+        found = {**_scores(study, model, split), "penalty": log.penalty()}
+    return result(
+        study,
+        trial,
+        split,
+        "fit",
+        log.rows,
+        tensor_records(model),
+        found,
+        log.failed_epoch,
+        time.perf_counter() - begin,
     )
 
 
@@ -110,12 +93,6 @@ class _StopAtNonFinite(keras.callbacks.Callback):
             self.model.stop_training = True
 
 
-def order(seed: int, epochs: int, rows: int) -> Any:
-    """Return the row numbers of every epoch, `(epochs, rows)`, for a seed."""
-    random = np.random.default_rng([seed, 1])
-    return np.stack([random.permutation(rows) for _ in range(epochs)]).astype("int32")
-
-
 def _steps(split: Split, batch_size: int) -> int:
     return -(-len(split.x_train) // batch_size)
 
@@ -133,27 +110,6 @@ def _batches(split: Split, seed: int, epochs: int, batch_size: int) -> Any:
     )
 
 
-def _identity(study: Study, trial: Trial, split: Split) -> dict[str, Any]:
-    return {
-        "study": study.config.name,
-        "data": study.data.name,
-        "task": study.task,
-        "model": study.config.model.name or study.config.model.build,
-        "regularizer": trial.regularizer,
-        "target": trial.target,
-        "layers": trial.layers,
-        "solver": trial.solver,
-        "strength": trial.strength,
-        "parameters": json.dumps(dict(trial.parameters), sort_keys=True),
-        "seed": trial.seed,
-        "epochs": study.config.train.epochs,
-        "n_train": len(split.x_train),
-        "n_val": len(split.x_val),
-        "n_test": len(split.x_test),
-        "split_redrawn": study.data.x_test is None,
-    }
-
-
 def _scores(study: Study, model: Any, split: Split) -> dict[str, float]:
     found: dict[str, float] = {}
     parts: list[tuple[str, Any, Any]] = [
@@ -165,24 +121,6 @@ def _scores(study: Study, model: Any, split: Split) -> dict[str, float]:
         chunks = range(0, len(x), _CHUNK)
         logits = [model(x[i : i + _CHUNK], training=False) for i in chunks]
         answers = np.concatenate([keras.ops.convert_to_numpy(a) for a in logits])
-        found[f"{part}_score"] = _score(study, y, answers)
+        found[f"{part}_score"] = score(study, y, answers)
         found[f"{part}_data_loss"] = float(study.loss()(y, answers))
-    constant = _constant_answer(study, split.y_train, len(split.y_test))
-    found["majority_score"] = _score(study, split.y_test, constant)
     return found
-
-
-def _score(study: Study, y: Any, answers: Any) -> float:
-    metric = study.metric()
-    metric.update_state(y, answers)
-    return float(metric.result())
-
-
-def _constant_answer(study: Study, y: Any, rows: int) -> Any:
-    """Return the best answer that does not look at the input, for so many rows."""
-    if study.task == "classification":
-        counts = np.bincount(y.ravel(), minlength=study.outputs)
-        answer = np.eye(len(counts), dtype="float32")[counts.argmax()]
-    else:
-        answer = y.mean(axis=0)
-    return np.broadcast_to(answer, (rows, *answer.shape)).astype("float32")

@@ -1,0 +1,104 @@
+"""The penalties of a model, apart from its data loss.
+
+The one rule: the data loss is what Keras computes while the regularizers are silent,
+never a difference of two sums.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from keras import ops
+
+from kregkit.numerics import Tensor
+from kregkit.weights import Place, Weight, walk, walk_layers
+
+
+class Penalties:
+    """Every regularizer that Keras adds for a model: of layers first, then of weights.
+
+    Inside `silenced` each of them gives nothing, and what it would have given is kept
+    for `values`: that makes the data loss exact, and covers losses that layers add by
+    `add_loss`, which are data loss. Nothing is changed outside, so that checkpoints
+    written during training hold the model's own regularizers.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.weights = penalised_weights(model)
+        self.layers = [
+            place
+            for place in (Place("", model), *walk_layers(model))
+            if place.layer.activity_regularizer is not None
+        ]
+        self._recorded: dict[int, Tensor] = {}
+        self._held: list[Callable[[Tensor], Tensor]] = []
+
+    @property
+    def paths(self) -> list[str]:
+        """What each penalty is on, in the order of `values`."""
+        paths = [f"{place.path}/activity".lstrip("/") for place in self.layers]
+        return paths + [weight.path for weight in self.weights]
+
+    def values(self) -> list[Tensor]:
+        """Return what Keras would have added, after a forward pass in `silenced`."""
+        zero = ops.zeros((), "float32")
+        values = [self._recorded.get(id(place.layer), zero) for place in self.layers]
+        return values + [
+            total(regularizer(weight.variable.value))
+            for weight, regularizer in zip(self.weights, self._held, strict=True)
+        ]
+
+    @contextlib.contextmanager
+    def silenced(self) -> Iterator[None]:
+        """Let every regularizer give nothing, and record what it would have given."""
+        layers = [place.layer for place in self.layers]
+        variables = [weight.variable for weight in self.weights]
+        activities = [layer.activity_regularizer for layer in layers]
+        self._held = [variable.regularizer for variable in variables]
+        for layer, regularizer in zip(layers, activities, strict=True):
+            layer.activity_regularizer = self._recorder(layer, regularizer)
+        for variable in variables:
+            variable.regularizer = None
+        try:
+            yield
+        finally:
+            for layer, regularizer in zip(layers, activities, strict=True):
+                layer.activity_regularizer = regularizer
+            for variable, regularizer in zip(variables, self._held, strict=True):
+                variable.regularizer = regularizer
+            self._recorded.clear()
+
+    def _recorder(
+        self, layer: Any, regularizer: Callable[[Tensor], Tensor]
+    ) -> Callable[[Tensor], Tensor]:
+        def record(output: Tensor) -> Tensor:
+            value = activity_penalty(regularizer, output)
+            earlier = self._recorded.get(id(layer))
+            self._recorded[id(layer)] = value if earlier is None else earlier + value
+            return ops.zeros((), value.dtype)
+
+        return record
+
+
+def penalised_weights(model: Any) -> list[Weight]:
+    """Return the weights whose regularizer Keras adds: those that are trained."""
+    trainable = {id(variable) for variable in model.trainable_variables}
+    return [
+        weight
+        for weight in walk(model)
+        if weight.variable.regularizer is not None and id(weight.variable) in trainable
+    ]
+
+
+def total(value: Tensor) -> Tensor:
+    """Return what Keras adds for what a regularizer returned: its sum."""
+    return value if len(value.shape) == 0 else ops.sum(value)
+
+
+def activity_penalty(regularizer: Callable[[Tensor], Tensor], output: Tensor) -> Tensor:
+    """Return what Keras adds for one output of a layer: a mean over the batch."""
+    value = total(regularizer(output))
+    if len(output.shape) == 0:
+        return value
+    batch = ops.cast(ops.shape(output)[0], value.dtype)
+    return ops.divide_no_nan(value, batch)

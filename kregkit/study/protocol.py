@@ -1,0 +1,106 @@
+"""What both engines hold to: the order of batches, the probe, what is stored.
+
+The one rule: nothing here depends on the engine, so that a trial is the same trial
+whichever of them trained it.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from kregkit.callbacks import environment
+from kregkit.study.data import Split
+from kregkit.study.plan import Trial
+from kregkit.study.resolve import Study
+
+PROBE: Final = 256
+"""Activations are measured on this many rows of the validation part, at most."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one trial leaves: the rows, the final and the tensors of the store."""
+
+    rows: list[dict[str, Any]]
+    final: dict[str, Any]
+    tensors: list[dict[str, Any]]
+
+    @property
+    def failed(self) -> bool:
+        """Whether a loss of the trial was not finite."""
+        return bool(self.final["status"] == "failed")
+
+
+def order(seed: int, epochs: int, rows: int) -> Any:
+    """Return the row numbers of every epoch, `(epochs, rows)`, for a seed."""
+    random = np.random.default_rng([seed, 1])
+    return np.stack([random.permutation(rows) for _ in range(epochs)]).astype("int32")
+
+
+def result(
+    study: Study,
+    trial: Trial,
+    split: Split,
+    engine: str,
+    rows: list[dict[str, Any]],
+    tensors: list[dict[str, Any]],
+    found: dict[str, Any],
+    failed_epoch: int | None,
+    seconds: float,
+) -> Result:
+    """Return what is stored of a trial; `found` are the scores of one that ended."""
+    own = {"trial": trial.id}
+    final = {
+        **own,
+        "status": "done" if failed_epoch is None else "failed",
+        "failed_epoch": failed_epoch,
+        "engine": engine,
+        **_identity(study, trial, split),
+        **environment(),
+        "wall_seconds": seconds,
+    }
+    if failed_epoch is None:
+        constant = _constant_answer(study, split.y_train, len(split.y_test))
+        final |= found
+        final["majority_score"] = score(study, split.y_test, constant)
+    return Result([own | row for row in rows], final, [own | t for t in tensors])
+
+
+def score(study: Study, y: Any, answers: Any) -> float:
+    """Return the study's score of these answers."""
+    metric = study.metric()
+    metric.update_state(y, answers)
+    return float(metric.result())
+
+
+def _identity(study: Study, trial: Trial, split: Split) -> dict[str, Any]:
+    return {
+        "study": study.config.name,
+        "data": study.data.name,
+        "task": study.task,
+        "model": study.config.model.name or study.config.model.build,
+        "regularizer": trial.regularizer,
+        "target": trial.target,
+        "layers": trial.layers,
+        "solver": trial.solver,
+        "strength": trial.strength,
+        "parameters": json.dumps(dict(trial.parameters), sort_keys=True),
+        "seed": trial.seed,
+        "epochs": study.config.train.epochs,
+        "n_train": len(split.x_train),
+        "n_val": len(split.x_val),
+        "n_test": len(split.x_test),
+        "split_redrawn": study.data.x_test is None,
+    }
+
+
+def _constant_answer(study: Study, y: Any, rows: int) -> Any:
+    """Return the best answer that does not look at the input, for so many rows."""
+    if study.task == "classification":
+        counts = np.bincount(y.ravel(), minlength=study.outputs)
+        answer = np.eye(len(counts), dtype="float32")[counts.argmax()]
+    else:
+        answer = y.mean(axis=0)
+    return np.broadcast_to(answer, (rows, *answer.shape)).astype("float32")

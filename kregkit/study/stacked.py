@@ -1,0 +1,124 @@
+"""Keras optimizers on weights that are stacked over trials.
+
+The one rule: an optimizer that treats every element alike needs no second
+implementation. It is built on the stacked weights and applied without side effects;
+what looks at a whole tensor (clipping by a norm, a constraint) is done here, for each
+trial.
+"""
+
+from typing import Any, Final
+
+import keras
+import numpy as np
+from keras import ops
+from keras.optimizers import Optimizer
+
+from kregkit.numerics import Tensor
+
+ELEMENTWISE: Final = (
+    keras.optimizers.Adadelta,
+    keras.optimizers.Adagrad,
+    keras.optimizers.Adam,
+    keras.optimizers.Adamax,
+    keras.optimizers.AdamW,
+    keras.optimizers.Nadam,
+    keras.optimizers.RMSprop,
+    keras.optimizers.SGD,
+)
+
+_BASE: Any = next(
+    parent for parent in Optimizer.__mro__ if parent.__name__ == "BaseOptimizer"
+)
+
+
+def obstacle(optimizer: Optimizer) -> str | None:
+    """Return why an optimizer cannot train stacked weights, or None."""
+    name = type(optimizer).__name__
+    if type(optimizer) not in ELEMENTWISE:
+        return f"the optimizer {name} is not known to treat every element alike"
+    if optimizer.use_ema:
+        return f"{name} keeps moving averages of the weights"
+    if optimizer.gradient_accumulation_steps:
+        return f"{name} accumulates gradients"
+    return None
+
+
+class Stacked:
+    """An optimizer for `trials` copies of a model's weights, as pure functions.
+
+    The learning rate, a schedule's too, is that of all trials.
+    """
+
+    def __init__(self, optimizer: Optimizer, model: keras.Model, trials: int) -> None:
+        self._optimizer = optimizer
+        self._constraints = [w.constraint for w in model.trainable_variables]
+        if keras.backend.backend() == "tensorflow":
+            _without_strategy(optimizer)
+        optimizer._clip_gradients = self._clip
+        stacked = [_copies(weight, trials) for weight in model.trainable_variables]
+        optimizer.build(stacked)
+        self.start = [ops.convert_to_numpy(v) for v in optimizer.variables]
+
+    def apply(
+        self, slots: list[Tensor], gradients: list[Tensor], weights: list[Tensor]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Return the weights after one step, and the optimizer's variables."""
+        weights, slots = _BASE.stateless_apply(
+            self._optimizer, slots, gradients, weights
+        )
+        constrained = [
+            weight if constraint is None else ops.vectorized_map(constraint, weight)
+            for weight, constraint in zip(weights, self._constraints, strict=True)
+        ]
+        return constrained, slots
+
+    def _clip(self, gradients: list[Tensor]) -> list[Tensor]:
+        """Clip as Keras does, each trial by its own norms."""
+        optimizer = self._optimizer
+        if optimizer.clipnorm and optimizer.clipnorm > 0:
+            return [g * _factor([g], optimizer.clipnorm, g) for g in gradients]
+        if optimizer.global_clipnorm and optimizer.global_clipnorm > 0:
+            limit = optimizer.global_clipnorm
+            return [g * _factor(gradients, limit, g) for g in gradients]
+        if optimizer.clipvalue and optimizer.clipvalue > 0:
+            limit = optimizer.clipvalue
+            return [ops.clip(g, -limit, limit) for g in gradients]
+        return gradients
+
+
+def _factor(gradients: list[Tensor], limit: float, like: Tensor) -> Tensor:
+    """Return `min(1, limit / ‖gradients of a trial‖)`, to multiply `like` with."""
+    flat = [ops.reshape(g, (g.shape[0], -1)) for g in gradients]
+    norm = ops.sqrt(sum(ops.sum(ops.square(g), axis=1) for g in flat))
+    factor = limit / ops.maximum(norm, limit)
+    return ops.reshape(factor, (-1,) + (1,) * (len(like.shape) - 1))
+
+
+def _copies(weight: keras.Variable, trials: int) -> keras.Variable:
+    shape = (trials, *weight.shape)
+    return keras.Variable(
+        np.zeros(shape, weight.dtype), trainable=True, name=weight.name
+    )
+
+
+def _without_strategy(optimizer: Any) -> None:
+    """Give an optimizer of the TensorFlow backend the backend-neutral methods.
+
+    Its own ones want variables that they may assign to, for `tf.distribute`.
+    """
+    for name in ("assign", "assign_add", "assign_sub", "_var_key"):
+        setattr(optimizer, name, getattr(_BASE, name).__get__(optimizer))
+    for name in ("_apply_weight_decay", "_backend_update_step"):
+        setattr(optimizer, name, getattr(_BASE, name).__get__(optimizer))
+    if isinstance(optimizer, keras.optimizers.Nadam):
+        update = optimizer._backend_update_step
+
+        def with_product(grads: Any, variables: Any, learning_rate: Any) -> None:
+            # What Nadam does before it calls its parent's.
+            product = optimizer._u_product
+            step = ops.cast(optimizer.iterations + 1, product.dtype)
+            factor = 1.0 - 0.5 * ops.power(0.96, step)
+            optimizer.assign(product, product * optimizer.beta_1 * factor)
+            update(grads, variables, learning_rate)
+
+        optimizer._backend_update_step = with_product
