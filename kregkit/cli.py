@@ -4,11 +4,9 @@ The one rule: a mistake of the user is one line and exit status 2, never a trace
 Exit status 0: done; 1: the study finished with failed trials; 130: interrupted.
 """
 
-import importlib
 import json
 import os
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,6 +33,7 @@ class Engine(StrEnum):
     """How trials are trained."""
 
     auto = "auto"
+    batch = "batch"
     fit = "fit"
 
 
@@ -49,8 +48,16 @@ def run(
         ),
     ] = None,
     engine: Annotated[
-        Engine, typer.Option(help="fit: one after another by model.fit.")
+        Engine,
+        typer.Option(
+            help="batch: many trials as one program; fit: one by one by model.fit; "
+            "auto: batch where it applies."
+        ),
     ] = Engine.auto,
+    workers: Annotated[
+        int,
+        typer.Option(metavar="N", min=1, help="Processes that share the work."),
+    ] = 1,
     fresh: Annotated[
         bool,
         typer.Option("--fresh/--resume", help="Begin anew, or train what is missing."),
@@ -59,16 +66,17 @@ def run(
     """Train a study, store every trial, and write the report."""
     from kregkit.report import check_out
     from kregkit.study.run import prepare, train
+    from kregkit.study.workers import load_backend_quietly
 
     job = prepare(study, out, fresh)
     check_out(job.report)
     done, total = len(job.trials) - len(job.waiting), len(job.trials)
     if done:
         typer.echo(f"{done} of {total} trials are stored already.")
-    _load_tensorflow_quietly()
+    load_backend_quietly()
     try:
         with _progress(done, total) as advance:
-            failed = train(job, advance)
+            failed = train(job, advance, engine.value, workers)
         page = _report(job.store.path, job.report)
     except KeyboardInterrupt:
         again = "without --fresh" if fresh else "again"
@@ -101,9 +109,16 @@ def report(
 
 
 @app.command()
-def plan(study: StudyFile) -> None:
-    """Say what would be trained, how often and by which engine; train nothing."""
+def plan(
+    study: StudyFile,
+    engine: Annotated[Engine, typer.Option(help="As for `kregkit run`.")] = Engine.auto,
+    workers: Annotated[
+        int, typer.Option(metavar="N", min=1, help="As for `kregkit run`.")
+    ] = 1,
+) -> None:
+    """Say what would be trained, how often, by which engine and why; train nothing."""
     from kregkit.study.run import planned
+    from kregkit.study.workers import load_backend_quietly
 
     config, _, trials = planned(study)
     cells = Counter(
@@ -115,7 +130,15 @@ def plan(study: StudyFile) -> None:
     for (target, regularizer, layers, solver), count in cells.items():
         line = f"{target:10} {regularizer:14} {layers:10} {solver:10} {count:6}"
         typer.echo(line)
-    typer.echo("engine: fit (one trial after another by model.fit)")
+    load_backend_quietly()
+    from kregkit.study.engines import schedule
+    from kregkit.study.resolve import resolve
+
+    found = schedule(resolve(config, study), trials, engine.value, workers)
+    for name, units in Counter(unit.engine for unit in found.units).items():
+        count = sum(len(unit.trials) for unit in found.units)
+        typer.echo(f"engine {name}: {count} trials in {units} units")
+    typer.echo(f"because: {found.reason}")
 
 
 @app.command("list")
@@ -144,56 +167,36 @@ def schema() -> None:
     typer.echo(json.dumps(json_schema(), indent=2))
 
 
-def _load_tensorflow_quietly() -> None:
-    """Import TensorFlow without the lines that its libraries write while they load.
-
-    They are written before TensorFlow's log level applies. Shown if it fails to load.
-    """
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            importlib.import_module("tensorflow")
-        except BaseException:
-            held.seek(0)
-            os.write(stderr, held.read())
-            raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
-
-
 @contextmanager
-def _progress(done: int, total: int) -> Iterator[Callable[[bool], None]]:
+def _progress(done: int, total: int) -> Iterator[Callable[[float, int], None]]:
     """Show trials done and time left: a bar, or without a terminal a few lines."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import BarColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Left
 
     console = Console(stderr=True)
-    failed = 0
+    trained, failed, tenths = float(done), 0, done * 10 // total
     columns = (
         TextColumn("training"),
         BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("trials,"),
+        TextColumn("{task.completed:.0f}/{task.total:.0f} trials,"),
         Left(compact=True, elapsed_when_finished=True),
         TextColumn("{task.fields[failed]}"),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=total, completed=done, failed="")
 
-        def advance(trial_failed: bool) -> None:
-            nonlocal done, failed
-            done, failed = done + 1, failed + trial_failed
+        def advance(trials: float, more_failed: int) -> None:
+            nonlocal trained, failed, tenths
+            trained, failed = trained + trials, failed + more_failed
             note = f"{failed} failed" if failed else ""
-            bar.update(task, completed=done, failed=note)
-            if (
-                not console.is_terminal
-                and done * 10 // total > (done - 1) * 10 // total
-            ):
-                typer.echo(f"{done} of {total} trials {note}".rstrip(), err=True)
+            bar.update(task, completed=trained, failed=note)
+            # Sums of shares fall short of whole numbers by rounding.
+            now = int(trained * 10 / total + 1e-6)
+            if not console.is_terminal and now > tenths:
+                tenths = now
+                line = f"{trained:.0f} of {total} trials {note}"
+                typer.echo(line.rstrip(), err=True)
 
         yield advance
 

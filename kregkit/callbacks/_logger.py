@@ -7,6 +7,7 @@ by what happens to come first.
 import html
 import math
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,11 +77,7 @@ class RegularizationLogger(keras.callbacks.Callback):
             more than one replica) hides the terms of its loss: `data_loss` is null.
     """
 
-    _rows: list[dict[str, Any]]
     _step: int
-    _before: int
-    _epoch: int
-    _iterations: int
     _failed_epoch: int | None
 
     def __init__(
@@ -103,6 +100,7 @@ class RegularizationLogger(keras.callbacks.Callback):
         self._store = None if store is None else Store(Path(store))
         self._score = score
         self._terms: LossTerms | None = None
+        self._measuring: Callable[[Any, Any], Measuring] = Measuring
         self._measure: Measuring | None = None
         self._reset()
         if self._store is not None:
@@ -161,7 +159,7 @@ class RegularizationLogger(keras.callbacks.Callback):
         """Take a model; Keras calls this before `on_train_begin` of any callback."""
         super().set_model(model)
         stale = LossTerms.held_by(model)
-        if stale is not None:  # of a fit that was interrupted
+        if stale is not None and not stale.kept:  # of a fit that was interrupted
             stale.detach()
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -170,9 +168,9 @@ class RegularizationLogger(keras.callbacks.Callback):
             self._store.check_resumable(environment())
         self._iterations = int(self.model.optimizer.iterations)
         self._build()
-        self._measure = Measuring(self.model, self._probe)
+        self._measure = self._measuring(self.model, self._probe)
         if LossTerms.held_by(self.model) is not None:
-            return  # another logger of this fit has attached them
+            return  # kept from before, or attached by another logger of this fit
         obstacle = LossTerms.obstacle(self.model)
         if obstacle is None:
             self._terms = LossTerms(self.model)
@@ -222,7 +220,7 @@ class RegularizationLogger(keras.callbacks.Callback):
         self._measure = None
 
     def _reset(self) -> None:
-        self._rows = []
+        self._rows: list[dict[str, Any]] = []
         self._step = self._before = self._epoch = 0
         self._failed_epoch = None
 

@@ -45,11 +45,13 @@ class LossTerms:
 
     While a training or test step is traced, every regularizer is silenced and its
     value computed beside the data loss, in validation too and whatever the order of
-    callbacks.
+    callbacks. Terms that are `kept` stay when a `fit` ends, with the steps that were
+    traced for them: whoever attached them keeps the regularizers as they are.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, kept: bool = False) -> None:
         self.model = model
+        self.kept = kept
         self._penalties = Penalties(model)
         self.names = [f"penalty/{path}" for path in self._penalties.paths]
         self.metric = _Means(1 + len(self.names))

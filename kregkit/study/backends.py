@@ -33,3 +33,76 @@ def gradient(
         value, at, unconnected_gradients=tf.UnconnectedGradients.ZERO
     )
     return [ops.convert_to_tensor(g) for g in gradients], other
+
+
+def obstacle(forward: Callable[[Any], Any], given: Any) -> str | None:
+    """Return why a pass over one model cannot be mapped over many, or None.
+
+    What a random or stateful operation gives depends on how often it has run: for
+    many models at once it would not be what each of them gives alone. Keras's own
+    random layers are not of this kind: their state is a variable of the model.
+    """
+    if keras.backend.backend() == "jax":
+        return None
+    graph = _graph(forward, given)
+    names = {op.type for op in _operations(graph) if op.op_def.is_stateful}
+    names -= _HARMLESS
+    if not names:
+        return None
+    return f"the model is stateful beyond Keras's variables: {', '.join(sorted(names))}"
+
+
+def traffic(forward: Callable[[Any], Any], given: Any) -> int:
+    """Return the bytes of everything that a pass over one model computes."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        traced = jax.make_jaxpr(forward)(given)
+        shapes = [v.aval for eqn in traced.jaxpr.eqns for v in eqn.outvars]
+        return sum(int(s.size) * s.dtype.itemsize for s in shapes if hasattr(s, "size"))
+    outputs = [out for op in _operations(_graph(forward, given)) for out in op.outputs]
+    return sum(
+        (out.shape.num_elements() or 0) * out.dtype.size
+        for out in outputs
+        if out.dtype.name != "resource" and out.dtype.name != "variant"
+    )
+
+
+_HARMLESS: Final = frozenset(
+    {"Assert", "NoOp", "Placeholder", "StatefulPartitionedCall", "ReadVariableOp"}
+)
+
+
+def _graph(forward: Callable[[Any], Any], given: Any) -> Any:
+    import tensorflow as tf
+
+    def flat(*leaves: Any) -> Any:
+        return forward(tf.nest.pack_sequence_as(given, leaves))
+
+    return (
+        tf.function(flat, autograph=False)
+        .get_concrete_function(*tf.nest.flatten(given))
+        .graph
+    )
+
+
+def _operations(graph: Any) -> list[Any]:
+    """Return the operations of a graph and of the functions that it calls."""
+    found = list(graph.get_operations())
+    for name in graph._functions:
+        function = graph._get_function(name)
+        inner = getattr(function, "graph", None)
+        if inner is not None:
+            found += inner.get_operations()
+    return found
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Return whether a backend says with this error that memory has run out."""
+    if isinstance(error, MemoryError):
+        return True
+    if keras.backend.backend() == "jax":
+        return "RESOURCE_EXHAUSTED" in str(error)
+    import tensorflow as tf
+
+    return isinstance(error, tf.errors.ResourceExhaustedError)

@@ -44,6 +44,16 @@ def plan(config: StudyConfig, digest: str) -> tuple[Trial, ...]:
     )
 
 
+def words(trial: Trial) -> str:
+    """Return a trial in words, for messages."""
+    if trial.regularizer is None:
+        return f"baseline, seed {trial.seed}"
+    return (
+        f"{trial.regularizer} on {trial.target} at {trial.strength:g}, "
+        f"seed {trial.seed}"
+    )
+
+
 def digest(config: StudyConfig, folder: Path) -> str:
     """Return the SHA-256 of the study's data file, "" for a named data set."""
     if config.data.file is None:

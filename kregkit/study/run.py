@@ -29,8 +29,8 @@ class Job:
     fresh: bool
 
 
-Progress = Callable[[bool], None]
-"""Called after each trial, with whether it failed."""
+Progress = Callable[[float, int], None]
+"""Called with how many trials' worth of training is done, and how many failed."""
 
 
 def prepare(file: Path, out: Path | None = None, fresh: bool = False) -> Job:
@@ -66,27 +66,36 @@ def planned(file: Path) -> tuple[config_module.StudyConfig, str, tuple[Trial, ..
         return config, text, plan(config, digest(config, file.parent))
 
 
-def train(job: Job, progress: Progress) -> int:
-    """Train the waiting trials, storing each at once; return how many have failed.
+def train(job: Job, progress: Progress, engine: str = "auto", workers: int = 1) -> int:
+    """Train the waiting trials, storing each unit at once; return how many failed.
+
+    `engine` is "auto", "batch" or "fit". With several workers, units are trained in
+    so many processes.
 
     Raises:
         StudyError, DataError, ModelError: what only Keras and the data can tell,
             all of it before the first training step.
     """
     from kregkit.callbacks import environment
+    from kregkit.study.engines import schedule
     from kregkit.study.resolve import resolve
-    from kregkit.study.train_fit import deterministic, train
+    from kregkit.study.train_fit import deterministic
+    from kregkit.study.training import Training
+    from kregkit.study.workers import spread
 
     study = resolve(job.config, job.file)
+    units = schedule(study, job.waiting, engine, workers).units
     if job.fresh:
         job.store.clear()
     job.store.begin(job.text)
     job.store.check_resumable(environment())
+    if workers > 1 and len(units) > 1:
+        spread(units, job.waiting, job.config, job.file, job.store, workers, progress)
+        return job.store.failed()
     deterministic()
-    for trial in job.waiting:
-        result = train(study, trial)
-        job.store.write(result.rows, [result.final], result.tensors)
-        progress(result.final["status"] == "failed")
+    training = Training(study, job.store, job.waiting)
+    for unit in units:
+        training.train(unit, progress)
     return job.store.failed()
 
 

@@ -6,47 +6,23 @@ weights, the batches and the random numbers of its seed; only rounding differs.
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from kregkit.callbacks import Measuring, compiled
+from kregkit.callbacks import Measuring
+from kregkit.errors import ModelError
 from kregkit.numerics import Tensor
-from kregkit.study import backends, stacked
 from kregkit.study.data import Split
-from kregkit.study.objective import Mixture, Objective, Terms
-from kregkit.study.plan import Trial
+from kregkit.study.passes import Part, Passes, State
+from kregkit.study.plan import Trial, words
 from kregkit.study.protocol import PROBE, Result, order
 from kregkit.study.resolve import Study
 from kregkit.study.unstack import Recording, unstack
 
 PARTS = ("train", "val", "test")
-
-CHUNK = 1024
-"""Rows that are evaluated at a time."""
-
-Part = tuple[Tensor, Tensor, Tensor]
-"""Data of all seeds together: x, y, and for every trial its rows of both."""
-
-
-class State(NamedTuple):
-    """What training changes; every tensor but counters has the trials in front."""
-
-    weights: list[Tensor]
-    others: list[Tensor]
-    slots: list[Tensor]
-    vectors: list[Tensor]
-
-
-class Sums(NamedTuple):
-    """Sums over the samples of one pass over data, and the state of the score."""
-
-    loss: Tensor
-    data_loss: Tensor
-    penalty: Tensor
-    score: list[Tensor]
 
 
 class Program:
@@ -59,27 +35,22 @@ class Program:
     """
 
     def __init__(self, study: Study, mixed: Sequence[Trial], trials: int) -> None:
+        self.trials = trials
         self._study = study
-        self._trials = trials
         self._models: dict[int, list[Any]] = {}
-        self._model = self._build(mixed[0])
-        self._mixture = Mixture.attach(self._model, study, mixed)
-        self._objective = Objective(self._model, study, self._mixture)
-        self._metric = study.metric()
-        probe = study.split(mixed[0].seed).x_val[:PROBE]
-        self._measuring = Measuring(self._model, probe)
-        self._optimizer = stacked.Stacked(study.optimizer(), self._model, trials)
-        self._begin = compiled(self._measure)
-        self._epoch = compiled(self._train_and_measure)
-        self._score = compiled(self._evaluate)
-        self._end = compiled(self._exact)
+        self._passes = Passes(study, self._build(mixed[0]), mixed, trials)
 
     def train(
         self, trials: Sequence[Trial], progress: Callable[[float], None]
     ) -> list[Result]:
-        """Train these trials from the beginning to the end."""
+        """Train these trials, at most `self.trials`, from the beginning to the end.
+
+        Calls `progress` after every epoch with its share of the whole.
+        """
         begin = time.perf_counter()
-        config = self._study.config.train
+        # A program is for one number of trials: what is short of it is repeated.
+        asked, trials = trials, [*trials, *[trials[0]] * (self.trials - len(trials))]
+        passes, config = self._passes, self._study.config.train
         seeds = sorted({trial.seed for trial in trials})
         splits = {seed: self._study.split(seed) for seed in seeds}
         which = np.array([seeds.index(trial.seed) for trial in trials])
@@ -90,19 +61,19 @@ class Program:
         x, y, rows = parts["train"]
         probe = _tensor([splits[trial.seed].x_val[:PROBE] for trial in trials])
         parameters = keras.tree.map_structure(
-            ops.convert_to_tensor, self._mixture.parameters(trials)
+            ops.convert_to_tensor, passes.mixture.parameters(trials)
         )
         orders = {seed: order(seed, config.epochs, rows.shape[1]) for seed in seeds}
         state = self._start(trials)
         steps = ops.convert_to_tensor(Measuring.first_steps)
-        measured, vectors = self._begin(state, parameters, probe, steps)
+        measured, vectors = passes.measure(state, parameters, probe, steps)
         state = state._replace(vectors=vectors)
         recording = Recording([ops.convert_to_numpy(measured)])
         active = np.ones(len(trials), bool)
         for epoch in range(config.epochs):
             shuffled = [orders[trial.seed][epoch] for trial in trials]
             taken = ops.take_along_axis(rows, _tensor(shuffled), axis=1)
-            state, logs, measured = self._epoch(
+            state, logs, measured = passes.epoch(
                 state, parameters, (x, y, taken), parts["val"], probe, _tensor(active)
             )
             recording.logs.append(ops.convert_to_numpy(logs))
@@ -112,11 +83,11 @@ class Program:
             if not active.any():
                 break
         for name, part in parts.items():
-            scores = self._score(state, parameters, part)
+            scores = passes.evaluate(state, parameters, part)
             recording.scores[name] = ops.convert_to_numpy(scores)
-        recording.exact = [ops.convert_to_numpy(pairs) for pairs in self._end(state)]
-        recording.values = [ops.convert_to_numpy(v) for v in self._values(state)]
-        seconds = (time.perf_counter() - begin) / len(trials)
+        recording.exact = [ops.convert_to_numpy(pairs) for pairs in passes.exact(state)]
+        recording.values = [ops.convert_to_numpy(v) for v in passes.values(state)]
+        seconds = (time.perf_counter() - begin) / len(asked)
         return [
             unstack(
                 recording,
@@ -124,25 +95,38 @@ class Program:
                 self._study,
                 trial,
                 splits[trial.seed],
-                self._measuring,
-                self._model,
-                self._mixture.owned(trial),
+                passes.measuring,
+                passes.model,
+                passes.mixture.owned(trial),
                 seconds,
             )
-            for index, trial in enumerate(trials)
+            for index, trial in enumerate(asked)
         ]
 
     def _build(self, trial: Trial) -> keras.Model:
-        """Return the model of a trial's seed; it must be what it was before."""
+        """Return a model with the initial weights of a trial's seed, and keep those.
+
+        Raises:
+            ModelError: the builder gives another structure than it gave before.
+        """
         keras.utils.set_random_seed(trial.seed)
         model = self._study.build()
-        self._models[trial.seed] = [
-            ops.convert_to_numpy(variable) for variable in _variables(model)
-        ]
+        variables = [*model.trainable_variables, *model.non_trainable_variables]
+        values = [ops.convert_to_numpy(variable) for variable in variables]
+        shapes = [value.shape for value in values]
+        for other in self._models.values():
+            if shapes != [value.shape for value in other]:
+                raise ModelError(
+                    f"trial {trial.id} ({words(trial)}): the builder returned another "
+                    f"structure than before: weights of {shapes}, and of "
+                    f"{[value.shape for value in other]} before."
+                )
+        self._models[trial.seed] = values
         return model
 
     def _start(self, trials: Sequence[Trial]) -> State:
         """Return the state of every trial before its first step."""
+        passes = self._passes
         for trial in trials:
             if trial.seed not in self._models:
                 self._build(trial)
@@ -150,138 +134,15 @@ class Program:
             ops.convert_to_tensor(
                 np.stack([self._models[trial.seed][index] for trial in trials])
             )
-            for index in range(len(_variables(self._model)))
+            for index in range(len(passes.variables))
         ]
-        count = len(self._model.trainable_variables)
-        slots = [ops.convert_to_tensor(slot) for slot in self._optimizer.start]
+        count = len(passes.model.trainable_variables)
+        slots = [ops.convert_to_tensor(slot) for slot in passes.optimizer.start]
         vectors = [
             ops.tile(ops.expand_dims(vector, 0), (len(trials), 1))
-            for vector in self._measuring.vectors
+            for vector in passes.measuring.vectors
         ]
         return State(values[:count], values[count:], slots, vectors)
-
-    def _values(self, state: State) -> list[Tensor]:
-        """Return the state as the values of the model's variables, in their order."""
-        own = {
-            id(variable): value
-            for variable, value in zip(
-                _variables(self._model), [*state.weights, *state.others], strict=True
-            )
-        }
-        return [own[id(variable)] for variable in self._measuring.variables]
-
-    def _train_and_measure(
-        self,
-        state: State,
-        parameters: Any,
-        train: Part,
-        val: Part,
-        probe: Tensor,
-        active: Tensor,
-    ) -> tuple[State, Tensor, Tensor]:
-        """Train one epoch; return the state, the logs and the measures."""
-        batch = self._study.config.train.batch_size
-
-        def step(rows: Tensor, carried: tuple[State, Sums]) -> tuple[State, Sums]:
-            now, sums = carried
-            x, y = ops.take(train[0], rows, axis=0), ops.take(train[1], rows, axis=0)
-            now, terms = self._step(now, parameters, x, y)
-            return now, self._add(sums, terms, y)
-
-        after, sums = _over(train[2], batch, step, (state, self._zero()))
-        count = train[2].shape[1]
-        logs = [self._means(sums, count), self._evaluate(after, parameters, val)]
-        kept = State(
-            *(
-                [_where(active, new, old) for new, old in zip(news, olds, strict=True)]
-                for news, olds in zip(after, state, strict=True)
-            )
-        )
-        steps = ops.convert_to_tensor(Measuring.steps)
-        measured, vectors = self._measure(kept, parameters, probe, steps)
-        return kept._replace(vectors=vectors), ops.concatenate(logs, axis=1), measured
-
-    def _step(
-        self, state: State, parameters: Any, x: Tensor, y: Tensor
-    ) -> tuple[State, Terms]:
-        """Return the state after one step of the optimizer, and what it minimised."""
-
-        def total(weights: list[Tensor]) -> tuple[Tensor, Terms]:
-            terms = ops.vectorized_map(
-                lambda own: self._objective(own, training=True),
-                (weights, state.others, x, y, parameters),
-            )
-            return ops.sum(terms.loss), terms
-
-        gradients, terms = backends.gradient(total, state.weights)
-        weights, slots = self._optimizer.apply(state.slots, gradients, state.weights)
-        return state._replace(weights=weights, others=terms.state, slots=slots), terms
-
-    def _evaluate(self, state: State, parameters: Any, part: Part) -> Tensor:
-        """Return `LOGS` of every trial on a part of its data, `(trials, LOGS)`."""
-
-        def step(rows: Tensor, sums: Sums) -> Sums:
-            x, y = ops.take(part[0], rows, axis=0), ops.take(part[1], rows, axis=0)
-            terms = ops.vectorized_map(
-                lambda own: self._objective(own, training=False),
-                (state.weights, state.others, x, y, parameters),
-            )
-            return self._add(sums, terms, y)
-
-        sums = _over(part[2], CHUNK, step, self._zero())
-        return self._means(sums, part[2].shape[1])
-
-    def _measure(
-        self, state: State, parameters: Any, probe: Tensor, steps: Tensor
-    ) -> tuple[Tensor, list[Tensor]]:
-        """Return every measure of every trial, and the vectors of their norms."""
-
-        def one(own: Any) -> Any:
-            values, vectors, probe, parameters = own
-            with self._mixture.lively(parameters):
-                return self._measuring.compute(values, vectors, steps, probe)
-
-        found: tuple[Tensor, list[Tensor]] = ops.vectorized_map(
-            one, (self._values(state), state.vectors, probe, parameters)
-        )
-        return found
-
-    def _exact(self, state: State) -> list[Tensor]:
-        pairs: list[Tensor] = ops.vectorized_map(
-            lambda own: self._measuring.exact(*own),
-            (self._values(state), state.vectors),
-        )
-        return pairs
-
-    def _zero(self) -> Sums:
-        zeros = ops.zeros((self._trials,), "float32")
-        score = [
-            ops.zeros((self._trials, *variable.shape), variable.dtype)
-            for variable in self._metric.variables
-        ]
-        return Sums(zeros, zeros, zeros, score)
-
-    def _add(self, sums: Sums, terms: Terms, y: Tensor) -> Sums:
-        rows = ops.cast(y.shape[1], "float32")
-        score = ops.vectorized_map(
-            lambda own: self._metric.stateless_update_state(*own),
-            (sums.score, y, terms.outputs),
-        )
-        return Sums(
-            sums.loss + rows * terms.loss,
-            sums.data_loss + rows * terms.data_loss,
-            sums.penalty + rows * terms.penalty,
-            score,
-        )
-
-    def _means(self, sums: Sums, rows: int) -> Tensor:
-        score = ops.vectorized_map(self._metric.stateless_result, sums.score)
-        losses = (sums.loss, sums.data_loss, sums.penalty)
-        return ops.stack([*(total / rows for total in losses), score], axis=1)
-
-
-def _variables(model: keras.Model) -> list[keras.Variable]:
-    return [*model.trainable_variables, *model.non_trainable_variables]
 
 
 def _tensor(arrays: Any) -> Tensor:
@@ -298,26 +159,3 @@ def _part(parts: Sequence[tuple[Any, Any]], which: Any) -> Part:
     x, y = (np.concatenate([part[index] for part in parts]) for index in (0, 1))
     rows = (which[:, None] * size + np.arange(size)).astype("int32")
     return _tensor(x), _tensor(y), _tensor(rows)
-
-
-def _over(
-    rows: Tensor, size: int, step: Callable[[Tensor, Any], Any], start: Any
-) -> Any:
-    """Carry a value through all rows, `(trials, rows)`, so many at a time."""
-    trials, count = rows.shape
-    whole = count // size
-
-    def body(index: Tensor, carried: Any) -> Any:
-        return step(ops.slice(rows, (0, index * size), (trials, size)), carried)
-
-    carried = ops.fori_loop(0, whole, body, start) if whole else start
-    if count % size:
-        carried = step(rows[:, whole * size :], carried)
-    return carried
-
-
-def _where(active: Tensor, new: Tensor, old: Tensor) -> Tensor:
-    """Return the new values of active trials; counters, which have none, are new."""
-    if len(new.shape) == 0:
-        return new
-    return ops.where(ops.reshape(active, (-1,) + (1,) * (len(new.shape) - 1)), new, old)

@@ -1,0 +1,199 @@
+"""Which engine trains which trials, and how many of them at a time.
+
+The one rule: this is settled before anything is trained, from the model itself, so
+that `kregkit plan` says what `kregkit run` will do, and why.
+"""
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import keras
+from keras import ops
+
+from kregkit.errors import ModelError
+from kregkit.study import backends, stacked
+from kregkit.study.objective import Mixture, Objective
+from kregkit.study.plan import Trial, words
+from kregkit.study.protocol import PROBE
+from kregkit.study.resolve import Study
+
+MOST: Final = 256
+"""More trials at a time are no faster, and more is lost when a run is killed."""
+
+_STATE: Final = 64 * 2**20
+"""Bytes of weights and optimizer state that a batch may have, if it has 8 trials:
+beyond the processor's caches, more trials at a time are no faster either."""
+
+_OWN_STEP: Final = (
+    "train_step",
+    "test_step",
+    "compute_loss",
+    "compute_metrics",
+    "metrics",
+    "make_train_function",
+    "fit",
+)
+
+
+@dataclass(frozen=True)
+class Need:
+    """The bytes that training takes: of each trial, and of each seed's data."""
+
+    trial: int
+    seed: int
+    state: int
+
+    def at_a_time(self, room: int) -> int:
+        """Return how many trials of one seed each fit into `room`, 0 if none does."""
+        fit = room // (self.trial + self.seed)
+        return min(fit, MOST, max(8, _STATE // max(1, self.state)))
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Trials that are trained together, by one engine."""
+
+    engine: str
+    trials: tuple[Trial, ...]
+    size: int
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How a study is trained: its units in order, and in words why."""
+
+    units: tuple[Unit, ...]
+    reason: str
+
+
+def schedule(
+    study: Study, trials: Sequence[Trial], engine: str = "auto", workers: int = 1
+) -> Schedule:
+    """Divide trials among the engines.
+
+    Raises:
+        ModelError: `engine` is "batch" and the study cannot be batched, or one trial
+            alone needs more memory than there is.
+    """
+    if not trials:
+        return Schedule((), "nothing is left to train")
+    if engine == "fit":
+        return Schedule(_groups(trials), "fit was asked for")
+    why = obstacle(study, trials[0])
+    if why is not None:
+        if engine == "batch":
+            raise ModelError(f"the engine batch cannot train this study: {why}.")
+        return Schedule(_groups(trials), why)
+    own, room = need(study, trials[0]), memory() // (2 * workers)
+    most = own.at_a_time(room)
+    if most < 1:
+        raise ModelError(
+            f"trial {trials[0].id} ({words(trials[0])}) alone needs about "
+            f"{own.trial + own.seed >> 20} MiB; {room >> 20} MiB may be used. Make the "
+            "model or the batch smaller, or use fewer workers."
+        )
+    count = max(math.ceil(len(trials) / most), min(workers, len(trials)))
+    size = math.ceil(len(trials) / count)
+    # Trials of one seed share its data.
+    ordered = sorted(trials, key=lambda trial: trial.seed) if count > 1 else trials
+    units = tuple(
+        Unit("batch", tuple(ordered[start : start + size]), size)
+        for start in range(0, len(ordered), size)
+    )
+    return Schedule(units, f"up to {size} trials at a time")
+
+
+def obstacle(study: Study, trial: Trial) -> str | None:
+    """Return why the study's trials cannot be trained as one program, or None."""
+    backend = keras.backend.backend()
+    if backend not in backends.SUPPORTED:
+        return f"Keras runs on {backend}, which has no stacked training"
+    policy = keras.config.dtype_policy().name
+    if policy != "float32":
+        return f"the dtype policy is {policy}, not float32"
+    model = study.build()
+    own = (
+        name
+        for name in _OWN_STEP
+        if getattr(type(model), name) is not getattr(keras.Model, name)
+        or name in model.__dict__
+    )
+    name = next(own, None)
+    if name is not None:
+        return f"the model has its own `{name}`"
+    why = stacked.obstacle(study.optimizer())
+    return why or backends.obstacle(*_forward(study, trial, model))
+
+
+def need(study: Study, trial: Trial) -> Need:
+    """Return an upper estimate of the memory that a trial takes in a batch."""
+    model = study.build()
+    optimizer = study.optimizer()
+    optimizer.build(model.trainable_variables)
+    state = sum(_bytes(v) for v in (*model.variables, *optimizer.variables))
+    forward = backends.traffic(*_forward(study, trial, model))
+    split = study.split(trial.seed)
+    parts = (split.x_train, split.x_val, split.x_test)
+    row = parts[0][0].nbytes
+    batch = study.config.train.batch_size
+    return Need(
+        # The state, gradients and the state after; what a pass keeps for the gradient,
+        # or computes on the probe.
+        3 * state + max(3, PROBE // batch) * forward + row * (PROBE + 4 * batch),
+        sum(part.nbytes for part in parts),
+        state,
+    )
+
+
+def memory() -> int:
+    """Return the bytes of memory that this process may still take."""
+    known = os.sysconf_names
+    pages = "SC_AVPHYS_PAGES" if "SC_AVPHYS_PAGES" in known else "SC_PHYS_PAGES"
+    free = os.sysconf(pages) * os.sysconf("SC_PAGE_SIZE")
+    for line in _lines(Path("/proc/meminfo")):
+        if line.startswith("MemAvailable:"):  # with what caches can give back
+            free = int(line.split()[1]) * 1024
+    for line in _lines(Path("/sys/fs/cgroup/memory.max")):
+        if line.isdigit():
+            free = min(free, int(line))
+    return free
+
+
+def _lines(file: Path) -> list[str]:
+    """Return the lines of a file that only Linux has."""
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def _groups(trials: Sequence[Trial]) -> tuple[Unit, ...]:
+    """Return the trials that share one compiled model, and so one process."""
+    groups: dict[Any, list[Trial]] = {}
+    for trial in trials:
+        key = (trial.regularizer, trial.target, trial.layers, trial.solver)
+        groups.setdefault(key, []).append(trial)
+    return tuple(Unit("fit", tuple(group), 1) for group in groups.values())
+
+
+def _bytes(variable: keras.Variable) -> int:
+    return int(math.prod(variable.shape)) * 4
+
+
+def _forward(study: Study, trial: Trial, model: keras.Model) -> tuple[Any, Any]:
+    """Return one trial's training pass, and the tensors to trace it with."""
+    mixture = Mixture.attach(model, study, [trial])
+    objective = Objective(model, study, mixture)
+    split = study.split(trial.seed)
+    batch = study.config.train.batch_size
+    given = (
+        [ops.convert_to_tensor(v.value) for v in model.trainable_variables],
+        [ops.convert_to_tensor(v.value) for v in model.non_trainable_variables],
+        ops.convert_to_tensor(split.x_train[:batch]),
+        ops.convert_to_tensor(split.y_train[:batch]),
+        keras.tree.map_structure(
+            lambda own: ops.convert_to_tensor(own[0]), mixture.parameters([trial])
+        ),
+    )
+    return lambda given: objective(given, training=True), given

@@ -1,0 +1,142 @@
+"""Units of a study, spread over processes that each train and store their own.
+
+The one rule: workers share nothing but the store, whose parts are written whole; when
+one of them fails, or the run is interrupted, all of them end.
+"""
+
+import contextlib
+import importlib
+import multiprocessing
+import os
+import queue
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kregkit.errors import KregkitError, ModelError
+from kregkit.store import Store
+
+if TYPE_CHECKING:
+    from kregkit.study.config import StudyConfig
+    from kregkit.study.engines import Unit
+    from kregkit.study.plan import Trial
+
+
+def load_backend_quietly() -> None:
+    """Import Keras without the lines that TensorFlow's libraries write at loading.
+
+    They are written before TensorFlow's log level applies. Shown if it fails to load.
+    """
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            importlib.import_module("tensorflow")
+        except BaseException:
+            held.seek(0)
+            os.write(stderr, held.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+def spread(
+    units: Sequence["Unit"],
+    trials: Sequence["Trial"],
+    config: "StudyConfig",
+    file: Path,
+    store: Store,
+    workers: int,
+    progress: Callable[[float, int], None],
+) -> None:
+    """Train the units in `workers` processes, each with its share of the cores.
+
+    Raises:
+        KregkitError: what a worker raised; the others are ended.
+        ModelError: a worker was killed, as the system does when memory runs out.
+    """
+    spawning = multiprocessing.get_context("spawn")
+    waiting, told = spawning.Queue(), spawning.Queue()
+    for unit in units:
+        waiting.put(unit)
+    processes = []
+    for number in range(min(workers, len(units))):
+        waiting.put(None)
+        given = (number, workers, tuple(trials), config, file, store, waiting, told)
+        process = spawning.Process(target=_work, args=given, daemon=True)
+        process.start()
+        processes.append(process)
+    running = len(processes)
+    try:
+        while running:
+            try:
+                message = told.get(timeout=0.5)
+            except queue.Empty:
+                _check(processes)
+                continue
+            if message is None:
+                running -= 1
+            elif isinstance(message, Exception):
+                raise message
+            else:
+                progress(*message)
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.join()
+
+
+def _check(processes: Sequence[Any]) -> None:
+    killed = [process.exitcode for process in processes if process.exitcode]
+    if killed:
+        raise ModelError(
+            f"a worker ended with exit status {killed[0]}; -9 means that memory ran "
+            "out. What was finished is stored: run it again with fewer workers."
+        )
+
+
+def _work(
+    number: int,
+    workers: int,
+    trials: Sequence["Trial"],
+    config: "StudyConfig",
+    file: Path,
+    store: Store,
+    waiting: Any,
+    told: Any,
+) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
+    _take_share(number, workers)
+    load_backend_quietly()
+    from kregkit.study.resolve import resolve
+    from kregkit.study.train_fit import deterministic
+    from kregkit.study.training import Training
+
+    deterministic()
+    try:
+        training = Training(resolve(config, file), store, trials)
+        parent = multiprocessing.parent_process()
+        while (unit := waiting.get()) is not None:
+            if parent is not None and not parent.is_alive():
+                return
+            training.train(unit, lambda done, failed: told.put((done, failed)))
+    except KregkitError as error:
+        told.put(error)
+    told.put(None)
+
+
+def _take_share(number: int, workers: int) -> None:
+    """Keep this process to its share of the cores, where the system can."""
+    if not hasattr(os, "sched_setaffinity"):
+        return
+    cores = sorted(os.sched_getaffinity(0))
+    share = max(1, len(cores) // workers)
+    own = {cores[(number * share + index) % len(cores)] for index in range(share)}
+    with contextlib.suppress(PermissionError):
+        os.sched_setaffinity(0, own)

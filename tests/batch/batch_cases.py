@@ -1,0 +1,161 @@
+"""Studies that both engines train: a registry of cases, and the trials of each."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import keras
+from keras import optimizers
+
+from kregkit.study import config
+from kregkit.study.resolve import Study, resolve
+
+STUDY = """\
+name = "agree"
+seeds = 2
+[data]
+{data}
+[model]
+{model}
+[train]
+{train}
+"""
+
+SWEEP = """\
+[[sweep]]
+regularizer = "{}"
+target = "{}"
+strength = {}
+{}
+"""
+
+TERMS = (
+    ("L1", "kernel", 1e-3),
+    ("L2", "bias", 1e-1),
+    ("L1L2", "activity", 1e-2, "ratio = 0.3"),
+    ("L2", "kernel", 1e-2),
+)
+"""Regularizer, target, strength and further keys of the trials of a case."""
+
+
+@dataclass(frozen=True, eq=False)
+class Optimized(Study):
+    """A study whose optimizer no study file can express."""
+
+    make: Callable[[], Any] | None = None
+
+    def optimizer(self) -> Any:
+        return super().optimizer() if self.make is None else self.make()
+
+
+@dataclass(frozen=True)
+class Case:
+    """A study and the numbers of the trials that `fit` trains too.
+
+    The trials of the batch are both baselines, then one for each term, the seeds
+    in turn.
+    """
+
+    model: str
+    train: str
+    data: str = 'name = "iris"'
+    terms: tuple[tuple[Any, ...], ...] = TERMS
+    make: Callable[[], Any] | None = None
+    compared: tuple[int, ...] = (1, 2, 3, 4)
+    rel: float = 1e-5
+
+    def study(self, folder: Path) -> Study:
+        """Return the study, resolved."""
+        text = STUDY.format(data=self.data, model=self.model, train=self.train)
+        for regularizer, target, strength, *more in self.terms:
+            text += SWEEP.format(regularizer, target, strength, "\n".join(more))
+        return study_of(text, folder, self.make)
+
+    def trials(self, study: Study) -> list[Any]:
+        """Return the trials of the batch."""
+        firsts = range(2, len(study.trials), 2)
+        cells = [study.trials[first + i % 2] for i, first in enumerate(firsts, 1)]
+        return [*study.trials[:2], *cells]
+
+
+def study_of(text: str, folder: Path, make: Callable[[], Any] | None = None) -> Study:
+    file = folder / "study.toml"
+    file.write_text(text)
+    study = resolve(config.load(file)[0], file)
+    return Optimized(**{f.name: getattr(study, f.name) for f in fields(Study)}, make=make)
+
+
+def built(name: str) -> str:
+    return f'build = "batch_builders:{name}"'
+
+
+def falling(rate: float) -> Any:
+    return optimizers.schedules.ExponentialDecay(rate, 10, 0.5)
+
+
+MLP = 'name = "mlp"\nhidden = [5]'
+# 90 rows to train on: 6 steps an epoch, the last of 10 rows.
+INCOMPLETE = "epochs = 5\nbatch_size = 16\n"
+WHOLE = "epochs = 3\nbatch_size = 9\n"
+
+CASES = {
+    "mlp, adam": Case(
+        MLP, INCOMPLETE + "learning_rate = 1e-2", compared=(0, 2, 3, 4)
+    ),
+    "cnn, sgd with momentum": Case(
+        'name = "cnn"\nfilters = [3, 4]\nhidden = [6]',
+        'epochs = 1\nbatch_size = 64\noptimizer = "sgd"\nmomentum = 0.9\n'
+        "learning_rate = 1e-2",
+        'name = "digits"',
+        compared=(2, 3, 4),
+    ),
+    "normalised, nadam": Case(
+        built("normalised"),
+        INCOMPLETE + 'optimizer = "nadam"\nlearning_rate = 1e-2',
+        compared=(1, 2, 3, 4),
+    ),
+    "constrained, adamw, global_clipnorm": Case(
+        built("constrained"),
+        INCOMPLETE,
+        make=lambda: optimizers.AdamW(1e-2, weight_decay=0.1, global_clipnorm=0.3),
+        compared=(0, 3, 4),
+    ),
+    "wired, rmsprop, clipvalue": Case(
+        built("wired"),
+        WHOLE,
+        make=lambda: optimizers.RMSprop(1e-2, momentum=0.5, clipvalue=0.05),
+        compared=(2, 3, 4),
+    ),
+    "regression, adagrad, schedule": Case(
+        MLP,
+        "epochs = 2\nbatch_size = 20\n",
+        'name = "diabetes"',
+        make=lambda: optimizers.Adagrad(falling(1e-1)),
+        compared=(1, 3, 5),
+    ),
+    "autoencoder, adadelta": Case(
+        'name = "autoencoder"\nhidden = [3, 2]',
+        WHOLE + 'optimizer = "adadelta"\nlearning_rate = 1.0',
+        compared=(0, 2, 4),
+    ),
+    "unnamed layers, adamax, clipnorm": Case(
+        built("unnamed"),
+        WHOLE,
+        make=lambda: optimizers.Adamax(1e-2, clipnorm=0.1),
+        compared=(1, 2, 3),
+    ),
+    "linear, nesterov, one batch": Case(
+        'name = "linear"',
+        'epochs = 4\nbatch_size = 90\noptimizer = "sgd"\nmomentum = 0.9\n'
+        "nesterov = true\nlearning_rate = 1e-1",
+        terms=(
+            ("L1", "bias", 1e-1),
+            ("L1", "activity", 1e-2, 'layers = "all"'),
+            ("L1L2", "kernel", 1e-2),
+        ),
+        compared=(2, 3, 4),
+    ),
+}
+
+assert keras.backend.backend()

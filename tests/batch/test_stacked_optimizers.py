@@ -1,0 +1,104 @@
+"""An optimizer of many trials takes, for each, the steps that Keras's takes for one."""
+
+import keras
+import numpy as np
+import pytest
+from keras import optimizers
+
+from kregkit.callbacks import compiled
+from kregkit.study.stacked import ELEMENTWISE, Stacked, obstacle
+
+TRIALS, STEPS = 4, 8
+CLIPS = ({}, {"clipnorm": 0.5}, {"clipvalue": 0.1}, {"global_clipnorm": 0.7})
+OPTIONS = {
+    optimizers.AdamW: [{}, {"weight_decay": 0.2}],
+    optimizers.Adam: [{}, {"amsgrad": True}],
+    optimizers.RMSprop: [{}, {"momentum": 0.8}, {"centered": True}],
+    optimizers.SGD: [{}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}],
+}
+CASES = [
+    (kind, {**option, **CLIPS[(index + number) % len(CLIPS)]})
+    for index, kind in enumerate(ELEMENTWISE)
+    for number, option in enumerate(OPTIONS.get(kind, [{}]))
+] + [(optimizers.SGD, clip) for clip in CLIPS]
+
+
+def falling():
+    return optimizers.schedules.ExponentialDecay(0.1, 3, 0.5)
+
+
+def layer():
+    built = keras.layers.Dense(3, kernel_constraint=keras.constraints.MaxNorm(1.0))
+    built.build((None, 4))
+    return built
+
+
+def gradients():
+    """Return gradients of `(steps, trials, ...)`; those of the first trial are 0."""
+    random = np.random.default_rng(0)
+    sizes = np.array([0.0, 1e-3, 1.0, 30.0])[:, None]
+    return [
+        (random.normal(size=(STEPS, TRIALS, n)) * sizes).astype("float32")
+        for n in (12, 3)
+    ]
+
+
+def by_keras(optimizer, weights, grads):
+    model = keras.Sequential([keras.Input((4,)), layer()])
+    model.set_weights(weights)
+    optimizer.build(model.trainable_variables)
+    for step in range(STEPS):
+        own = [keras.ops.convert_to_tensor(g[step]) for g in grads]
+        optimizer.apply(own, model.trainable_variables)
+    return model.get_weights()
+
+
+@pytest.mark.parametrize(("kind", "options"), CASES)
+@pytest.mark.parametrize("rate", [lambda: 0.1, falling], ids=["fixed", "schedule"])
+def test_every_trial_takes_the_steps_of_its_own_optimizer(kind, options, rate):
+    random = np.random.default_rng(1)
+    shapes = [(4, 3), (3,)]
+    weights = [random.normal(size=(TRIALS, *s)).astype("float32") for s in shapes]
+    grads = [
+        g.reshape((STEPS, TRIALS, *s)) for g, s in zip(gradients(), shapes, strict=True)
+    ]
+    model = keras.Sequential([keras.Input((4,)), layer()])
+    assert obstacle(kind(rate(), **options)) is None
+    stacked = Stacked(kind(rate(), **options), model, TRIALS)
+    apply = compiled(stacked.apply)
+    now = [keras.ops.convert_to_tensor(w) for w in weights]
+    slots = [keras.ops.convert_to_tensor(s) for s in stacked.start]
+    for step in range(STEPS):
+        own = [keras.ops.convert_to_tensor(g[step]) for g in grads]
+        now, slots = apply(slots, own, now)
+    found = [keras.ops.convert_to_numpy(w) for w in now]
+    for trial in range(TRIALS):
+        expected = by_keras(
+            kind(rate(), **options),
+            [w[trial] for w in weights],
+            [g[:, trial] for g in grads],
+        )
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_allclose(one[trial], other, rtol=1e-5, atol=1e-6)
+    assert not np.array_equal(found[0][2], weights[0][2])
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "why"),
+    [
+        (
+            optimizers.Lion(),
+            "the optimizer Lion is not known to treat every element alike",
+        ),
+        (
+            optimizers.Adam(use_ema=True),
+            "Adam keeps moving averages of the weights",
+        ),
+        (
+            optimizers.SGD(gradient_accumulation_steps=2),
+            "SGD accumulates gradients",
+        ),
+    ],
+)
+def test_what_cannot_be_stacked_is_told(optimizer, why):
+    assert obstacle(optimizer) == why
