@@ -132,6 +132,7 @@ class Passes:
 
         gradients, terms = backends.gradient(total, state.weights)
         weights, slots = self.optimizer.apply(state.slots, gradients, state.weights)
+        # The place of a proximal step, by `optimizers.step_size` times the strength.
         return state._replace(weights=weights, others=terms.state, slots=slots), terms
 
     def _evaluated(self, state: State, parameters: Any, part: Part) -> Tensor:

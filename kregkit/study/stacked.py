@@ -6,7 +6,7 @@ what looks at a whole tensor (clipping by a norm, a constraint) is done here, fo
 trial.
 """
 
-from typing import Any, Final
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,17 +14,7 @@ from keras import ops
 from keras.optimizers import Optimizer
 
 from kregkit.numerics import Tensor
-
-ELEMENTWISE: Final = (
-    keras.optimizers.Adadelta,
-    keras.optimizers.Adagrad,
-    keras.optimizers.Adam,
-    keras.optimizers.Adamax,
-    keras.optimizers.AdamW,
-    keras.optimizers.Nadam,
-    keras.optimizers.RMSprop,
-    keras.optimizers.SGD,
-)
+from kregkit.optimizers import KNOWN
 
 _BASE: Any = next(
     parent for parent in Optimizer.__mro__ if parent.__name__ == "BaseOptimizer"
@@ -34,7 +24,7 @@ _BASE: Any = next(
 def obstacle(optimizer: Optimizer) -> str | None:
     """Return why an optimizer cannot train stacked weights, or None."""
     name = type(optimizer).__name__
-    if type(optimizer) not in ELEMENTWISE:
+    if type(optimizer) not in KNOWN:
         return f"the optimizer {name} is not known to treat every element alike"
     if optimizer.use_ema:
         return f"{name} keeps moving averages of the weights"

@@ -1,0 +1,54 @@
+"""The step size of every optimizer, against what the optimizer itself does."""
+
+import keras
+import numpy as np
+import pytest
+
+from kregkit.errors import ModelError
+from kregkit.optimizers import KNOWN, step_size
+
+G = np.array([0.3, -2.0, 1e-3, 40.0], "float32")
+OPTIMIZERS = {
+    "sgd": lambda: keras.optimizers.SGD(0.1),
+    "momentum": lambda: keras.optimizers.SGD(0.1, momentum=0.9),
+    "nesterov": lambda: keras.optimizers.SGD(0.1, momentum=0.8, nesterov=True),
+    "adam": lambda: keras.optimizers.Adam(0.01),
+    "amsgrad": lambda: keras.optimizers.Adam(0.01, amsgrad=True),
+    "adamw": lambda: keras.optimizers.AdamW(0.01, weight_decay=0.0),
+    "nadam": lambda: keras.optimizers.Nadam(0.01),
+    "adamax": lambda: keras.optimizers.Adamax(0.01),
+    "rmsprop": lambda: keras.optimizers.RMSprop(0.01),
+    "rmsprop with momentum": lambda: keras.optimizers.RMSprop(0.01, momentum=0.7),
+    "rmsprop centered": lambda: keras.optimizers.RMSprop(0.01, centered=True),
+    "adagrad": lambda: keras.optimizers.Adagrad(0.5),
+    "adadelta": lambda: keras.optimizers.Adadelta(1.0),
+}
+
+
+def test_every_known_optimizer_is_tested():
+    assert {type(make()) for make in OPTIMIZERS.values()} == set(KNOWN)
+
+
+# What a constant gradient leaves of a centered variance is rounding in float32.
+CASES = [(name, "float64") for name in OPTIMIZERS] + [
+    (name, "float32") for name in OPTIMIZERS if name != "rmsprop centered"
+]
+
+
+@pytest.mark.parametrize(("name", "dtype"), CASES)
+def test_a_constant_gradient_moves_a_weight_by_the_step(name, dtype):
+    optimizer = OPTIMIZERS[name]()
+    other, weight = (keras.Variable(np.zeros(n), dtype=dtype) for n in (2, 4))
+    optimizer.build([other, weight])
+    for _ in range(150):
+        before = weight.numpy()
+        optimizer.apply([np.ones(2, "float32"), G], [other, weight])
+    step = keras.ops.convert_to_numpy(step_size(optimizer, 1, optimizer.learning_rate))
+    np.testing.assert_allclose(before - weight.numpy(), step * G, rtol=0.02)
+
+
+def test_an_unknown_optimizer_is_refused():
+    optimizer = keras.optimizers.Lion(0.1)
+    optimizer.build([keras.Variable(np.zeros(2))])
+    with pytest.raises(ModelError, match=r"Lion: the step .* Adadelta, Adagrad, Adam,"):
+        step_size(optimizer, 0, 0.1)
