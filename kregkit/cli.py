@@ -7,6 +7,7 @@ Exit status 0: done; 1: the study finished with failed trials; 130: interrupted.
 import json
 import os
 import sys
+import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -121,6 +122,11 @@ def plan(
     from kregkit.study.workers import load_backend_quietly
 
     config, _, trials = planned(study)
+    load_backend_quietly()
+    from kregkit.study.engines import schedule
+    from kregkit.study.resolve import resolve
+
+    found = schedule(resolve(config, study), trials, engine.value, workers)
     cells = Counter(
         (t.target or "-", t.regularizer or "baseline", t.layers or "-", t.solver)
         for t in trials
@@ -130,15 +136,10 @@ def plan(
     for (target, regularizer, layers, solver), count in cells.items():
         line = f"{target:10} {regularizer:14} {layers:10} {solver:10} {count:6}"
         typer.echo(line)
-    load_backend_quietly()
-    from kregkit.study.engines import schedule
-    from kregkit.study.resolve import resolve
-
-    found = schedule(resolve(config, study), trials, engine.value, workers)
     for name, units in Counter(unit.engine for unit in found.units).items():
-        count = sum(len(unit.trials) for unit in found.units)
+        count = sum(len(unit.trials) for unit in found.units if unit.engine == name)
         typer.echo(f"engine {name}: {count} trials in {units} units")
-    typer.echo(f"because: {found.reason}")
+    typer.echo(textwrap.fill(f"because: {found.reason}", 80, subsequent_indent="  "))
 
 
 @app.command("list")
@@ -179,23 +180,24 @@ def _progress(done: int, total: int) -> Iterator[Callable[[float, int], None]]:
     columns = (
         TextColumn("training"),
         BarColumn(),
-        TextColumn("{task.completed:.0f}/{task.total:.0f} trials,"),
+        TextColumn("{task.fields[whole]}/{task.total:.0f} trials,"),
         Left(compact=True, elapsed_when_finished=True),
         TextColumn("{task.fields[failed]}"),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=total, completed=done, failed="")
+        task = bar.add_task("", total=total, completed=done, whole=done, failed="")
 
         def advance(trials: float, more_failed: int) -> None:
             nonlocal trained, failed, tenths
             trained, failed = trained + trials, failed + more_failed
             note = f"{failed} failed" if failed else ""
-            bar.update(task, completed=trained, failed=note)
             # Sums of shares fall short of whole numbers by rounding.
+            whole = int(trained + 1e-6)
+            bar.update(task, completed=trained, whole=whole, failed=note)
             now = int(trained * 10 / total + 1e-6)
             if not console.is_terminal and now > tenths:
                 tenths = now
-                line = f"{trained:.0f} of {total} trials {note}"
+                line = f"{whole} of {total} trials {note}"
                 typer.echo(line.rstrip(), err=True)
 
         yield advance

@@ -20,7 +20,8 @@ Arm = Callable[[], float]
 class Figure:
     """One line of the report: a measured number, and its target where it has one.
 
-    `kind` is "ratio", "share" (a fraction shown in %), "seconds" or "MiB";
+    `kind` is "ratio", "share" (a fraction shown in %), "seconds", "MiB", "GFLOP/s"
+    or "trials" (a number of them);
     `limit` is the target, `at_least` says on which side of it is good, and `noise` is
     how far two equal arms were from equal in the same run.
     """
@@ -59,6 +60,17 @@ def interleave(arms: Mapping[str, Arm], rounds: int) -> dict[str, list[float]]:
         for name in order:
             seconds[name].append(arms[name]())
     return seconds
+
+
+def around(middle: Arm, outer: Sequence[Arm]) -> tuple[float, list[float]]:
+    """Run half of `outer`, then `middle`, then the other half; return the seconds.
+
+    For an arm that takes long: both sides of it are its neighbours in time.
+    """
+    half = len(outer) // 2
+    before = [arm() for arm in outer[:half]]
+    between = middle()
+    return between, before + [arm() for arm in outer[half:]]
 
 
 def ratios(over: Sequence[float], under: Sequence[float]) -> list[float]:

@@ -44,12 +44,16 @@ def obstacle(forward: Callable[[Any], Any], given: Any) -> str | None:
     """
     if keras.backend.backend() == "jax":
         return None
-    graph = _graph(forward, given)
+    sparse: list[int] = []
+    graph = _graph(lambda given: _differentiated(forward, given, sparse), given)
     names = {op.type for op in _operations(graph) if op.op_def.is_stateful}
     names -= _HARMLESS
-    if not names:
-        return None
-    return f"the model is stateful beyond Keras's variables: {', '.join(sorted(names))}"
+    if names:
+        known = ", ".join(sorted(names))
+        return f"the model is stateful beyond Keras's variables: {known}"
+    if sparse:
+        return "a gradient is sparse, as those of embeddings are"
+    return None
 
 
 def traffic(forward: Callable[[Any], Any], given: Any) -> int:
@@ -71,6 +75,24 @@ def traffic(forward: Callable[[Any], Any], given: Any) -> int:
 _HARMLESS: Final = frozenset(
     {"Assert", "NoOp", "Placeholder", "StatefulPartitionedCall", "ReadVariableOp"}
 )
+
+
+def _differentiated(
+    forward: Callable[[Any], Any], given: Any, sparse: list[int]
+) -> list[Any]:
+    """Return the gradients of the first output by the first inputs.
+
+    Keras squares and clips a sparse gradient before its repeated rows are summed, and
+    a stacked one has none: `sparse` gets the places of those.
+    """
+    import tensorflow as tf
+
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(given[0])
+        value = forward(given)[0]
+    gradients = tape.gradient(value, given[0])
+    sparse += [i for i, g in enumerate(gradients) if isinstance(g, tf.IndexedSlices)]
+    return [gradient for gradient in gradients if gradient is not None]
 
 
 def _graph(forward: Callable[[Any], Any], given: Any) -> Any:

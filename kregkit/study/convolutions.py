@@ -105,7 +105,7 @@ def grouped_works() -> bool:
         from tensorflow.python.ops.parallel_for.pfor import RegisterPFor
     except ImportError:
         return False
-    with contextlib.suppress(KeyError):  # registered before
+    with contextlib.suppress(AssertionError):  # registered before
         RegisterPFor("Conv")(_grouped)
 
     @tf.function(autograph=False)  # type: ignore[untyped-decorator]

@@ -165,9 +165,10 @@ class Passes:
         return found
 
     def _exact(self, state: State) -> list[Tensor]:
+        # Of a trial that diverged nothing is kept, but no eigenvalue routine may fail.
+        given = [*map(_finite, self.values(state))], [*map(_finite, state.vectors)]
         pairs: list[Tensor] = ops.vectorized_map(
-            lambda own: self.measuring.exact(*own),
-            (self.values(state), state.vectors),
+            lambda own: self.measuring.exact(*own), given
         )
         return pairs
 
@@ -221,6 +222,13 @@ def _over(
     if count % size:
         carried = step(rows[:, whole * size :], carried)
     return carried
+
+
+def _finite(values: Tensor) -> Tensor:
+    """Return values that are finite; state that is no float is as it was."""
+    if not keras.backend.is_float_dtype(values.dtype):
+        return values
+    return ops.where(ops.isfinite(values), values, ops.zeros_like(values))
 
 
 def _chunk(rows: int) -> int:

@@ -109,6 +109,7 @@ class Program:
         Raises:
             ModelError: the builder gives another structure than it gave before.
         """
+        keras.backend.clear_session()  # layers that are given no name get the same one
         keras.utils.set_random_seed(trial.seed)
         model = self._study.build()
         variables = [*model.trainable_variables, *model.non_trainable_variables]

@@ -6,23 +6,25 @@ used before makes no difference, bit for bit.
 """
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from kregkit.callbacks import Measuring, RegularizationLogger, tensor_records
-from kregkit.callbacks._loss_terms import LossTerms
+from kregkit.callbacks import (
+    Measuring,
+    Penalties,
+    RegularizationLogger,
+    tensor_records,
+)
 from kregkit.errors import ModelError
 from kregkit.study.data import Split
-from kregkit.study.models import layers_for
 from kregkit.study.plan import Trial
 from kregkit.study.protocol import PROBE, Result, order, result, score
 from kregkit.study.resolve import Study
-from kregkit.weights import walk
+from kregkit.study.shared_model import Shared, Start, answers, group
+from kregkit.study.shared_model import attach as attach
 
 _CHUNK = 4096
 
@@ -38,8 +40,8 @@ class Trainer:
 
     def __init__(self, study: Study) -> None:
         self._study = study
-        self._shared: _Shared | None = None
-        self._starts: dict[int, _Start] = {}
+        self._shared: Shared | None = None
+        self._starts: dict[int, Start] = {}
         self._structure: list[tuple[Any, ...]] | None = None
 
     def train(self, trial: Trial) -> Result:
@@ -51,17 +53,16 @@ class Trainer:
         begin = time.perf_counter()
         study, config = self._study, self._study.config.train
         split = study.split(trial.seed)
-        shared = self._begun(trial, split.x_val[:PROBE])
+        steps = -(-len(split.x_train) // config.batch_size)
+        shared = self._begun(trial, split.x_val[:PROBE], steps)
         self._shared = None  # a model whose training is interrupted is not used again
         log = _Log(shared.measuring)
         model = shared.model
-        keras.utils.set_random_seed(trial.seed)
         model.fit(
             _batches(split, trial.seed, config.epochs, config.batch_size),
             epochs=config.epochs,
-            steps_per_epoch=_steps(split, config.batch_size),
-            validation_data=(split.x_val, split.y_val),
-            validation_batch_size=_CHUNK,
+            steps_per_epoch=steps,
+            validation_data=_whole(split.x_val, split.y_val),
             shuffle=False,  # the order is the seed's
             callbacks=[log, _StopAtNonFinite(log)],
             verbose=0,
@@ -83,18 +84,18 @@ class Trainer:
             time.perf_counter() - begin,
         )
 
-    def _begun(self, trial: Trial, probe: Any) -> "_Shared":
+    def _begun(self, trial: Trial, probe: Any, steps: int) -> "Shared":
         """Return a compiled model for the trial, in the state before its first step."""
         shared, self._shared = self._shared, None
-        if shared is not None and shared.group == _group(trial):
+        if shared is not None and shared.group == group(trial):
             if trial.seed not in self._starts:
                 self._build(trial.seed, probe)
             shared.begin(trial, self._starts[trial.seed], probe)
-            if shared.answers(probe) == self._starts[trial.seed].answers:
+            if answers(shared.model, probe) == self._starts[trial.seed].answers:
                 return shared
         del shared  # Keras frees it before it builds the next
         model = self._build(trial.seed, probe)
-        shared = _Shared(self._study, trial, model, probe)
+        shared = Shared(self._study, trial, model, probe, steps)
         shared.begin(trial, self._starts[trial.seed], probe)
         return shared
 
@@ -107,90 +108,15 @@ class Trainer:
         self._structure = self._structure or structure
         if structure != self._structure:
             config = self._study.config.model
-            changed = sorted(set(structure) ^ set(self._structure), key=str)
+            changed = {path for path, *_ in set(structure) ^ set(self._structure)}
             raise ModelError(
                 f"{config.build or config.name} must return the same structure at "
-                f"every call; at seed {seed} it returned another structure: {changed}."
+                f"every call; at seed {seed} the builder returned another structure, "
+                f"in {', '.join(sorted(changed)) or 'the order of its weights'}."
             )
         values = [ops.convert_to_numpy(variable) for variable in model.variables]
-        self._starts[seed] = _Start(values, _answers(model, probe))
+        self._starts[seed] = Start(values, answers(model, probe))
         return model
-
-
-@dataclass(frozen=True)
-class _Start:
-    """The variables of a model that was built under a seed, and what it answers."""
-
-    values: list[Any]
-    answers: bytes
-
-
-class _Shared:
-    """One compiled model for all trials of a group, and how it is set back."""
-
-    def __init__(self, study: Study, trial: Trial, model: Any, probe: Any) -> None:
-        self.group = _group(trial)
-        self.model = model
-        self._study = study
-        self._state = list(model.variables)
-        self._parameters = attach(model, study, trial)
-        model.compile(study.optimizer(), study.loss(), metrics=[study.metric()], steps_per_execution=34)
-        model.optimizer.build(model.trainable_variables)
-        self._slots = list(model.optimizer.variables)
-        self._slots_start = [ops.convert_to_numpy(slot) for slot in self._slots]
-        self.measuring = Measuring(model, probe)
-        self._vectors = self.measuring.vectors
-        self.resettable = False
-        # A step of the model's own is not looked into, nor is another backend's.
-        known = keras.backend.backend() == "tensorflow"
-        if known and LossTerms.obstacle(model) is None:
-            LossTerms(model, kept=True)
-            model.train_step = self._inspected(model.train_step)
-            model.test_step = self._inspected(model.test_step)
-            model.make_train_function(force=True)
-            self.resettable = True
-
-    def begin(self, trial: Trial, start: _Start, probe: Any) -> None:
-        """Set everything that a training changes to what it is before a trial."""
-        for variable, value in zip(self._state, start.values, strict=True):
-            variable.assign(value)
-        for slot, value in zip(self._slots, self._slots_start, strict=True):
-            slot.assign(value)
-        penalty = self._study.penalty(trial)
-        for name, parameter in self._parameters.items():
-            parameter.assign(getattr(penalty, name))
-        self.measuring.vectors = self._vectors
-        self.measuring._steps = self.measuring.first_steps
-        self.measuring._probe = ops.convert_to_tensor(probe)
-
-    def answers(self, probe: Any) -> bytes:
-        """Return what the model answers now, to compare it with a `_Start`."""
-        return _answers(self.model, probe)
-
-    def _inspected(self, step: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        """Return the step; when it is traced, see whether `begin` can set it back."""
-        import tensorflow as tf
-
-        def inspected(data: Any) -> Any:
-            logs = step(data)
-            self.resettable &= self._covers(tf.compat.v1.get_default_graph())
-            return logs
-
-        return inspected
-
-    def _covers(self, graph: Any) -> bool:
-        """Return whether `begin` and `fit` set back all that a traced step changes.
-
-        What they do not: variables outside Keras's lists, such as Keras's own random
-        seed, and operations that count how often they have drawn random numbers.
-        """
-        known = (*self._state, *self._slots, *self._parameters.values())
-        held = {id(v.value) for v in (*known, *self.model.metrics_variables)}
-        drawn = graph.as_graph_def()
-        nodes = [*drawn.node, *(n for f in drawn.library.function for n in f.node_def)]
-        return all(id(v) in held for v in graph.variables) and not any(
-            "seed2" in node.attr for node in nodes
-        )
 
 
 class _Log(RegularizationLogger):
@@ -214,44 +140,6 @@ def deterministic() -> None:
         tf.config.experimental.enable_op_determinism()
 
 
-def attach(model: Any, study: Study, trial: Trial) -> dict[str, keras.Variable]:
-    """Set the trial's penalty on the layers that it names.
-
-    It is a live copy. Its parameters are returned, to be assigned other values.
-    """
-    penalty = study.penalty(trial)
-    if penalty is None or trial.target is None or trial.layers is None:
-        return {}
-    dtype = "float64" if keras.config.floatx() == "float64" else "float32"
-    parameters = {
-        name: keras.Variable(
-            getattr(penalty, name), dtype, trainable=False, autocast=False, name=name
-        )
-        for name in penalty.ranges
-    }
-    live = penalty.replace(**parameters)
-    chosen = layers_for(model, trial.target, trial.layers)
-    if trial.target == "activity":
-        for layer in chosen:
-            layer.activity_regularizer = live
-        return parameters
-    for weight in walk(model):
-        if weight.role == trial.target and any(weight.layer is one for one in chosen):
-            weight.variable.regularizer = live
-    return parameters
-
-
-def _group(trial: Trial) -> tuple[str | None, ...]:
-    """Return what trials must have in common to be traced alike."""
-    return trial.regularizer, trial.target, trial.layers, trial.solver
-
-
-def _answers(model: keras.Model, probe: Any) -> bytes:
-    """Return what a model answers to one row, bit for bit."""
-    answers: bytes = ops.convert_to_numpy(model(probe[:1], training=False)).tobytes()
-    return answers
-
-
 class _StopAtNonFinite(keras.callbacks.Callback):
     """Ends training at the first epoch whose loss is not finite."""
 
@@ -264,21 +152,37 @@ class _StopAtNonFinite(keras.callbacks.Callback):
             self.model.stop_training = True
 
 
-def _steps(split: Split, batch_size: int) -> int:
-    return -(-len(split.x_train) // batch_size)
-
-
 def _batches(split: Split, seed: int, epochs: int, batch_size: int) -> Any:
     import tensorflow as tf
 
     x, y = tf.constant(split.x_train), tf.constant(split.y_train)
-    orders = tf.data.Dataset.from_tensor_slices(order(seed, epochs, len(x)))
-    batches = orders.flat_map(
-        lambda rows: tf.data.Dataset.from_tensor_slices(rows).batch(batch_size)
+    orders = order(seed, epochs, len(x))
+    begins = np.arange(orders.size).reshape(orders.shape)[:, ::batch_size]
+    ends = np.append(begins[:, 1:], begins[:, :1] + len(x), axis=1)
+    rows = tf.constant(orders.ravel())
+
+    def batch(begin: Any, end: Any) -> tuple[Any, Any]:
+        return tf.gather(x, rows[begin:end]), tf.gather(y, rows[begin:end])
+
+    return _plain(
+        tf.data.Dataset.from_tensor_slices((begins.ravel(), ends.ravel())).map(batch)
     )
-    return batches.map(lambda rows: (tf.gather(x, rows), tf.gather(y, rows))).prefetch(
-        tf.data.AUTOTUNE
-    )
+
+
+def _whole(x: Any, y: Any) -> Any:
+    import tensorflow as tf
+
+    return _plain(tf.data.Dataset.from_tensor_slices((x, y)).batch(_CHUNK))
+
+
+def _plain(dataset: Any) -> Any:
+    """Return a dataset that is not optimized whenever it begins: that takes long."""
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    options.experimental_optimization.apply_default_optimizations = False
+    return dataset.with_options(options)
 
 
 def _scores(study: Study, model: Any, split: Split) -> dict[str, float]:
@@ -288,10 +192,15 @@ def _scores(study: Study, model: Any, split: Split) -> dict[str, float]:
         ("val", split.x_val, split.y_val),
         ("test", split.x_test, split.y_test),
     ]
+    penalties = Penalties(model)
     for part, x, y in parts:
-        chunks = range(0, len(x), _CHUNK)
-        logits = [model(x[i : i + _CHUNK], training=False) for i in chunks]
-        answers = np.concatenate([keras.ops.convert_to_numpy(a) for a in logits])
+        logits, added = [], 0.0
+        for start in range(0, len(x), _CHUNK):
+            chunk = x[start : start + _CHUNK]
+            with penalties.silenced():  # what is left are losses of the layers' own
+                logits.append(ops.convert_to_numpy(model(chunk, training=False)))
+                added += len(chunk) / len(x) * float(sum(model.losses))
+        answers = np.concatenate(logits)
         found[f"{part}_score"] = score(study, y, answers)
-        found[f"{part}_data_loss"] = float(study.loss()(y, answers))
+        found[f"{part}_data_loss"] = float(study.loss()(y, answers)) + added
     return found

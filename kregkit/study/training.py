@@ -6,6 +6,7 @@ out of memory is tried again with half as many trials at a time.
 
 import gc
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from kregkit.errors import ModelError
 from kregkit.store import Store
@@ -19,6 +20,10 @@ from kregkit.study.train_fit import Trainer
 
 Progress = Callable[[float, int], None]
 """Called with how many trials' worth of training is done, and how many failed."""
+
+
+_TRAINING: Final = 0.98
+"""Of a batch, what its epochs count for; the rest is told when it is stored."""
 
 
 class Training:
@@ -56,12 +61,12 @@ class Training:
             size = min(size, self._program.trials)
         rest = list(trials)
         while rest:
-            now, done = rest[:size], 0.0
+            now, done, results = rest[:size], 0.0, list[Result]()
 
             def advance(share: float, count: int = len(now)) -> None:
                 nonlocal done
-                done += share * count
-                progress(share * count, 0)
+                done += _TRAINING * share * count
+                progress(_TRAINING * share * count, 0)
 
             try:
                 results = self._sized(size).train(now, advance)
@@ -73,8 +78,9 @@ class Training:
                     raise ModelError(
                         f"trial {now[0].id} ({words(now[0])}) alone runs out of memory."
                     ) from None
-                size = -(-size // 2)
                 self._program = None
+            if self._program is None:  # the error held what it had allocated
+                size = -(-size // 2)
                 gc.collect()
                 continue
             self._keep(results)

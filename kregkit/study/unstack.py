@@ -73,13 +73,16 @@ def unstack(
         point = {"step": epoch * steps, "epoch": epoch}
         measured = measuring.rows(recording.measured[epoch][index])
         for row in measured:
-            if (row["layer"], row["tensor"]) not in owned:
+            # A layer that is called again has "activation#2", and the same penalty.
+            if (row["layer"], row["tensor"].partition("#")[0]) not in owned:
                 row.pop("penalty", None)
             row |= point
         rows += measured
         if epoch:
             log = {name: _finite(value) for name, value in logs[epoch - 1].items()}
             log.pop("val_penalty")
+            if log["data_loss"] is None:
+                log["penalty"] = None
             rows.append(point | {"layer": "", "tensor": "model", "role": "model"} | log)
     if all(row["l1"] is not None and math.isfinite(row["l1"]) for row in measured):
         exact = measuring.exact_columns([pairs[index] for pairs in recording.exact])

@@ -12,7 +12,8 @@ import queue
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,7 @@ def load_backend_quietly() -> None:
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
         try:
-            importlib.import_module("tensorflow")
+            tensorflow = importlib.import_module("tensorflow")
         except BaseException:
             held.seek(0)
             os.write(stderr, held.read())
@@ -43,6 +44,8 @@ def load_backend_quietly() -> None:
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
+    # Of operations that a vectorized map runs in a loop: `kregkit plan` has the engine.
+    tensorflow.get_logger().setLevel("ERROR")
 
 
 def spread(
@@ -62,22 +65,25 @@ def spread(
     """
     spawning = multiprocessing.get_context("spawn")
     waiting, told = spawning.Queue(), spawning.Queue()
+    waiting.cancel_join_thread()  # units that no worker took must not be waited for
     for unit in units:
         waiting.put(unit)
-    processes = []
-    for number in range(min(workers, len(units))):
-        waiting.put(None)
-        given = (number, workers, tuple(trials), config, file, store, waiting, told)
-        process = spawning.Process(target=_work, args=given, daemon=True)
-        process.start()
-        processes.append(process)
-    running = len(processes)
+    processes: list[Any] = []
     try:
+        with _sheltered():
+            for number in range(min(workers, len(units))):
+                waiting.put(None)
+                shared = (tuple(trials), config, file, store, waiting, told)
+                given = (number, workers, *shared)
+                process = spawning.Process(target=_work, args=given, daemon=True)
+                process.start()
+                processes.append(process)
+        running = len(processes)
         while running:
+            _check(processes)
             try:
                 message = told.get(timeout=0.5)
             except queue.Empty:
-                _check(processes)
                 continue
             if message is None:
                 running -= 1
@@ -90,6 +96,19 @@ def spread(
             process.terminate()
         for process in processes:
             process.join()
+
+
+@contextlib.contextmanager
+def _sheltered() -> Iterator[None]:
+    """Let what is started here not see Ctrl-C, which its terminal sends to all."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _check(processes: Sequence[Any]) -> None:
@@ -112,6 +131,7 @@ def _work(
     told: Any,
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _take_share(number, workers)
     load_backend_quietly()
     from kregkit.study.resolve import resolve
@@ -121,14 +141,19 @@ def _work(
     deterministic()
     try:
         training = Training(resolve(config, file), store, trials)
-        parent = multiprocessing.parent_process()
         while (unit := waiting.get()) is not None:
-            if parent is not None and not parent.is_alive():
-                return
             training.train(unit, lambda done, failed: told.put((done, failed)))
     except KregkitError as error:
         told.put(error)
     told.put(None)
+
+
+def _end_with_parent() -> None:
+    """End at once when the parent is gone: it may be resumed, and train the same."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _take_share(number: int, workers: int) -> None:

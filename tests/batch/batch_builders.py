@@ -39,7 +39,6 @@ def constrained(shape, outputs):
                 bias_constraint=keras.constraints.NonNeg(),
                 name="a",
             ),
-            Bounded(name="bounded"),
             layers.GaussianNoise(0.1, name="noise"),
             layers.Dense(outputs, name="output"),
         ]
@@ -51,6 +50,17 @@ class Bins(layers.Layer):
 
     def call(self, x):
         return ops.cast(ops.clip(2.0 * x + 4.0, 0.0, 7.0), "int32")
+
+
+def adding(shape, outputs):
+    return keras.Sequential(
+        [
+            keras.Input(shape),
+            layers.Dense(3, name="a"),
+            Bounded(name="bounded"),
+            layers.Dense(outputs, name="output"),
+        ]
+    )
 
 
 def wired(shape, outputs):

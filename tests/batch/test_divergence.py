@@ -4,19 +4,19 @@ import math
 
 import pytest
 from agreement import assert_fails_alike, without_time
-from batch_cases import MLP, Case
+from batch_cases import Case
 
 from kregkit.study import train_fit
 from kregkit.study.train_batch import Program
 
 CASE = Case(
-    MLP,
+    'name = "linear"',
     'epochs = 4\nbatch_size = 16\noptimizer = "sgd"\nlearning_rate = 1e-1',
     terms=(
         ("L1", "kernel", "[1e-3, 1e30]"),
         ("L2", "kernel", "[1e-3, 1e2, 1e30]"),
         ("L2", "bias", 1e-2),
-        ("L1L2", "activity", "[1e-3, 1e30]"),
+        ("L1L2", "activity", "[1e-3, 1e30]", 'layers = "all"'),
     ),
 )
 NEIGHBOURS = ((None, None), ("bias", 1e-2), ("activity", 1e-3))
@@ -83,7 +83,9 @@ def test_a_diverging_trial_fails_alone(
 def test_a_batch_whose_trials_have_all_failed_ends(batch):
     _, program, trial = batch
     told = []
-    bad = [trial("kernel", 1e30, seed, name) for name in ("L1", "L2") for seed in (0, 1)]
+    bad = [
+        trial("kernel", 1e30, seed, name) for name in ("L1", "L2") for seed in (0, 1)
+    ]
     results = program.train(bad, told.append)
     assert [result.final["failed_epoch"] for result in results] == [1] * 4
     assert len(told) == 1

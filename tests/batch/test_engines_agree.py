@@ -1,25 +1,47 @@
 """The engine `batch` gives what the engine `fit` gives, trial by trial."""
 
 import pytest
-from agreement import assert_agree
-from batch_cases import CASES
+from agreement import assert_agree, assert_same_rows, assert_same_tensors
+from batch_cases import CASES, MLP, WHOLE, Case, built
 
 from kregkit.study import train_fit
+from kregkit.study.engines import obstacle
 from kregkit.study.train_batch import Program
+
+
+def both(case, folder):
+    """Yield the results of both engines for the trials of a case to compare."""
+    study = case.study(folder)
+    trials = case.trials(study)
+    train_fit.deterministic()
+    told = []
+    results = Program(study, trials, len(trials)).train(trials, told.append)
+    assert sum(told) == pytest.approx(1.0)
+    assert [r.final["trial"] for r in results] == [trial.id for trial in trials]
+    for index in case.compared:
+        yield results[index], train_fit.train(study, trials[index])
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_trial_of_a_batch_ends_as_fit_ends_it(name, tmp_path):
-    case = CASES[name]
-    study = case.study(tmp_path)
-    trials = case.trials(study)
-    train_fit.deterministic()
-    told = []
-    program = Program(study, trials, len(trials))
-    results = program.train(trials, told.append)
-    assert sum(told) == pytest.approx(1.0)
-    assert len(results) == len(trials)
-    for index in case.compared:
-        expected = train_fit.train(study, trials[index])
-        assert results[index].final["trial"] == trials[index].id
-        assert_agree(results[index], expected, case.rel)
+    for result, expected in both(CASES[name], tmp_path):
+        assert_agree(result, expected, CASES[name].rel)
+
+
+def test_what_a_layer_adds_to_the_loss_is_trained_and_logged_alike(tmp_path):
+    case = Case(built("adding"), WHOLE, compared=(4,))
+    for result, expected in both(case, tmp_path):
+        rows = result.rows, expected.rows
+        assert_same_rows(*rows, 1e-5, expected.final)
+        assert_same_tensors(result.tensors, expected.tensors, 1e-5)
+        for one in (result, expected):
+            logged = one.rows[-1]["val_data_loss"]
+            assert one.final["val_data_loss"] == pytest.approx(logged, rel=1e-5)
+
+
+def test_an_embedding_is_left_to_fit(tmp_path):
+    """Keras on TensorFlow squares and clips its gradient row by row, before sums."""
+    study = Case(built("embedded"), WHOLE).study(tmp_path)
+    assert obstacle(study, study.trials[0]) is not None
+    study = Case(MLP, WHOLE).study(tmp_path)
+    assert obstacle(study, study.trials[0]) is None

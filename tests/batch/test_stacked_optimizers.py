@@ -6,9 +6,10 @@ import pytest
 from keras import optimizers
 
 from kregkit.callbacks import compiled
-from kregkit.study.stacked import ELEMENTWISE, Stacked, obstacle
+from kregkit.optimizers import KNOWN
+from kregkit.study.stacked import Stacked, obstacle
 
-TRIALS, STEPS = 4, 8
+TRIALS, STEPS = 3, 6
 CLIPS = ({}, {"clipnorm": 0.5}, {"clipvalue": 0.1}, {"global_clipnorm": 0.7})
 OPTIONS = {
     optimizers.AdamW: [{}, {"weight_decay": 0.2}],
@@ -18,9 +19,9 @@ OPTIONS = {
 }
 CASES = [
     (kind, {**option, **CLIPS[(index + number) % len(CLIPS)]})
-    for index, kind in enumerate(ELEMENTWISE)
+    for index, kind in enumerate(KNOWN)
     for number, option in enumerate(OPTIONS.get(kind, [{}]))
-] + [(optimizers.SGD, clip) for clip in CLIPS]
+] + [(optimizers.SGD, clip) for clip in CLIPS[1:]]
 
 
 def falling():
@@ -36,7 +37,7 @@ def layer():
 def gradients():
     """Return gradients of `(steps, trials, ...)`; those of the first trial are 0."""
     random = np.random.default_rng(0)
-    sizes = np.array([0.0, 1e-3, 1.0, 30.0])[:, None]
+    sizes = np.array([0.0, 1.0, 30.0])[:, None]
     return [
         (random.normal(size=(STEPS, TRIALS, n)) * sizes).astype("float32")
         for n in (12, 3)
@@ -54,8 +55,7 @@ def by_keras(optimizer, weights, grads):
 
 
 @pytest.mark.parametrize(("kind", "options"), CASES)
-@pytest.mark.parametrize("rate", [lambda: 0.1, falling], ids=["fixed", "schedule"])
-def test_every_trial_takes_the_steps_of_its_own_optimizer(kind, options, rate):
+def test_every_trial_takes_the_steps_of_its_own_optimizer(kind, options):
     random = np.random.default_rng(1)
     shapes = [(4, 3), (3,)]
     weights = [random.normal(size=(TRIALS, *s)).astype("float32") for s in shapes]
@@ -63,8 +63,8 @@ def test_every_trial_takes_the_steps_of_its_own_optimizer(kind, options, rate):
         g.reshape((STEPS, TRIALS, *s)) for g, s in zip(gradients(), shapes, strict=True)
     ]
     model = keras.Sequential([keras.Input((4,)), layer()])
-    assert obstacle(kind(rate(), **options)) is None
-    stacked = Stacked(kind(rate(), **options), model, TRIALS)
+    assert obstacle(kind(falling(), **options)) is None
+    stacked = Stacked(kind(falling(), **options), model, TRIALS)
     apply = compiled(stacked.apply)
     now = [keras.ops.convert_to_tensor(w) for w in weights]
     slots = [keras.ops.convert_to_tensor(s) for s in stacked.start]
@@ -74,13 +74,13 @@ def test_every_trial_takes_the_steps_of_its_own_optimizer(kind, options, rate):
     found = [keras.ops.convert_to_numpy(w) for w in now]
     for trial in range(TRIALS):
         expected = by_keras(
-            kind(rate(), **options),
+            kind(falling(), **options),
             [w[trial] for w in weights],
             [g[:, trial] for g in grads],
         )
         for one, other in zip(found, expected, strict=True):
             np.testing.assert_allclose(one[trial], other, rtol=1e-5, atol=1e-6)
-    assert not np.array_equal(found[0][2], weights[0][2])
+    assert not np.array_equal(found[0][1], weights[0][1])
 
 
 @pytest.mark.parametrize(

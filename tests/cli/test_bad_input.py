@@ -133,6 +133,43 @@ def test_a_builder_that_gives_no_model_is_refused(
     assert line.startswith("s.toml:8: model.build: ")
 
 
+OWN_LOSS = """\
+import keras
+
+
+class Own(keras.Sequential):
+    def compute_loss(self, *arguments, **keywords):
+        return 2 * super().compute_loss(*arguments, **keywords)
+
+
+def build(shape, outputs):
+    return Own([keras.Input(shape), keras.layers.Dense(outputs)])
+"""
+
+
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_batch_is_refused_for_a_study_that_cannot_be_batched(
+    command, tmp_path, refused, monkeypatch
+):
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    (tmp_path / f"own_loss_{command}.py").write_text(OWN_LOSS)
+    text = GOOD.replace('name = "linear"', f'build = "own_loss_{command}:build"')
+    assert refused(command, study(tmp_path, text), "--engine", "batch") == (
+        "the engine batch cannot train this study: the model has its own "
+        "`compute_loss`."
+    )
+
+
+def test_a_trial_that_is_larger_than_the_memory_is_refused(
+    tmp_path, refused, monkeypatch
+):
+    from kregkit.study import engines
+
+    monkeypatch.setattr(engines, "memory", lambda: 2048)
+    line = refused("run", study(tmp_path, GOOD))
+    assert "(baseline, seed 0) alone needs about 0 MiB; 0 MiB may be used." in line
+
+
 def test_an_unwritable_output_folder_is_refused(tmp_path, refused):
     (tmp_path / "taken").write_text("a file")
     file = study(tmp_path, GOOD)
@@ -157,11 +194,24 @@ def test_what_is_no_store_is_refused(tmp_path, refused):
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), ("rum",), ("run",), ("run", "s.toml", "--engine", "gpu")]
+    "arguments",
+    [
+        (),
+        ("rum",),
+        ("run",),
+        ("run", "s.toml", "--engine", "nothing"),
+        ("run", "s.toml", "--workers", "0"),
+        ("run", "s.toml", "--workers", "two"),
+        ("plan", "s.toml", "--engine", "nothing"),
+        ("plan", "s.toml", "--workers", "-1"),
+    ],
 )
-def test_a_wrong_command_shows_how_it_is_used(arguments, monkeypatch, capfd):
+def test_a_wrong_command_shows_how_it_is_used(arguments, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    study(tmp_path, GOOD)
     status = run(monkeypatch, *arguments)
     out, err = capfd.readouterr()
     assert status == 2
     assert "Usage: " in out + err
     assert "Traceback" not in out + err
+    assert [path.name for path in tmp_path.iterdir()] == ["s.toml"]

@@ -1,6 +1,8 @@
 """The commands, on good input."""
 
 import json
+import re
+import sys
 
 import pytest
 from commands import run
@@ -33,12 +35,30 @@ def study(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_run_resumes_and_report_rebuilds_the_same_bytes(study, monkeypatch, capfd):
-    assert run(monkeypatch, "run", "quick.toml") == 1
+def assert_progress(err, total):
+    """Assert that the lines never say less than before, and end with all trials."""
+    form = re.compile(rf"(\d+) of {total} trials(?: (\d+) failed)?")
+    said = [form.fullmatch(line) for line in err.splitlines()]
+    assert all(said), err
+    counts = [int(match[1]) for match in said]
+    assert counts == sorted(counts)
+    assert counts[-1] == total
+    # All of them are done only when that is said for the first and last time.
+    assert counts.count(total) == 1
+    failures = [int(match[2] or 0) for match in said]
+    assert failures == sorted(failures)
+
+
+@pytest.mark.parametrize("engine", ["batch", "fit"])
+def test_run_resumes_and_report_rebuilds_the_same_bytes(
+    study, monkeypatch, capfd, engine
+):
+    assert run(monkeypatch, "run", "quick.toml", "--engine", engine) == 1
     out, err = capfd.readouterr()
     assert "2 of 6 trials failed: the report says which." in out
     assert out.startswith("Report: reports/quick/index.html")
-    assert "6 of 6 trials 2 failed" in err
+    assert_progress(err, 6)
+    assert err.endswith("6 of 6 trials 2 failed\n")
     page = (study / "reports" / "quick" / "index.html").read_bytes()
     assert b"<script>alert" not in page
 
@@ -56,13 +76,93 @@ def test_plan_counts_the_trials_and_trains_nothing(study, monkeypatch, capfd):
     out = capfd.readouterr().out.splitlines()
     assert out[0] == "quick: 6 trials, 2 seeds"
     assert [line.split()[-1] for line in out[2:4]] == ["2", "4"]
+    assert out[4:] == ["engine batch: 6 trials in 1 units", *BATCHED]
+    assert run(monkeypatch, "plan", "quick.toml", "--workers", "2") == 0
+    out = capfd.readouterr().out.splitlines()
+    assert out[4] == "engine batch: 6 trials in 2 units"
+    assert run(monkeypatch, "plan", "quick.toml", "--engine", "fit") == 0
+    out = capfd.readouterr().out.splitlines()
+    expected = ["engine fit: 6 trials in 2 units", "because: fit was asked for"]
+    assert out[4:] == expected
     assert sorted(path.name for path in study.iterdir()) == ["quick.toml"]
 
 
-def test_an_interrupted_run_says_how_to_resume(study, monkeypatch, capfd):
-    from kregkit.study import train_fit
+BATCHED = ["because: up to 6 trials at a time"]
 
-    train, calls = train_fit.train, []
+BUILDER = """\
+import keras
+import tensorflow as tf
+
+
+class Own(keras.Sequential):
+    def train_step(self, data):
+        return super().train_step(data)
+
+
+class Stateful(keras.layers.Layer):
+    def __init__(self):
+        super().__init__()
+        self.calls = tf.Variable(0.0, trainable=False)
+
+    def call(self, x):
+        self.calls.assign_add(1.0)
+        x += tf.random.uniform(tf.shape(x)) + tf.random.normal(tf.shape(x))
+        x += tf.cast(tf.random.uniform(tf.shape(x), 0, 2, "int32"), "float32")
+        return x + tf.random.gamma(tf.shape(x), 1.0) + tf.random.truncated_normal([1])
+
+
+def own_step(shape, outputs):
+    return Own([keras.Input(shape), keras.layers.Dense(outputs, name="d" * 300)])
+
+
+def stateful(shape, outputs):
+    dense = keras.layers.Dense(outputs)
+    return keras.Sequential([keras.Input(shape), Stateful(), dense])
+"""
+
+STATES = """\
+because: the model is stateful beyond Keras's variables: AssignAddVariableOp,
+  RandomGamma, RandomStandardNormal, RandomUniform, RandomUniformInt,
+  TruncatedNormal"""
+
+
+@pytest.mark.parametrize(
+    ("builder", "reason"),
+    [
+        ("own_step", "because: the model has its own `train_step`"),
+        ("stateful", STATES),
+    ],
+)
+def test_plan_says_why_a_model_is_trained_by_fit(
+    study, monkeypatch, capfd, builder, reason
+):
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    (study / "only_fit.py").write_text(BUILDER)
+    text = STUDY.replace('name = "linear"', f'build = "only_fit:{builder}"')
+    (study / "quick.toml").write_text(text)
+    assert run(monkeypatch, "plan", "quick.toml") == 0
+    out, err = capfd.readouterr()
+    assert err == ""
+    assert out.splitlines()[4:] == [
+        "engine fit: 6 trials in 2 units",
+        *reason.splitlines(),
+    ]
+    assert max(map(len, out.splitlines())) <= 80
+    assert sorted(path.name for path in study.iterdir()) == [
+        "only_fit.py",
+        "quick.toml",
+    ]
+
+
+@pytest.mark.parametrize("engine", ["batch", "fit"])
+def test_an_interrupted_run_says_how_to_resume(study, monkeypatch, capfd, engine):
+    from kregkit.study import engines
+    from kregkit.study.train_batch import Program
+    from kregkit.study.train_fit import Trainer
+
+    monkeypatch.setattr(engines, "MOST", 3)
+    kind, calls = {"batch": Program, "fit": Trainer}[engine], []
+    train = kind.train
 
     def interrupted(*arguments):
         if calls:
@@ -70,12 +170,13 @@ def test_an_interrupted_run_says_how_to_resume(study, monkeypatch, capfd):
         calls.append(1)
         return train(*arguments)
 
-    monkeypatch.setattr(train_fit, "train", interrupted)
-    assert run(monkeypatch, "run", "quick.toml") == 130
+    monkeypatch.setattr(kind, "train", interrupted)
+    assert run(monkeypatch, "run", "quick.toml", "--engine", engine) == 130
     out, err = capfd.readouterr()
     assert "Interrupted. What is finished is stored: run it again to resume." in out
     assert "Traceback" not in out + err
     assert len(list((study / "runs" / "quick" / "parts").iterdir())) == 1
+    assert "6 of 6" not in err
 
 
 def test_list_names_everything_that_a_study_can_name(monkeypatch, capfd):

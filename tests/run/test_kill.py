@@ -1,4 +1,4 @@
-"""`kill -9` at any moment: at most the trial under way is lost."""
+"""`kill -9` at any moment: at most the unit under way is lost."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from polars.testing import assert_frame_equal
-from small_study import STUDY, trained, written
+from small_study import STUDY, assert_close_stores, trained, written
 
 from kregkit.store import Store
 
@@ -72,9 +72,26 @@ def test_a_store_survives_being_killed_while_it_is_written(tmp_path):
     assert store.finished() == before
 
 
-@pytest.mark.parametrize("parts", [0, 4])
-def test_a_killed_study_resumes_to_the_same_store(small, tmp_path, parts):
-    """Killed before the first trial is stored, and after some are."""
+STUDY_RUN = """
+import sys
+from pathlib import Path
+from kregkit.study import engines
+from kregkit.study.run import prepare, train
+
+engines.MOST = 2
+job = prepare(Path(sys.argv[1]), Path(sys.argv[2]))
+train(job, lambda done, failed: None, sys.argv[3])
+"""
+"""What the command line does, with batches of two trials."""
+
+
+@pytest.mark.parametrize(
+    ("parts", "engine", "size"), [(0, "fit", 1), (4, "fit", 1), (2, "batch", 2)]
+)
+def test_a_killed_study_resumes_to_the_same_store(
+    tmp_path, request, parts, engine, size
+):
+    """Killed before the first unit is stored, and after some are."""
     file = written(tmp_path, STUDY)
     folder = tmp_path / "store" / "parts"
 
@@ -83,11 +100,18 @@ def test_a_killed_study_resumes_to_the_same_store(small, tmp_path, parts):
             assert process.poll() is None, process.stdout.read()
             time.sleep(0.02)
 
-    killed(["-m", "kregkit", "run", file, "--out", tmp_path], when)
+    killed(["-c", STUDY_RUN, file, tmp_path, engine], when)
     stored = Store(tmp_path / "store").finished()
-    assert parts <= len(stored) < 10
-    assert len(trained(file, tmp_path)) == 10 - len(stored)
+    assert parts * size <= len(stored) < 10
+    assert len(stored) % size == 0
+    left = 10 - len(stored)
+    assert trained(file, tmp_path, engine=engine) == (left, 0)
     resumed = Store(tmp_path / "store").read()
-    whole = Store(small[1] / "store").read()
-    assert_frame_equal(resumed.rows, whole.rows, check_exact=True)
-    assert_frame_equal(resumed.tensors, whole.tensors, check_exact=True)
+    assert set(resumed.finals["engine"]) == {engine}
+    if engine == "fit":
+        whole = Store(request.getfixturevalue("fitted")[1] / "store").read()
+        assert_frame_equal(resumed.rows, whole.rows, check_exact=True)
+        assert_frame_equal(resumed.tensors, whole.tensors, check_exact=True)
+    else:
+        whole = Store(request.getfixturevalue("batched")[1] / "store").read()
+        assert_close_stores(resumed, whole)

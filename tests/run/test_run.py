@@ -7,13 +7,15 @@ import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
-from small_study import STUDY, trained, written
+from small_study import STUDY, assert_close_stores, trained, written
 
 from kregkit.errors import StoreError, StudyError, VersionError
 from kregkit.store import Store
+from kregkit.study import engines
 from kregkit.study.resolve import resolve
 from kregkit.study.run import prepare
 from kregkit.study.train_fit import attach, order
+from kregkit.study.training import Training
 from kregkit.weights import walk
 
 
@@ -45,11 +47,11 @@ def logits(tensors, trial, x):
     return hidden, hidden @ w["output", "kernel"] + w["output", "bias"]
 
 
-def test_scores_and_losses_are_those_of_the_stored_weights(small):
+def test_scores_and_losses_are_those_of_the_stored_weights(small, engine):
     file, out = small
     study, _ = study_of(file)
     contents = read(out)
-    assert contents.finals.height == 10
+    assert contents.finals["engine"].to_list() == [engine] * 10
     for final in contents.finals.iter_rows(named=True):
         split = study.split(final["seed"])
         for part in ("train", "val", "test"):
@@ -130,30 +132,51 @@ def test_every_epoch_sees_every_row_once_in_an_order_of_its_own():
     assert (order(8, 3, 50) != orders).any()
 
 
-def test_the_same_study_gives_the_same_numbers(small, tmp_path):
-    trained(written(tmp_path), tmp_path)
+def test_the_same_study_gives_the_same_numbers(small, tmp_path, engine):
+    assert trained(written(tmp_path), tmp_path, engine=engine) == (10, 0)
     assert_same_stores(small[1], tmp_path)
 
 
-def test_resuming_trains_what_is_missing_and_ends_the_same(small, tmp_path):
-    file, out = small
+def test_resuming_trains_what_is_missing_and_ends_the_same(fitted, tmp_path):
+    file, out = fitted
     shutil.copytree(out / "store", tmp_path / "store")
-    assert trained(file, tmp_path) == []
+    assert trained(file, tmp_path, engine="fit") == (0, 0)
     parts = sorted((tmp_path / "store" / "parts").iterdir())
+    assert len(parts) == 10
     for part in parts[::2]:
         shutil.rmtree(part)
-    assert len(trained(file, tmp_path)) == len(parts[::2])
+    assert trained(file, tmp_path, engine="fit") == (5, 0)
     assert_same_stores(out, tmp_path)
 
 
-def test_more_seeds_keep_the_finished_trials(small, tmp_path):
-    shutil.copytree(small[1] / "store", tmp_path / "store")
+def test_what_fit_began_a_batch_of_any_size_ends(fitted, tmp_path, monkeypatch):
+    shutil.copytree(fitted[1] / "store", tmp_path / "store")
+    parts = sorted((tmp_path / "store" / "parts").iterdir())
+    for part in parts[3:]:
+        shutil.rmtree(part)
+    # 7 trials are left: two batches of 3 and the first of them, which is not full.
+    monkeypatch.setattr(engines, "MOST", 3)
+    job = prepare(fitted[0], tmp_path)
+    study = resolve(job.config, job.file)
+    unit = engines.schedule(study, job.waiting, "batch").units[0]
+    Training(study, job.store, job.waiting).train(unit, lambda done, failed: None)
+    assert len(job.store.finished()) == 6
+    monkeypatch.setattr(engines, "MOST", 256)
+    assert trained(fitted[0], tmp_path) == (4, 0)
+    contents, expected = read(tmp_path), read(fitted[1])
+    engine_counts = contents.finals["engine"].value_counts().sort("engine")
+    assert engine_counts.rows() == [("batch", 7), ("fit", 3)]
+    assert_close_stores(contents, expected)
+
+
+def test_more_seeds_keep_the_finished_trials(fitted, tmp_path):
+    shutil.copytree(fitted[1] / "store", tmp_path / "store")
     file = written(tmp_path, STUDY.replace("seeds = 2", "seeds = 3"))
     assert len(prepare(file, tmp_path).waiting) == 5
 
 
-def test_a_changed_study_is_refused_and_fresh_begins_anew(small, tmp_path):
-    shutil.copytree(small[1] / "store", tmp_path / "store")
+def test_a_changed_study_is_refused_and_fresh_begins_anew(batched, tmp_path):
+    shutil.copytree(batched[1] / "store", tmp_path / "store")
     text = STUDY.replace("epochs = 2", "epochs = 1").replace("seeds = 2", "seeds = 1")
     file = written(tmp_path, text)
     with pytest.raises(StoreError) as refused:
@@ -163,14 +186,14 @@ def test_a_changed_study_is_refused_and_fresh_begins_anew(small, tmp_path):
         "model or training changed. Use --fresh to begin anew, or --out for another "
         "folder"
     )
-    assert trained(file, tmp_path, fresh=True) == [False] * 5
+    assert trained(file, tmp_path, fresh=True) == (5, 0)
     assert read(tmp_path).finals["epochs"].unique().to_list() == [1]
     assert read(tmp_path).study == text
 
 
 @pytest.mark.parametrize("fresh", [False, True])
-def test_a_store_of_another_study_is_refused(small, tmp_path, fresh):
-    shutil.copytree(small[1] / "store", tmp_path / "store")
+def test_a_store_of_another_study_is_refused(batched, tmp_path, fresh):
+    shutil.copytree(batched[1] / "store", tmp_path / "store")
     file = written(tmp_path, STUDY.replace('"small"', '"other"'))
     with pytest.raises(StoreError) as refused:
         prepare(file, tmp_path, fresh)
@@ -180,8 +203,8 @@ def test_a_store_of_another_study_is_refused(small, tmp_path, fresh):
     )
 
 
-def test_a_store_of_other_versions_is_not_resumed(small, tmp_path):
-    shutil.copytree(small[1] / "store", tmp_path / "store")
+def test_a_store_of_other_versions_is_not_resumed(fitted, tmp_path):
+    shutil.copytree(fitted[1] / "store", tmp_path / "store")
     parts = sorted((tmp_path / "store" / "parts").iterdir())
     shutil.rmtree(parts[0])
     for part in parts[1:]:
@@ -189,7 +212,7 @@ def test_a_store_of_other_versions_is_not_resumed(small, tmp_path):
         older = pl.lit("3.0.0").alias("keras_version")
         pl.read_parquet(file).with_columns(older).write_parquet(file)
     with pytest.raises(VersionError) as refused:
-        trained(small[0], tmp_path)
+        trained(fitted[0], tmp_path)
     assert str(refused.value) == (
         f"{tmp_path / 'store'}: trials of different versions cannot be compared: "
         f"keras_version is '3.0.0' and '{keras.__version__}'"
@@ -213,7 +236,7 @@ def test_a_builder_that_returns_one_model_twice_is_refused(tmp_path):
     )
 
 
-def test_a_trial_that_diverges_is_recorded_and_the_others_go_on(tmp_path):
+def test_a_trial_that_diverges_is_recorded_and_the_others_go_on(tmp_path, engine):
     text = (
         STUDY.replace("seeds = 2", "seeds = 1")
         .replace("learning_rate = 1e-2", 'learning_rate = 0.1\noptimizer = "sgd"')
@@ -222,7 +245,7 @@ def test_a_trial_that_diverges_is_recorded_and_the_others_go_on(tmp_path):
         .replace('["L1", "L1L2"]', '["L2"]')
         .replace('["kernel", "activity"]', '["kernel"]')
     )
-    assert trained(written(tmp_path, text), tmp_path) == [False, False, True]
+    assert trained(written(tmp_path, text), tmp_path, engine=engine) == (3, 1)
     contents = read(tmp_path)
     failed = contents.finals.filter(strength=1e9).row(0, named=True)
     assert (failed["status"], failed["failed_epoch"]) == ("failed", 1)
@@ -235,13 +258,13 @@ def test_a_trial_that_diverges_is_recorded_and_the_others_go_on(tmp_path):
 @pytest.mark.parametrize(
     ("data", "model"), [("diabetes", "linear"), ("wine", "autoencoder")]
 )
-def test_regression_and_autoencoders_are_scored_by_r2(tmp_path, data, model):
+def test_regression_and_autoencoders_are_scored_by_r2(tmp_path, data, model, engine):
     text = STUDY.replace('"iris"', f'"{data}"').replace('"mlp"', f'"{model}"')
     text = text.replace("seeds = 2", "seeds = 1").replace('["L1", "L1L2"]', '["L2"]')
     text = text.replace('["kernel", "activity"]', '["kernel"]')
     text = text.replace("hidden = [5]\n", "" if model == "linear" else "hidden = [5]\n")
     file = written(tmp_path, text)
-    trained(file, tmp_path)
+    assert trained(file, tmp_path, engine=engine) == (2, 0)
     finals = read(tmp_path).finals
     study, _ = study_of(file)
     y, mean = study.split(0).y_test, study.split(0).y_train.mean(axis=0)
@@ -254,9 +277,9 @@ def test_regression_and_autoencoders_are_scored_by_r2(tmp_path, data, model):
 
 
 @pytest.mark.parametrize("target", ["kernel", "bias", "activity"])
-def test_attach_puts_the_penalty_where_the_trial_says(small, target):
+def test_attach_puts_the_penalty_where_the_trial_says(tmp_path, target):
     text = STUDY.replace('["kernel", "activity"]', f'["{target}"]')
-    file = written(small[1].parent, text)
+    file = written(tmp_path, text)
     study, trials = study_of(file)
     model = study.build()
     attach(model, study, trials[-1])

@@ -15,7 +15,7 @@ def loaded(module):
     return done.stdout.split()
 
 
-@pytest.mark.parametrize("module", ["config", "plan", "locate", "sources"])
+@pytest.mark.parametrize("module", ["config", "plan", "locate", "sources", "workers"])
 def test_reading_a_study_loads_nothing_heavy(module):
     assert loaded(f"kregkit.study.{module}") == []
 

@@ -1,0 +1,104 @@
+"""The engine `batch` against `fit` for several kinds of model.
+
+A CNN, and MLPs with BatchNormalization and with Dropout: 64 trials on the digits, 10
+epochs, every measure logged. Rounds of 2 trials by `fit` with a new model each, a
+batch run of all 64 as `kregkit run` has it, tracing included, and 2 more trials by
+`fit`. A factor is the seconds of a trial by `fit` over a 64th of the batch run.
+
+Where the gain comes from: the later epochs alone, in which neither traces anything.
+Rounds of a run of a program that has run before, and a fit whose first and last epochs
+are left out; what counts is the median of the others, per trial. An epoch has its
+validation and its measures in both.
+"""
+
+import functools
+import statistics
+from typing import Any
+
+import keras
+
+from experiments.benchmarks._interleave import around, emit, figure, ratios, timed
+from experiments.benchmarks._studies import epochs, made, sample, train
+from experiments.benchmarks.logger import Epochs
+from kregkit.callbacks import RegularizationLogger
+from kregkit.study import train_fit
+from kregkit.study.engines import schedule
+from kregkit.study.plan import Trial
+from kregkit.study.protocol import PROBE
+from kregkit.study.resolve import Study
+from kregkit.study.train_batch import Program
+
+TRIALS, EPOCHS, FITS, ROUNDS = 64, 10, 4, 3
+KINDS: dict[str, tuple[str, float | None]] = {
+    "CNN": ('name = "cnn"', 8.0),
+    "MLP with BatchNormalization": (
+        'build = "experiments.benchmarks._builders:normalised"',
+        None,
+    ),
+    "MLP with Dropout": ('build = "experiments.benchmarks._builders:dropped"', None),
+}
+
+
+def fit_epochs(study: Study, trial: Trial) -> list[float]:
+    """Return the seconds of all epochs of a fit but the first and the last."""
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(trial.seed)
+    model: Any = study.build()
+    train_fit.attach(model, study, trial)
+    model.compile(study.optimizer(), study.loss(), metrics=[study.metric()])
+    split, own, clock = study.split(trial.seed), study.config.train, Epochs()
+    model.fit(
+        split.x_train,
+        split.y_train,
+        own.batch_size,
+        own.epochs,
+        validation_data=(split.x_val, split.y_val),
+        callbacks=[clock, RegularizationLogger(split.x_val[:PROBE], score="score")],
+        verbose=0,
+    )
+    return clock.seconds("")
+
+
+def measured(kind: str, model: str, limit: float | None) -> None:
+    """Measure and print the figures of one kind."""
+    study = made(model, EPOCHS)
+    trials = sample(study.trials, TRIALS)
+    fits = [
+        functools.partial(timed, functools.partial(train_fit.train, study, trial))
+        for trial in sample(trials, FITS)
+    ]
+    fits[0]()  # what is loaded when it is needed first
+    rounds = [
+        around(lambda: timed(lambda: train(study, trials)), fits) for _ in range(ROUNDS)
+    ]
+    each = [whole / TRIALS for whole, _ in rounds]
+    by_fit = [statistics.mean(outer) for _, outer in rounds]
+    words = f"kinds: {kind}, fit with a new model / batch"
+    emit(figure(words, "ratio", ratios(by_fit, each), limit, at_least=True))
+    emit(figure(f"kinds: {kind}, batch, of each trial", "seconds", each))
+    emit(figure(f"kinds: {kind}, fit, of each trial", "seconds", by_fit))
+
+    size = schedule(study, trials, "batch").units[0].size
+    program, now = Program(study, trials, size), sample(trials, size)
+    epochs(program, now)  # traces
+    each, by_fit = [], []
+    for trial in sample(trials, FITS):
+        own, _ = epochs(program, now)
+        each.append(statistics.median(own) / size)
+        by_fit.append(statistics.median(fit_epochs(study, trial)))
+    words = f"kinds: {kind}, later epochs, fit / batch of {size}"
+    emit(figure(words, "ratio", ratios(by_fit, each)))
+    words = f"kinds: {kind}, a later epoch"
+    emit(figure(f"{words}, batch, of each trial", "seconds", each))
+    emit(figure(f"{words}, fit", "seconds", by_fit))
+
+
+def main() -> None:
+    """Measure and print the figures."""
+    train_fit.deterministic()
+    for kind, (model, limit) in KINDS.items():
+        measured(kind, model, limit)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,278 @@
+"""Which engine trains which trials, how many at a time, and the reason in words."""
+
+import keras
+import pytest
+import tensorflow as tf
+from keras import layers, ops, optimizers
+from made_study import made
+from small_study import STUDY
+
+from kregkit.errors import ModelError
+from kregkit.study import engines
+from kregkit.study.engines import Need, schedule
+
+MIB = 2**20
+
+
+@pytest.fixture
+def study(tmp_path):
+    return made(tmp_path)
+
+
+@pytest.fixture
+def ample(monkeypatch):
+    """Let there be much memory, whatever this machine has."""
+    monkeypatch.setattr(engines, "memory", lambda: 2**40)
+
+
+def ids(units):
+    return [[trial.id for trial in unit.trials] for unit in units]
+
+
+def plain(shape, outputs, kind=keras.Sequential, extra=()):
+    hidden = layers.Dense(4, activation="relu")
+    return kind([keras.Input(shape), hidden, *extra, layers.Dense(outputs)])
+
+
+class OwnStep(keras.Sequential):
+    def train_step(self, data):
+        return super().train_step(data)
+
+
+class OwnLoss(keras.Sequential):
+    def compute_loss(self, *arguments, **keywords):
+        return 2 * super().compute_loss(*arguments, **keywords)
+
+
+class Noisy(layers.Layer):
+    def call(self, x):
+        return x + tf.random.uniform(tf.shape(x))
+
+
+class Counting(layers.Layer):
+    def __init__(self):
+        super().__init__()
+        self.calls = tf.Variable(0.0, trainable=False)
+
+    def call(self, x):
+        self.calls.assign_add(1.0)
+        return x * tf.minimum(self.calls, 1.0)
+
+
+class NoisyInAFunction(layers.Layer):
+    @tf.function
+    def call(self, x):
+        return x + tf.random.normal(tf.shape(x))
+
+
+def patched(shape, outputs):
+    model = plain(shape, outputs)
+    model.train_step = model.train_step
+    return model
+
+
+STATEFUL = "the model is stateful beyond Keras's variables: "
+MODELS = {
+    "own_train_step": (
+        lambda *given: plain(*given, kind=OwnStep),
+        "the model has its own `train_step`",
+    ),
+    "own_compute_loss": (
+        lambda *given: plain(*given, kind=OwnLoss),
+        "the model has its own `compute_loss`",
+    ),
+    "patched_train_step": (patched, "the model has its own `train_step`"),
+    "random_operation": (
+        lambda *given: plain(*given, extra=[Noisy()]),
+        f"{STATEFUL}RandomUniform",
+    ),
+    "random_operation_in_a_function": (
+        lambda *given: plain(*given, extra=[NoisyInAFunction()]),
+        f"{STATEFUL}RandomStandardNormal",
+    ),
+    "variable_outside_keras": (
+        lambda *given: plain(*given, extra=[Counting()]),
+        f"{STATEFUL}AssignAddVariableOp",
+    ),
+}
+
+ELEMENT = "is not known to treat every element alike"
+RULES = {
+    "lion": (optimizers.Lion, f"the optimizer Lion {ELEMENT}"),
+    "lamb": (optimizers.Lamb, f"the optimizer Lamb {ELEMENT}"),
+    "ftrl": (optimizers.Ftrl, f"the optimizer Ftrl {ELEMENT}"),
+    "own_class": (
+        type("OwnSGD", (optimizers.SGD,), {}),
+        f"the optimizer OwnSGD {ELEMENT}",
+    ),
+    "moving_average": (
+        lambda: optimizers.Adam(use_ema=True),
+        "Adam keeps moving averages of the weights",
+    ),
+    "accumulation": (
+        lambda: optimizers.SGD(gradient_accumulation_steps=4),
+        "SGD accumulates gradients",
+    ),
+}
+
+
+def check_falls_to_fit(study, reason):
+    found = schedule(study, study.trials)
+    assert found.reason == reason
+    assert {unit.engine for unit in found.units} == {"fit"}
+    assert found == schedule(study, study.trials, "auto", workers=3)
+    with pytest.raises(ModelError) as refused:
+        schedule(study, study.trials, "batch")
+    assert str(refused.value) == f"the engine batch cannot train this study: {reason}."
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_that_cannot_be_batched_falls_to_fit(tmp_path, name):
+    model, reason = MODELS[name]
+    check_falls_to_fit(made(tmp_path, model=model), reason)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_an_optimizer_that_cannot_be_batched_falls_to_fit(tmp_path, name):
+    rule, reason = RULES[name]
+    check_falls_to_fit(made(tmp_path, rule=rule), reason)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "float64"])
+def test_another_dtype_falls_to_fit(study, policy):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        check_falls_to_fit(study, f"the dtype policy is {policy}, not float32")
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def test_another_backend_falls_to_fit(study, monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
+    check_falls_to_fit(study, "Keras runs on torch, which has no stacked training")
+
+
+class Halved(layers.Layer):
+    def call(self, x):
+        self.add_loss(0.1 * ops.mean(x))
+        return 0.5 * x
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        lambda: [layers.Dropout(0.3), layers.GaussianNoise(0.1)],
+        lambda: [layers.BatchNormalization()],
+        lambda: [Halved()],
+    ],
+)
+@pytest.mark.parametrize("rule", [None, lambda: optimizers.Nadam(clipnorm=1.0)])
+def test_what_keras_keeps_the_state_of_is_batched(tmp_path, extra, rule, ample):
+    study = made(tmp_path, lambda *given: plain(*given, extra=extra()), rule)
+    found = schedule(study, study.trials)
+    assert found.reason == "up to 10 trials at a time"
+    assert [(unit.engine, unit.size) for unit in found.units] == [("batch", 10)]
+    assert ids(found.units) == [[trial.id for trial in study.trials]]
+
+
+def test_fit_groups_the_trials_that_share_a_compiled_model(study):
+    found = schedule(study, study.trials, "fit")
+    assert found.reason == "fit was asked for"
+    assert {(unit.engine, unit.size) for unit in found.units} == {("fit", 1)}
+    kinds = [
+        {(t.regularizer, t.target, t.layers, t.solver) for t in unit.trials}
+        for unit in found.units
+    ]
+    assert [len(kind) for kind in kinds] == [1] * 5
+    assert len(set.union(*kinds)) == 5
+    assert sorted(sum(ids(found.units), [])) == sorted(t.id for t in study.trials)
+
+
+@pytest.mark.parametrize("engine", ["auto", "batch", "fit"])
+def test_no_trials_make_no_units(study, engine):
+    found = schedule(study, (), engine, workers=2)
+    assert (found.units, found.reason) == ((), "nothing is left to train")
+
+
+@pytest.mark.parametrize(
+    ("most", "workers", "sizes"),
+    [
+        (256, 1, [10]),
+        (4, 1, [4, 4, 2]),
+        (5, 1, [5, 5]),
+        (1, 1, [1] * 10),
+        (256, 2, [5, 5]),
+        (256, 3, [4, 4, 2]),
+        (3, 2, [3, 3, 3, 1]),
+        (256, 99, [1] * 10),
+    ],
+)
+def test_batches_are_equal_ordered_by_seed_and_for_all_workers(
+    study, monkeypatch, ample, most, workers, sizes
+):
+    monkeypatch.setattr(engines, "MOST", most)
+    found = schedule(study, study.trials, workers=workers)
+    assert found.reason == f"up to {sizes[0]} trials at a time"
+    assert [len(unit.trials) for unit in found.units] == sizes
+    assert {unit.size for unit in found.units} == {sizes[0]}
+    together = [trial for unit in found.units for trial in unit.trials]
+    assert {t.id for t in together} == {t.id for t in study.trials}
+    if len(sizes) > 1:
+        assert [trial.seed for trial in together] == [0] * 5 + [1] * 5
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("fit", [3, 4, 9])
+def test_batches_are_sized_by_half_of_the_memory_of_all_workers(
+    study, monkeypatch, fit, workers
+):
+    own = engines.need(study, study.trials[0])
+    room = 2 * workers * fit * (own.trial + own.seed)
+    for free, most in ((room, fit), (room - 2 * workers, fit - 1)):
+        monkeypatch.setattr(engines, "memory", lambda free=free: free)
+        units = schedule(study, study.trials, workers=workers).units
+        count = max(-(-10 // most), workers)
+        assert [unit.size for unit in units] == [-(-10 // count)] * len(units)
+
+
+def test_a_trial_that_alone_is_larger_than_the_memory_is_named(study, monkeypatch):
+    monkeypatch.setattr(engines, "need", lambda *_: Need(7 * MIB, 3 * MIB, MIB))
+    monkeypatch.setattr(engines, "memory", lambda: 2 * 2 * 9 * MIB)
+    first = study.trials[0]
+    with pytest.raises(ModelError) as refused:
+        schedule(study, study.trials, workers=2)
+    assert str(refused.value) == (
+        f"trial {first.id} (baseline, seed 0) alone needs about 10 MiB; 9 MiB may be "
+        "used. Make the model or the batch smaller, or use fewer workers."
+    )
+
+
+def test_large_states_make_small_batches_but_not_below_eight():
+    room = 2**50
+    assert Need(1, 1, 1).at_a_time(room) == engines.MOST
+    assert Need(1, 1, 4 * MIB).at_a_time(room) == 16
+    assert Need(1, 1, 2**40).at_a_time(room) == 8
+    assert Need(2**20, 2**20, 1).at_a_time(5 * 2**20) == 2
+    assert Need(2**20, 2**20, 1).at_a_time(2**20) == 0
+
+
+def test_the_need_covers_state_data_and_what_a_pass_computes(tmp_path):
+    text = STUDY.replace("hidden = [5]", "hidden = [500]")
+    small, large = made(tmp_path), made(tmp_path, text=text)
+    one, other = (engines.need(s, s.trials[0]) for s in (small, large))
+    split = small.split(0)
+    data = split.x_train.nbytes + split.x_val.nbytes + split.x_test.nbytes
+    assert one.seed == other.seed == data
+    # Adam: weights, two moments, two scalars.
+    assert one.state == 4 * (3 * (4 * 5 + 5 + 5 * 3 + 3) + 2)
+    assert other.state == 4 * (3 * (4 * 500 + 500 + 500 * 3 + 3) + 2)
+    # Of a step: the hidden layer, its activation and the gradient of it; of the probe
+    # the hidden layer of all its rows.
+    assert other.trial >= 3 * other.state + 4 * 500 * max(3 * 16, 23)
+    assert other.trial < 50 * (3 * other.state + 4 * 500 * 256)
+
+
+def test_memory_is_a_part_of_what_the_machine_has():
+    total = engines.os.sysconf("SC_PHYS_PAGES") * engines.os.sysconf("SC_PAGE_SIZE")
+    assert MIB < engines.memory() <= total
