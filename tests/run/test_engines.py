@@ -186,7 +186,8 @@ def test_fit_groups_the_trials_that_share_a_compiled_model(study):
     ]
     assert [len(kind) for kind in kinds] == [1] * 5
     assert len(set.union(*kinds)) == 5
-    assert sorted(sum(ids(found.units), [])) == sorted(t.id for t in study.trials)
+    spread = [trial for unit in ids(found.units) for trial in unit]
+    assert sorted(spread) == sorted(t.id for t in study.trials)
 
 
 @pytest.mark.parametrize("engine", ["auto", "batch", "fit"])

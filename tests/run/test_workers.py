@@ -175,8 +175,8 @@ def test_an_error_arrives_as_it_was_raised(kind):
 
 
 KILLED = (
-    "ModelError: a worker ended with exit status {}; -9 means that memory ran out. What "
-    "was finished is stored: run it again with fewer workers.\n"
+    "ModelError: a worker ended with exit status {}; -9 means that memory ran out. "
+    "What was finished is stored: run it again with fewer workers.\n"
 )
 
 

@@ -26,7 +26,7 @@ regularizer = ["L1", "L1L2"]
 target = ["kernel", "bias", "activity"]
 strength = [0.1, 0.01]
 """
-QUICKSTART = Path(__file__).parents[2] / "experiments" / "quickstart.toml"
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
 
 def study(folder, old="", new=""):
@@ -220,8 +220,20 @@ def test_every_seeds_split_is_tried(tmp_path, monkeypatch):
     assert {0, 1} <= set(seeds)
 
 
-def test_quickstart_is_the_study_that_the_readme_promises():
-    own = resolve(config.load(QUICKSTART)[0], QUICKSTART)
-    assert len(own.trials) == 57
-    assert own.config.train.epochs == 10
-    assert own.data.name == "digits"
+@pytest.mark.parametrize(
+    ("name", "trials"),
+    [
+        ("digits", 215),
+        ("digits_cnn", 215),
+        ("breast_cancer", 860),
+        ("wine", 860),
+        ("diabetes", 860),
+    ],
+)
+def test_experiments_are_the_studies_that_the_readme_promises(name, trials):
+    file = EXPERIMENTS / f"l1_vs_l2_{name}.toml"
+    own = resolve(config.load(file)[0], file)
+    assert len(own.trials) == trials
+    assert own.config.name == file.stem
+    assert own.config.train.epochs == 40
+    assert own.data.name == name.removesuffix("_cnn")
