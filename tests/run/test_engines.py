@@ -65,6 +65,16 @@ class NoisyInAFunction(layers.Layer):
         return x + tf.random.normal(tf.shape(x))
 
 
+class Bins(layers.Layer):
+    def call(self, x):
+        return ops.cast(ops.clip(x + 4.0, 0.0, 7.0), "int32")
+
+
+def embedded(shape, outputs):
+    words = [Bins(), layers.Embedding(8, 3), layers.Flatten()]
+    return keras.Sequential([keras.Input(shape), *words, layers.Dense(outputs)])
+
+
 def patched(shape, outputs):
     model = plain(shape, outputs)
     model.train_step = model.train_step
@@ -82,6 +92,7 @@ MODELS = {
         "the model has its own `compute_loss`",
     ),
     "patched_train_step": (patched, "the model has its own `train_step`"),
+    "sparse_gradient": (embedded, "a gradient is sparse, as those of embeddings are"),
     "random_operation": (
         lambda *given: plain(*given, extra=[Noisy()]),
         f"{STATEFUL}RandomUniform",
@@ -176,7 +187,9 @@ def test_what_keras_keeps_the_state_of_is_batched(tmp_path, extra, rule, ample):
     assert ids(found.units) == [[trial.id for trial in study.trials]]
 
 
-def test_fit_groups_the_trials_that_share_a_compiled_model(study):
+@pytest.mark.parametrize("more", ["", 'layers = "all"'])
+def test_fit_groups_the_trials_that_share_a_compiled_model(tmp_path, more):
+    study = made(tmp_path, text=STUDY + more)
     found = schedule(study, study.trials, "fit")
     assert found.reason == "fit was asked for"
     assert {(unit.engine, unit.size) for unit in found.units} == {("fit", 1)}
@@ -238,7 +251,7 @@ def test_batches_are_sized_by_half_of_the_memory_of_all_workers(
 
 
 def test_a_trial_that_alone_is_larger_than_the_memory_is_named(study, monkeypatch):
-    monkeypatch.setattr(engines, "need", lambda *_: Need(7 * MIB, 3 * MIB, MIB))
+    monkeypatch.setattr(engines, "need", lambda *_: Need(7 * MIB, 3 * MIB, MIB, 1))
     monkeypatch.setattr(engines, "memory", lambda: 2 * 2 * 9 * MIB)
     first = study.trials[0]
     with pytest.raises(ModelError) as refused:
@@ -251,11 +264,13 @@ def test_a_trial_that_alone_is_larger_than_the_memory_is_named(study, monkeypatc
 
 def test_large_states_make_small_batches_but_not_below_eight():
     room = 2**50
-    assert Need(1, 1, 1).at_a_time(room) == engines.MOST
-    assert Need(1, 1, 4 * MIB).at_a_time(room) == 16
-    assert Need(1, 1, 2**40).at_a_time(room) == 8
-    assert Need(2**20, 2**20, 1).at_a_time(5 * 2**20) == 2
-    assert Need(2**20, 2**20, 1).at_a_time(2**20) == 0
+    assert Need(1, 1, 1, 1).at_a_time(room) == engines.MOST
+    assert Need(1, 1, 2 * MIB, 1).at_a_time(room) == 32
+    assert Need(1, 1, 1, MIB // 2).at_a_time(room) == 40
+    assert Need(1, 1, 2**40, 1).at_a_time(room) == 16
+    assert Need(1, 1, 1, 2**40).at_a_time(room) == 16
+    assert Need(2**20, 2**20, 1, 1).at_a_time(5 * 2**20) == 2
+    assert Need(2**20, 2**20, 1, 1).at_a_time(2**20) == 0
 
 
 def test_the_need_covers_state_data_and_what_a_pass_computes(tmp_path):

@@ -1,5 +1,6 @@
 """Several processes: the same store, one message when one fails, none left behind."""
 
+import contextlib
 import os
 import pickle
 import signal
@@ -99,7 +100,7 @@ def started(tmp_path):
     def started(*arguments):
         process = subprocess.Popen(
             [sys.executable, *map(str, arguments)],
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"},
             cwd=tmp_path,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -112,8 +113,8 @@ def started(tmp_path):
 
     yield started
     for process in processes:
-        if process.poll() is None:
-            process.kill()
+        with contextlib.suppress(ProcessLookupError):  # none of its group is left
+            os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
 
 
@@ -200,8 +201,15 @@ def test_a_worker_that_fails_otherwise_shows_how(idle):
 
 
 @needs_proc
-def test_ctrl_c_does_not_reach_a_worker_however_young(idle):
+def test_ctrl_c_does_not_reach_a_worker_however_young(idle, tmp_path):
+    """It is sent while Python itself is still starting in the workers."""
+    slow = "import sys, time\n'spawn_main' in str(sys.orig_argv) and time.sleep(2)\n"
+    (tmp_path / "sitecustomize.py").write_text(slow)
     process, own = idle()
+    for pid in own:  # before the parent can end them
+        os.kill(pid, signal.SIGINT)
+    time.sleep(0.5)
+    assert all(alive(pid) for pid in own)
     os.killpg(process.pid, signal.SIGINT)
     assert process.communicate(timeout=60) == ("interrupted\n", "")
     assert not any(alive(pid) for pid in own)
@@ -214,7 +222,7 @@ def test_a_killed_run_leaves_no_worker(idle):
     # Workers that watch their parent have a second thread.
     assert until(lambda: all(len(os.listdir(f"/proc/{p}/task")) > 1 for p in own))
     process.kill()
-    process.communicate()
+    process.wait()
     assert until(lambda: not any(alive(pid) for pid in own), 5)
 
 

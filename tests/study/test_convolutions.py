@@ -182,8 +182,7 @@ def test_layers_are_left_as_they_were_after_an_error():
     held = formed(forms([layer]))
     held.__enter__()
     assert "convolution_op" in vars(layer)
-    with pytest.raises(ZeroDivisionError):
-        held.__exit__(ZeroDivisionError, ZeroDivisionError(), None)
+    assert not held.__exit__(ZeroDivisionError, ZeroDivisionError(), None)
     assert "convolution_op" not in vars(layer)
 
 
