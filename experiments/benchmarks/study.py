@@ -5,9 +5,10 @@ epochs, every measure logged at every epoch. A batch run is `kregkit run` from t
 parsed file to the finished store, the report and the import of Keras left out; it
 traces its program anew each time. Both engines log and measure the same.
 
-Rounds of: 4 trials by `model.fit` with a new model each, a batch run, 4 more of these
-trials, and then 4 trials by a `Trainer` that shares a model which it has compiled
-before; one trial in a fresh process, Python and imports with it; 4 trials by Keras
+Rounds of: 4 trials by `model.fit` with a new model each, as a user of Keras and of
+`RegularizationLogger` writes it, a batch run, 4 more of these trials, and then as many
+by the engine `fit` with a new model each, which runs an epoch's steps as one call, and
+4 on a model which it has compiled before; one trial in a fresh process, Python and imports with it; 4 trials by Keras
 Tuner's grid search and by Ray Tune with two workers, which log nothing (`_rivals.py`).
 The trials by `fit` are spread over the study, baseline and all penalties. A factor is
 the seconds of a trial there over a 215th of the batch run of the same round. Ray Tune
@@ -25,16 +26,22 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
+import keras
+
 from experiments.benchmarks._interleave import around, emit, figure, ratios, timed
 from experiments.benchmarks._studies import sample
+from kregkit.callbacks import RegularizationLogger
 from kregkit.study import config, train_fit
+from kregkit.study.plan import Trial
+from kregkit.study.protocol import PROBE
 from kregkit.study.resolve import Study, resolve
 from kregkit.study.run import prepare, train
 
 FILE = Path(__file__).resolve().parents[1] / "l1_vs_l2_digits.toml"
-ROUNDS, FITS, SHARED = 3, 8, 4
+ROUNDS, FITS, SHARED = 2, 8, 4
 SECONDS, FACTOR = 60.0, 40.0
-NEW = "fit, a new model per trial"
+PLAIN = "model.fit, a new model per trial"
+NEW = "engine fit, a new model per trial"
 RIVALS = {"keras_tuner": "Keras Tuner", "ray": "Ray Tune, 2 workers"}
 
 
@@ -43,6 +50,25 @@ def batch() -> float:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
         return timed(lambda: train(prepare(FILE, out), lambda *_: None, "batch"))
+
+
+def plain(study: Study, trial: Trial) -> None:
+    """Train a trial as a user of Keras and of the logger writes it."""
+    config, split = study.config.train, study.split(trial.seed)
+    keras.utils.set_random_seed(trial.seed)
+    model = study.build()
+    train_fit.attach(model, study, trial)
+    model.compile(study.optimizer(), study.loss(), metrics=[study.metric()])
+    log = RegularizationLogger(split.x_val[:PROBE], score="score")
+    model.fit(
+        split.x_train,
+        split.y_train,
+        config.batch_size,
+        config.epochs,
+        validation_data=(split.x_val, split.y_val),
+        callbacks=[log],
+        verbose=0,
+    )
 
 
 def shared(study: Study) -> float:
@@ -77,19 +103,21 @@ def main() -> None:
     study = resolve(config.load(FILE)[0], FILE)
     chosen = sample(study.trials, FITS)
     train_fit.deterministic()
-    fits = [
-        functools.partial(timed, functools.partial(train_fit.train, study, trial))
-        for trial in chosen
-    ]
+    fits, plains = (
+        [functools.partial(timed, functools.partial(one, study, t)) for t in chosen]
+        for one in (train_fit.train, plain)
+    )
     fits[0]()  # what is loaded when it is needed first
+    plains[0]()
     installed = [name for name in RIVALS if importlib.util.find_spec(name)]
     wholes: list[float] = []
     seconds: dict[str, list[float]] = defaultdict(list)
     for _ in range(ROUNDS):
-        whole, outer = around(batch, fits)
+        whole, outer = around(batch, plains)
         wholes.append(whole)
-        seconds[NEW].append(statistics.mean(outer))
-        seconds["fit, a shared model"].append(shared(study))
+        seconds[PLAIN].append(statistics.mean(outer))
+        seconds[NEW].append(statistics.mean(fit() for fit in fits))
+        seconds["engine fit, a shared model"].append(shared(study))
         seconds["a process per trial"].append(rival("process")[0])
         for name in installed:
             _, told = rival(name)
@@ -104,7 +132,7 @@ def main() -> None:
     emit(figure("study: batch, of each trial", "seconds", each))
     for name, found in seconds.items():
         values, words = ratios(found, each), f"study: {name} / batch"
-        if name == NEW:
+        if name == PLAIN:
             emit(figure(words, "ratio", values, FACTOR, at_least=True))
         else:
             emit(figure(words, "ratio", values))

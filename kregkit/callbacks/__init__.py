@@ -4,11 +4,13 @@ The one rule: watching a model changes neither its training nor what is saved of
 """
 
 from kregkit.callbacks._logger import RegularizationLogger
+from kregkit.callbacks._loss_terms import LossTerms
 from kregkit.callbacks._measuring import Measuring, compiled
 from kregkit.callbacks._penalties import Penalties
 from kregkit.callbacks._records import environment, tensor_records
 
 __all__ = [
+    "LossTerms",
     "Measuring",
     "Penalties",
     "RegularizationLogger",

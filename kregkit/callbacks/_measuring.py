@@ -5,14 +5,14 @@ The one rule: one call, one transfer. Each tensor alone would cost a round trip.
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
-from keras import layers, ops
+from keras import ops
 
+from kregkit.callbacks._outputs import recording, watched
 from kregkit.callbacks._penalties import activity_penalty, penalised_weights, total
 from kregkit.groups import activation_axes, weight_axes
 from kregkit.measure import (
@@ -23,7 +23,7 @@ from kregkit.measure import (
     power_start,
 )
 from kregkit.numerics import Tensor, accumulable, safe_norm
-from kregkit.weights import Place, walk, walk_layers
+from kregkit.weights import Place, walk
 
 _FIRST_STEPS, _STEPS, _LAST_STEPS = 60, 3, 300
 """Power iterations of the first measurement, of those that continue from it, and of
@@ -31,17 +31,6 @@ the last one for kernels whose smaller side is beyond `_EXACT_SIDE`."""
 
 _EXACT_SIDE = 1024
 """Eigenvalues take the cube of this: a second at 1024, half a minute at 3000."""
-
-_ACTIVATIONS = (
-    layers.Activation
-    | layers.ELU
-    | layers.LeakyReLU
-    | layers.PReLU
-    | layers.ReLU
-    | layers.Softmax
-)
-# What these call is called in a loop, once for every time step.
-_OPAQUE = layers.RNN | layers.TimeDistributed
 
 
 @dataclass(frozen=True)
@@ -69,10 +58,7 @@ class Measuring:
         self._model = model
         self.variables = list(model.variables)
         self._weights = list(walk(model))
-        self._watched = [] if probe is None else _watched(model)
-        if probe is not None:
-            probe = keras.tree.map_structure(ops.convert_to_tensor, probe)
-        self._probe = probe
+        self._watched = [] if probe is None else watched(model)
         self._penalised = {id(w.variable) for w in penalised_weights(model)}
         self._axes = [weight_axes(w.layer, w.name) for w in self._weights]
         place = {id(variable): index for index, variable in enumerate(self.variables)}
@@ -86,19 +72,25 @@ class Measuring:
             accumulable(as_matrix(values[index], unit))
             for _, unit, index in self._kernels
         ]
-        self.vectors = [
+        self.starts = [
             power_start(matrix.shape[1], keras.backend.standardize_dtype(matrix.dtype))
             for matrix in matrices
         ]
         self._slots: list[_Slot] = []
         self._compiled = compiled(self.compute)
-        self._steps = self.first_steps
+        self.begin(probe)
+
+    def begin(self, probe: Any) -> None:
+        """Begin anew, with another probe, for the next training of the model."""
+        self._probe = keras.tree.map_structure(_tensor, probe)
+        self._vectors, self._steps = self.starts, self.first_steps
 
     def __call__(self) -> list[dict[str, Any]]:
         """Return a row for each tensor; spectral norms are of a power iteration."""
         values = [variable.value for variable in self.variables]
         steps = ops.convert_to_tensor(self._steps, "int32")
-        result, self.vectors = self._compiled(values, self.vectors, steps, self._probe)
+        arguments = (values, self._vectors, steps, self._probe)
+        result, self._vectors = self._compiled(*arguments)
         self._steps = self.steps
         return self.rows(keras.ops.convert_to_numpy(result))
 
@@ -116,9 +108,11 @@ class Measuring:
 
     def exact_spectral(self) -> dict[tuple[str, str], dict[str, float]]:
         """Return the exact spectral columns of each kernel, by layer and tensor."""
+        if not self._kernels:
+            return {}
         values = [variable.value for variable in self.variables]
-        exact = self.exact(values, self.vectors)
-        return self.exact_columns([ops.convert_to_numpy(pair) for pair in exact])
+        exact = ops.stack(self.exact(values, self._vectors))
+        return self.exact_columns(list(ops.convert_to_numpy(exact)))
 
     def exact(self, values: list[Tensor], vectors: list[Tensor]) -> list[Tensor]:
         """Return `(spectral norm, Euclidean norm)` of each kernel."""
@@ -207,7 +201,7 @@ class Measuring:
         if not self._watched:
             return
         samples = keras.tree.flatten(probe)[0].shape[0]
-        with _recording(self._watched, samples) as outputs:
+        with recording(self._watched, samples) as outputs:
             self._model(probe, training=False)
         for place in self._watched:
             for index, output in enumerate(outputs[id(place.layer)]):
@@ -236,63 +230,5 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def _watched(model: Any) -> list[Place]:
-    """Return the layers whose outputs are activations worth a row."""
-    watched: list[Place] = []
-    opaque: tuple[str, ...] = ()
-    for place in walk_layers(model):
-        if place.path.startswith(opaque):
-            continue
-        layer = place.layer
-        if isinstance(layer, _OPAQUE):
-            opaque = (*opaque, f"{place.path}/")
-        if (
-            layer._trainable_variables
-            or isinstance(layer, _ACTIVATIONS | _OPAQUE)
-            or layer.activity_regularizer is not None
-        ):
-            watched.append(place)
-    return watched
-
-
-@contextmanager
-def _recording(places: list[Place], samples: int) -> Iterator[dict[int, list[Tensor]]]:
-    """Record what every call of these layers returns for a batch of `samples`."""
-    outputs: dict[int, list[Tensor]] = {id(place.layer): [] for place in places}
-    own_calls = [place.layer.__dict__.get("call") for place in places]
-    scope = _scope()
-
-    def recorder(layer: Any) -> Callable[..., Any]:
-        call = layer.call
-
-        def record(*args: Any, **kwargs: Any) -> Any:
-            returned = call(*args, **kwargs)
-            # What is made inside a loop of the backend ends with it.
-            leaves = keras.tree.flatten(returned) if _scope() is scope else []
-            for leaf in leaves:
-                batched = len(leaf.shape) > 1 and leaf.shape[0] in (samples, None)
-                if batched and keras.backend.is_float_dtype(leaf.dtype):
-                    outputs[id(layer)].append(leaf)
-            return returned
-
-        return record
-
-    for place in places:
-        place.layer.call = recorder(place.layer)
-    try:
-        yield outputs
-    finally:
-        for place, own in zip(places, own_calls, strict=True):
-            if own is None:
-                del place.layer.call
-            else:
-                place.layer.call = own
-
-
-def _scope() -> Any:
-    """Return what tensors made now belong to, where the backend can tell."""
-    if keras.backend.backend() != "tensorflow":
-        return None
-    import tensorflow as tf
-
-    return tf.compat.v1.get_default_graph()
+def _tensor(leaf: Any) -> Tensor | None:
+    return None if leaf is None else ops.convert_to_tensor(leaf)

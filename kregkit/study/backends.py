@@ -73,7 +73,7 @@ def traffic(forward: Callable[[Any], Any], given: Any) -> int:
 
 
 _HARMLESS: Final = frozenset(
-    {"Assert", "NoOp", "Placeholder", "StatefulPartitionedCall", "ReadVariableOp"}
+    {"Assert", "NoOp", "Placeholder", "StatefulPartitionedCall"}
 )
 
 

@@ -10,8 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kregkit.callbacks import Measuring
-from kregkit.callbacks._loss_terms import LossTerms
+from kregkit.callbacks import LossTerms, Measuring
 from kregkit.study.models import layers_for
 from kregkit.study.plan import Trial
 from kregkit.study.resolve import Study
@@ -50,7 +49,6 @@ class Shared:
         self._slots = list(model.optimizer.variables)
         self._slots_start = [ops.convert_to_numpy(slot) for slot in self._slots]
         self.measuring = Measuring(model, probe)
-        self._vectors = self.measuring.vectors
         self.resettable = False
         # A step of the model's own is not looked into, nor is another backend's.
         known = keras.backend.backend() == "tensorflow"
@@ -70,9 +68,7 @@ class Shared:
         penalty = self._study.penalty(trial)
         for name, parameter in self._parameters.items():
             parameter.assign(getattr(penalty, name))
-        self.measuring.vectors = self._vectors
-        self.measuring._steps = self.measuring.first_steps
-        self.measuring._probe = ops.convert_to_tensor(probe)
+        self.measuring.begin(probe)
 
     def _inspected(self, step: Callable[[Any], Any]) -> Callable[[Any], Any]:
         """Return the step; when it is traced, see whether `begin` can set it back."""

@@ -141,7 +141,7 @@ class Program:
         slots = [ops.convert_to_tensor(slot) for slot in passes.optimizer.start]
         vectors = [
             ops.tile(ops.expand_dims(vector, 0), (len(trials), 1))
-            for vector in passes.measuring.vectors
+            for vector in passes.measuring.starts
         ]
         return State(values[:count], values[count:], slots, vectors)
 
