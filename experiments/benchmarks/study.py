@@ -8,8 +8,9 @@ traces its program anew each time. Both engines log and measure the same.
 Rounds of: 4 trials by `model.fit` with a new model each, as a user of Keras and of
 `RegularizationLogger` writes it, a batch run, 4 more of these trials, and then as many
 by the engine `fit` with a new model each, which runs an epoch's steps as one call, and
-4 on a model which it has compiled before; one trial in a fresh process, Python and imports with it; 4 trials by Keras
-Tuner's grid search and by Ray Tune with two workers, which log nothing (`_rivals.py`).
+4 on a model which it has compiled before; one trial in a fresh process, Python and
+imports with it; 4 trials by Keras Tuner's grid search and by Ray Tune with two
+workers, which log nothing (`_rivals.py`).
 The trials by `fit` are spread over the study, baseline and all penalties. A factor is
 the seconds of a trial there over a 215th of the batch run of the same round. Ray Tune
 without start-up is the time inside its trials, halved for its two workers; with it,
