@@ -47,10 +47,10 @@ def obstacle(forward: Callable[[Any], Any], given: Any) -> str | None:
     sparse: list[int] = []
     graph = _graph(lambda given: _differentiated(forward, given, sparse), given)
     names = {op.type for op in _operations(graph) if op.op_def.is_stateful}
-    names -= _HARMLESS
-    if names:
-        known = ", ".join(sorted(names))
+    if known := ", ".join(sorted(names - _HARMLESS - {_READ})):
         return f"the model is stateful beyond Keras's variables: {known}"
+    if _READ in names:  # every variable of its own has been replaced by a tensor
+        return "the model reads a variable that is not its own, such as a global seed"
     if sparse:
         return "a gradient is sparse, as those of embeddings are"
     return None
@@ -75,6 +75,7 @@ def traffic(forward: Callable[[Any], Any], given: Any) -> int:
 _HARMLESS: Final = frozenset(
     {"Assert", "NoOp", "Placeholder", "StatefulPartitionedCall"}
 )
+_READ: Final = "ReadVariableOp"
 
 
 def _differentiated(

@@ -15,6 +15,7 @@ import keras
 from keras import ops
 
 from kregkit.errors import ModelError
+from kregkit.numerics import Tensor
 from kregkit.study import backends, stacked
 from kregkit.study.objective import Mixture, Objective
 from kregkit.study.plan import Trial, words
@@ -199,8 +200,8 @@ def _forward(study: Study, trial: Trial, model: keras.Model) -> tuple[Any, Any]:
     split = study.split(trial.seed)
     batch = study.config.train.batch_size
     given = (
-        [ops.convert_to_tensor(v.value) for v in model.trainable_variables],
-        [ops.convert_to_tensor(v.value) for v in model.non_trainable_variables],
+        [*map(_value, model.trainable_variables)],
+        [*map(_value, model.non_trainable_variables)],
         ops.convert_to_tensor(split.x_train[:batch]),
         ops.convert_to_tensor(split.y_train[:batch]),
         keras.tree.map_structure(
@@ -208,3 +209,7 @@ def _forward(study: Study, trial: Trial, model: keras.Model) -> tuple[Any, Any]:
         ),
     )
     return lambda given: objective(given, training=True), given
+
+
+def _value(variable: keras.Variable) -> Tensor:
+    return ops.convert_to_tensor(ops.convert_to_numpy(variable))

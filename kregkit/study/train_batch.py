@@ -117,9 +117,11 @@ class Program:
         shapes = [value.shape for value in values]
         for other in self._models.values():
             if shapes != [value.shape for value in other]:
+                config = self._study.config.model
                 raise ModelError(
-                    f"trial {trial.id} ({words(trial)}): the builder returned another "
-                    f"structure than before: weights of {shapes}, and of "
+                    f"trial {trial.id} ({words(trial)}): {config.build or config.name} "
+                    "must return the same structure at every call; it returned another "
+                    f"structure: weights of {shapes}, and of "
                     f"{[value.shape for value in other]} before."
                 )
         self._models[trial.seed] = values

@@ -20,7 +20,7 @@ from kregkit.callbacks import (
 )
 from kregkit.errors import ModelError
 from kregkit.study.data import Split
-from kregkit.study.plan import Trial
+from kregkit.study.plan import Trial, words
 from kregkit.study.protocol import PROBE, Result, order, result, score
 from kregkit.study.resolve import Study
 from kregkit.study.shared_model import Shared, Start, answers, group
@@ -89,33 +89,34 @@ class Trainer:
         shared, self._shared = self._shared, None
         if shared is not None and shared.group == group(trial):
             if trial.seed not in self._starts:
-                self._build(trial.seed, probe)
+                self._build(trial, probe)
             shared.begin(trial, self._starts[trial.seed], probe)
             if answers(shared.model, probe) == self._starts[trial.seed].answers:
                 return shared
         del shared  # Keras frees it before it builds the next
-        model = self._build(trial.seed, probe)
+        model = self._build(trial, probe)
         shared = Shared(self._study, trial, model, probe, steps)
         shared.begin(trial, self._starts[trial.seed], probe)
         return shared
 
-    def _build(self, seed: int, probe: Any) -> keras.Model:
-        """Return the model of a seed, and remember how it begins."""
+    def _build(self, trial: Trial, probe: Any) -> keras.Model:
+        """Return the model of a trial's seed, and remember how it begins."""
         keras.backend.clear_session()  # layers that are given no name get the same one
-        keras.utils.set_random_seed(seed)
+        keras.utils.set_random_seed(trial.seed)
         model = self._study.build()
         structure = [(v.path, tuple(v.shape), v.dtype) for v in model.variables]
         self._structure = self._structure or structure
         if structure != self._structure:
             config = self._study.config.model
             changed = {path for path, *_ in set(structure) ^ set(self._structure)}
+            places = ", ".join(sorted(changed)) or "the order of its weights"
             raise ModelError(
-                f"{config.build or config.name} must return the same structure at "
-                f"every call; at seed {seed} the builder returned another structure, "
-                f"in {', '.join(sorted(changed)) or 'the order of its weights'}."
+                f"trial {trial.id} ({words(trial)}): {config.build or config.name} "
+                "must return the same structure at every call; it returned another "
+                f"structure, in {places}."
             )
         values = [ops.convert_to_numpy(variable) for variable in model.variables]
-        self._starts[seed] = Start(values, answers(model, probe))
+        self._starts[trial.seed] = Start(values, answers(model, probe))
         return model
 
 

@@ -59,6 +59,11 @@ class Counting(layers.Layer):
         return x * tf.minimum(self.calls, 1.0)
 
 
+class GloballySeeded(layers.Layer):
+    def call(self, x):
+        return x + keras.random.normal(ops.shape(x))
+
+
 class NoisyInAFunction(layers.Layer):
     @tf.function
     def call(self, x):
@@ -96,6 +101,10 @@ MODELS = {
     "random_operation": (
         lambda *given: plain(*given, extra=[Noisy()]),
         f"{STATEFUL}RandomUniform",
+    ),
+    "keras_without_a_seed": (
+        lambda *given: plain(*given, extra=[GloballySeeded()]),
+        "the model reads a variable that is not its own, such as a global seed",
     ),
     "random_operation_in_a_function": (
         lambda *given: plain(*given, extra=[NoisyInAFunction()]),

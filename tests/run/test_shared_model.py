@@ -10,6 +10,7 @@ from small_study import OWN, STUDY, written
 
 from kregkit.errors import ModelError
 from kregkit.study import train_fit
+from kregkit.study.plan import words
 from kregkit.study.resolve import resolve
 from kregkit.study.run import prepare
 from kregkit.study.train_fit import Trainer, deterministic, train
@@ -258,7 +259,7 @@ def test_a_builder_that_returns_another_structure_is_refused(tmp_path):
     with pytest.raises(ModelError) as refused:
         trainer.train(second)
     assert str(refused.value) == (
-        "shared_not_alike:build must return the same structure at every call; at seed "
-        "1 the builder returned another structure, in sequential/hidden/bias, "
-        "sequential/hidden/kernel, sequential/last/kernel."
+        f"trial {second.id} ({words(second)}): shared_not_alike:build must return the "
+        "same structure at every call; it returned another structure, in "
+        "sequential/hidden/bias, sequential/hidden/kernel, sequential/last/kernel."
     )
