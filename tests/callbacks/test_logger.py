@@ -162,7 +162,8 @@ def test_one_logging_point_is_one_transfer(monkeypatch):
 
     monkeypatch.setattr(keras.ops, "convert_to_numpy", counted)
     fit(make("sequential"), RegularizationLogger(probe=PROBE), Count(), epochs=3)
-    assert len(transfers) == 5  # before training, three epochs, the exact last one
+    # Before training, three epochs, once more at the end, and the exact norms then.
+    assert len(transfers) == 6
 
 
 def test_frozen_weights_are_measured_and_not_penalised():
