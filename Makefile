@@ -8,7 +8,7 @@ SUPPORTED := 3.11, 3.12, 3.13
 .PHONY: demo test test-long test-jax check-python clean
 
 demo: $(VENV)/.installed
-	$(BIN)/kregkit run experiments/l1_vs_l2_digits.toml
+	$(BIN)/kregkit run experiments/l1_vs_l2_digits.toml --out build/demo
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest
