@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SUPPORTED := 3.11, 3.12, 3.13
 
-.PHONY: demo test test-long test-jax check-python clean
+.PHONY: demo test test-long check-python clean
 
 demo: $(VENV)/.installed
 	$(BIN)/kregkit run experiments/l1_vs_l2_digits.toml --out build/demo
@@ -16,10 +16,6 @@ test: $(VENV)/.installed-test
 # Minutes of training: hundreds of steps by both engines, over paired seeds.
 test-long: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m long tests/long
-
-# The engine `batch` and the regularizers on JAX, which is installed beside the rest.
-test-jax: $(VENV)/.installed-jax
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -m 'not long and not tensorflow' tests/batch
 
 check-python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else "kregkit needs Python $(SUPPORTED), for which TensorFlow has wheels; this is Python %d.%d. Name another one: make PYTHON=python3.12" % v)'
@@ -34,10 +30,6 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	touch $@ $(VENV)/.installed
-
-$(VENV)/.installed-jax: $(VENV)/.installed-test
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,jax]'
-	touch $@
 
 clean:
 	rm -rf $(VENV)

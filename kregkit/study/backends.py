@@ -46,11 +46,14 @@ def obstacle(forward: Callable[[Any], Any], given: Any) -> str | None:
         return None
     sparse: list[int] = []
     graph = _graph(lambda given: _differentiated(forward, given, sparse), given)
-    names = {op.type for op in _operations(graph) if op.op_def.is_stateful}
+    operations = _operations(graph)
+    names = {op.type for op in operations if op.op_def.is_stateful}
     if known := ", ".join(sorted(names - _HARMLESS - {_READ})):
         return f"the model is stateful beyond Keras's variables: {known}"
     if _READ in names:  # every variable of its own has been replaced by a tensor
         return "the model reads a variable that is not its own, such as a global seed"
+    if any(op.type == "PadV2" for op in operations):
+        return "TensorFlow's vectorized map pads with 0, whatever constant is asked for"
     if sparse:
         return "a gradient is sparse, as those of embeddings are"
     return None

@@ -59,6 +59,11 @@ class Counting(layers.Layer):
         return x * tf.minimum(self.calls, 1.0)
 
 
+class Padded(layers.Layer):
+    def call(self, x):
+        return ops.pad(x, [[0, 0], [0, 1]], constant_values=1.0)
+
+
 class GloballySeeded(layers.Layer):
     def call(self, x):
         return x + keras.random.normal(ops.shape(x))
@@ -101,6 +106,10 @@ MODELS = {
     "random_operation": (
         lambda *given: plain(*given, extra=[Noisy()]),
         f"{STATEFUL}RandomUniform",
+    ),
+    "padding_with_a_constant": (
+        lambda *given: plain(*given, extra=[Padded()]),
+        "TensorFlow's vectorized map pads with 0, whatever constant is asked for",
     ),
     "keras_without_a_seed": (
         lambda *given: plain(*given, extra=[GloballySeeded()]),
