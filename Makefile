@@ -5,17 +5,22 @@ VENV := .venv
 BIN := $(VENV)/bin
 SUPPORTED := 3.11, 3.12, 3.13
 
-.PHONY: demo test test-long check-python clean
+.PHONY: demo test test-long test-jax check-python clean
 
 demo: $(VENV)/.installed
 	$(BIN)/kregkit run experiments/l1_vs_l2_digits.toml --out build/demo
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # Minutes of training: hundreds of steps by both engines, over paired seeds.
 test-long: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m long tests/long
+
+# The engine `batch` and the optimizers on the other backend that both engines support.
+test-jax: $(VENV)/.installed-test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,jax]'
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -m jax tests/batch tests/optimizers
 
 check-python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else "kregkit needs Python $(SUPPORTED), for which TensorFlow has wheels; this is Python %d.%d. Name another one: make PYTHON=python3.12" % v)'

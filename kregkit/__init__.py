@@ -10,7 +10,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-__all__ = ["callbacks", "errors", "regularizers", "report", "study"]
+__all__ = ["callbacks", "errors", "optimizers", "regularizers", "report", "study"]
 
 
 def __getattr__(name: str) -> Any:

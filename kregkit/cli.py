@@ -76,8 +76,8 @@ def run(
         typer.echo(f"{done} of {total} trials are stored already.")
     load_backend_quietly()
     try:
-        with _progress(done, total) as advance:
-            failed = train(job, advance, engine.value, workers)
+        with _progress(done, total) as (advance, say):
+            failed = train(job, advance, engine.value, workers, say)
         page = _report(job.store.path, job.report)
     except KeyboardInterrupt:
         again = "without --fresh" if fresh else "again"
@@ -136,10 +136,7 @@ def plan(
     for (target, regularizer, layers, solver), count in cells.items():
         line = f"{target:10} {regularizer:14} {layers:10} {solver:10} {count:6}"
         typer.echo(line)
-    for name, units in Counter(unit.engine for unit in found.units).items():
-        count = sum(len(unit.trials) for unit in found.units if unit.engine == name)
-        typer.echo(f"engine {name}: {count} trials in {units} units")
-    typer.echo(textwrap.fill(f"because: {found.reason}", 80, subsequent_indent="  "))
+    typer.echo(_wrapped(str(found)))
 
 
 @app.command("list")
@@ -169,8 +166,13 @@ def schema() -> None:
 
 
 @contextmanager
-def _progress(done: int, total: int) -> Iterator[Callable[[float, int], None]]:
-    """Show trials done and time left: a bar, or without a terminal a few lines."""
+def _progress(
+    done: int, total: int
+) -> Iterator[tuple[Callable[[float, int], None], Callable[[str], None]]]:
+    """Show trials done and time left: a bar, or without a terminal a few lines.
+
+    Yields what advances it, and what says something above it.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Left
@@ -200,7 +202,15 @@ def _progress(done: int, total: int) -> Iterator[Callable[[float, int], None]]:
                 line = f"{whole} of {total} trials {note}"
                 typer.echo(line.rstrip(), err=True)
 
-        yield advance
+        def say(words: str) -> None:
+            console.print(_wrapped(words), highlight=False, markup=False)
+
+        yield advance, say
+
+
+def _wrapped(text: str) -> str:
+    lines = text.splitlines()
+    return "\n".join(textwrap.fill(one, 80, subsequent_indent="  ") for one in lines)
 
 
 def _report(store: Path, out: Path) -> Path:

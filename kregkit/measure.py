@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from keras import ops
 
-from kregkit.numerics import Tensor, accumulable, safe_norm
+from kregkit.numerics import Tensor, accumulable, norm_scaled_by, safe_norm
 from kregkit.schema import NEAR_ZERO
 
 
@@ -112,7 +112,8 @@ def _everywhere(tensor: Tensor, role: str) -> dict[str, Tensor]:
     flat = ops.reshape(tensor, (size, -1))
     magnitude = ops.abs(flat)
     l1 = ops.sum(magnitude, axis=1)
-    l2 = safe_norm(flat, axis=1)
+    largest = ops.max(magnitude, axis=1, keepdims=True)
+    l2 = norm_scaled_by(largest, flat, axis=1)
     count = ops.cast(ops.shape(flat)[1], flat.dtype)
     elements = count * ops.cast(size, flat.dtype)
     root = ops.sqrt(count)
@@ -122,9 +123,9 @@ def _everywhere(tensor: Tensor, role: str) -> dict[str, Tensor]:
     return {
         "l1": ops.mean(l1),
         "l2": ops.mean(l2),
-        "max_abs": ops.mean(ops.max(magnitude, axis=1)),
+        "max_abs": ops.mean(largest),
         "mean": mean,
-        "std": safe_norm(ops.reshape(flat - mean, (-1,))) / ops.sqrt(elements),
+        "std": norm_scaled_by(ops.max(largest), flat - mean) / ops.sqrt(elements),
         "zero_fraction": _fraction(flat == 0),
         "near_zero_fraction": _fraction(magnitude <= NEAR_ZERO),
         "hoyer": _mean_where(hoyer, defined),

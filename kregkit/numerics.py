@@ -28,7 +28,11 @@ def safe_norm(w: Tensor, axis: int | None = None) -> Tensor:
 
     The plain form is 0 for |w| below 1e-23 and infinite above 1e19 in float32.
     """
-    largest = ops.max(ops.abs(w), axis=axis, keepdims=True)
-    scale = ops.where(largest > 0, largest, ops.ones_like(largest))
+    return norm_scaled_by(ops.max(ops.abs(w), axis=axis, keepdims=True), w, axis)
+
+
+def norm_scaled_by(scale: Tensor, w: Tensor, axis: int | None = None) -> Tensor:
+    """Return `√Σw²` as `safe_norm` does, with a scale near `max|w|` that is known."""
+    scale = ops.where(scale > 0, scale, ops.ones_like(scale))
     norm = ops.sqrt(ops.sum(ops.square(w / scale), axis=axis, keepdims=True)) * scale
     return ops.squeeze(norm, axis=axis)

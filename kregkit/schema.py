@@ -156,7 +156,7 @@ FORMULAS: Final[dict[str, str]] = {
 """The unscaled value of each regularizer."""
 
 TARGETS: Final = ("activity", "bias", "kernel")
-SOLVERS: Final = ("gradient",)
+SOLVERS: Final = ("gradient", "proximal")
 ROLES: Final = ("kernel", "bias", "activation")
 """The tensor roles that a report compares; targets act on them in this way."""
 

@@ -1,6 +1,6 @@
 """The engine `batch` against `fit` for several kinds of model.
 
-A CNN, and MLPs with BatchNormalization and with Dropout: 64 trials on the digits, 10
+A CNN, and MLPs with BatchNormalization and with Dropout: 64 trials on the digits, 40
 epochs, every measure logged. Rounds of 2 trials by `fit` with a new model each, a
 batch run of all 64 as `kregkit run` has it, tracing included, and 2 more trials by
 `fit`. A factor is the seconds of a trial by `fit` over a 64th of the batch run.
@@ -28,7 +28,7 @@ from kregkit.study.protocol import PROBE
 from kregkit.study.resolve import Study
 from kregkit.study.train_batch import Program
 
-TRIALS, EPOCHS, FITS, ROUNDS = 64, 10, 4, 3
+TRIALS, EPOCHS, FITS, ROUNDS = 64, 40, 4, 2
 KINDS: dict[str, tuple[str, float | None]] = {
     "CNN": ('name = "cnn"', 8.0),
     "MLP with BatchNormalization": (

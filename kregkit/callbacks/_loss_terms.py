@@ -128,7 +128,7 @@ class LossTerms:
     ) -> Tensor:
         """Return the total that Keras would return, and log its terms."""
         data = self._compute_loss(x, y, y_pred, sample_weight, training)
-        values = self._penalties.values()
+        values = self._values()
         first = next(leaf for leaf in keras.tree.flatten(x) if leaf is not None)
         self.metric.update_state([data, *values], ops.shape(first)[0])
         terms = [self.model._aggregate_additional_loss(value) for value in values]
@@ -136,7 +136,7 @@ class LossTerms:
 
     def _silent(self, step: Callable[..., Any]) -> Callable[..., Any]:
         def silent(*args: Any) -> Any:
-            with self._penalties.silenced():
+            with self._penalties.silenced() as self._values:
                 return step(*args)
 
         return silent

@@ -17,10 +17,11 @@ from kregkit.weights import Place, Weight, walk, walk_layers
 class Penalties:
     """Every regularizer that Keras adds for a model: of layers first, then of weights.
 
-    Inside `silenced` each of them gives nothing, and what it would have given is kept
-    for `values`: that makes the data loss exact, and covers losses that layers add by
-    `add_loss`, which are data loss. Nothing is changed outside, so that checkpoints
-    written during training hold the model's own regularizers.
+    Inside `silenced` each of them gives nothing, and what it would have given is told
+    there by the function that it yields: that makes the data loss exact, and covers
+    losses that layers add by `add_loss`, which are data loss. Nothing is changed
+    outside, so that checkpoints written during training hold the model's own
+    regularizers.
     """
 
     def __init__(self, model: Any) -> None:
@@ -30,54 +31,57 @@ class Penalties:
             for place in (Place("", model), *walk_layers(model))
             if place.layer.activity_regularizer is not None
         ]
-        self._recorded: dict[int, Tensor] = {}
-        self._held: list[Callable[[Tensor], Tensor]] = []
 
     @property
     def paths(self) -> list[str]:
-        """What each penalty is on, in the order of `values`."""
+        """What each penalty is on, in the order of their values."""
         paths = [f"{place.path}/activity".lstrip("/") for place in self.layers]
         return paths + [weight.path for weight in self.weights]
 
-    def values(self) -> list[Tensor]:
-        """Return what Keras would have added, after a forward pass in `silenced`."""
-        zero = ops.zeros((), "float32")
-        values = [self._recorded.get(id(place.layer), zero) for place in self.layers]
-        return values + [
-            total(regularizer(weight.variable.value))
-            for weight, regularizer in zip(self.weights, self._held, strict=True)
-        ]
-
     @contextlib.contextmanager
-    def silenced(self) -> Iterator[None]:
-        """Let every regularizer give nothing, and record what it would have given."""
+    def silenced(self) -> Iterator[Callable[[], list[Tensor]]]:
+        """Let every regularizer give nothing.
+
+        Yields a function that returns, after a forward pass in here, what each of them
+        would have given.
+        """
         layers = [place.layer for place in self.layers]
         variables = [weight.variable for weight in self.weights]
         activities = [layer.activity_regularizer for layer in layers]
-        self._held = [variable.regularizer for variable in variables]
+        held = [variable.regularizer for variable in variables]
+        recorded: dict[int, Tensor] = {}
+
+        def values() -> list[Tensor]:
+            zero = ops.zeros((), "float32")
+            found = [recorded.get(id(layer), zero) for layer in layers]
+            return found + [
+                total(regularizer(variable.value))
+                for variable, regularizer in zip(variables, held, strict=True)
+            ]
+
         for layer, regularizer in zip(layers, activities, strict=True):
-            layer.activity_regularizer = self._recorder(layer, regularizer)
+            layer.activity_regularizer = _recorder(recorded, layer, regularizer)
         for variable in variables:
             variable.regularizer = None
         try:
-            yield
+            yield values
         finally:
             for layer, regularizer in zip(layers, activities, strict=True):
                 layer.activity_regularizer = regularizer
-            for variable, regularizer in zip(variables, self._held, strict=True):
+            for variable, regularizer in zip(variables, held, strict=True):
                 variable.regularizer = regularizer
-            self._recorded.clear()
 
-    def _recorder(
-        self, layer: Any, regularizer: Callable[[Tensor], Tensor]
-    ) -> Callable[[Tensor], Tensor]:
-        def record(output: Tensor) -> Tensor:
-            value = activity_penalty(regularizer, output)
-            earlier = self._recorded.get(id(layer))
-            self._recorded[id(layer)] = value if earlier is None else earlier + value
-            return ops.zeros((), value.dtype)
 
-        return record
+def _recorder(
+    recorded: dict[int, Tensor], layer: Any, regularizer: Callable[[Tensor], Tensor]
+) -> Callable[[Tensor], Tensor]:
+    def record(output: Tensor) -> Tensor:
+        value = activity_penalty(regularizer, output)
+        earlier = recorded.get(id(layer))
+        recorded[id(layer)] = value if earlier is None else earlier + value
+        return ops.zeros((), value.dtype)
+
+    return record
 
 
 def penalised_weights(model: Any) -> list[Weight]:

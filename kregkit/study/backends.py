@@ -1,7 +1,7 @@
 """What Keras's backends do each in their own way: gradients of a stacked program.
 
-The one rule: this is all of the engine `batch` that knows which backend it runs on;
-maps, loops and everything else are `keras.ops`.
+The one rule: gradients, and what a traced model tells about itself, are read here
+and nowhere else; maps, loops and everything else are `keras.ops`.
 """
 
 from collections.abc import Callable
@@ -45,7 +45,10 @@ def obstacle(forward: Callable[[Any], Any], given: Any) -> str | None:
     if keras.backend.backend() == "jax":
         return None
     sparse: list[int] = []
-    graph = _graph(lambda given: _differentiated(forward, given, sparse), given)
+    missing: list[int] = []
+    graph = _graph(
+        lambda given: _differentiated(forward, given, sparse, missing), given
+    )
     operations = _operations(graph)
     names = {op.type for op in operations if op.op_def.is_stateful}
     if known := ", ".join(sorted(names - _HARMLESS - {_READ})):
@@ -56,6 +59,8 @@ def obstacle(forward: Callable[[Any], Any], given: Any) -> str | None:
         return "TensorFlow's vectorized map pads with 0, whatever constant is asked for"
     if sparse:
         return "a gradient is sparse, as those of embeddings are"
+    if missing:  # Keras leaves such a weight as it is, without weight decay too
+        return "a trained weight has no part in the loss"
     return None
 
 
@@ -82,12 +87,13 @@ _READ: Final = "ReadVariableOp"
 
 
 def _differentiated(
-    forward: Callable[[Any], Any], given: Any, sparse: list[int]
+    forward: Callable[[Any], Any], given: Any, sparse: list[int], missing: list[int]
 ) -> list[Any]:
     """Return the gradients of the first output by the first inputs.
 
     Keras squares and clips a sparse gradient before its repeated rows are summed, and
-    a stacked one has none: `sparse` gets the places of those.
+    a stacked one has none: `sparse` gets the places of those, `missing` those of
+    weights without a gradient.
     """
     import tensorflow as tf
 
@@ -96,6 +102,7 @@ def _differentiated(
         value = forward(given)[0]
     gradients = tape.gradient(value, given[0])
     sparse += [i for i, g in enumerate(gradients) if isinstance(g, tf.IndexedSlices)]
+    missing += [i for i, gradient in enumerate(gradients) if gradient is None]
     return [gradient for gradient in gradients if gradient is not None]
 
 

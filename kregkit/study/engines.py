@@ -17,10 +17,13 @@ from keras import ops
 from kregkit.errors import ModelError
 from kregkit.numerics import Tensor
 from kregkit.study import backends, stacked
+from kregkit.study.convolutions import formed, forms
 from kregkit.study.objective import Mixture, Objective
 from kregkit.study.plan import Trial, words
 from kregkit.study.protocol import PROBE
 from kregkit.study.resolve import Study
+from kregkit.study.shared_model import answers, group
+from kregkit.weights import walk_layers
 
 MOST: Final = 256
 """More trials at a time are no faster, and more is lost when a run is killed."""
@@ -57,6 +60,11 @@ class Need:
     state: int
     step: int
 
+    @property
+    def least(self) -> int:
+        """Return what any engine takes: weights, gradients, optimizer, data."""
+        return 2 * self.state + self.seed // 2
+
     def at_a_time(self, room: int) -> int:
         """Return how many trials of one seed each fit into `room`, 0 if none does."""
         fit = room // (self.trial + self.seed)
@@ -80,6 +88,15 @@ class Schedule:
     units: tuple[Unit, ...]
     reason: str
 
+    def __str__(self) -> str:
+        """Say who trains how many trials, in how many units, and why."""
+        lines = []
+        for engine in dict.fromkeys(unit.engine for unit in self.units):
+            sizes = [len(unit.trials) for unit in self.units if unit.engine == engine]
+            units = f"{len(sizes)} unit{'s' * (len(sizes) > 1)}"
+            lines.append(f"engine {engine}: {sum(sizes)} trials in {units}")
+        return "\n".join([*lines, f"because: {self.reason}"])
+
 
 def schedule(
     study: Study, trials: Sequence[Trial], engine: str = "auto", workers: int = 1
@@ -93,20 +110,25 @@ def schedule(
     if not trials:
         return Schedule((), "nothing is left to train")
     if engine == "fit":
-        return Schedule(_groups(trials), "fit was asked for")
+        return Schedule(_groups(trials, workers), "fit was asked for")
     why = obstacle(study, trials[0])
+    if why is None:
+        own, room = need(study, trials), memory() // (2 * workers)
+        most = own.at_a_time(room)
+        if most < 1:
+            why = (
+                f"trial {trials[0].id} ({words(trials[0])}) alone needs about "
+                f"{own.trial + own.seed >> 20} MiB in a batch; {room >> 20} MiB may be "
+                "used"
+            )
+            if engine == "batch" or own.least > 2 * room:
+                raise ModelError(
+                    f"{why}. Make the model or the batch smaller, or use fewer workers."
+                )
     if why is not None:
         if engine == "batch":
             raise ModelError(f"the engine batch cannot train this study: {why}.")
-        return Schedule(_groups(trials), why)
-    own, room = need(study, trials[0]), memory() // (2 * workers)
-    most = own.at_a_time(room)
-    if most < 1:
-        raise ModelError(
-            f"trial {trials[0].id} ({words(trials[0])}) alone needs about "
-            f"{own.trial + own.seed >> 20} MiB; {room >> 20} MiB may be used. Make the "
-            "model or the batch smaller, or use fewer workers."
-        )
+        return Schedule(_groups(trials, workers), why)
     count = max(math.ceil(len(trials) / most), min(workers, len(trials)))
     size = math.ceil(len(trials) / count)
     # Trials of one seed share its data.
@@ -137,25 +159,35 @@ def obstacle(study: Study, trial: Trial) -> str | None:
     if name is not None:
         return f"the model has its own `{name}`"
     why = stacked.obstacle(study.optimizer())
-    return why or backends.obstacle(*_forward(study, trial, model))
+    why = why or backends.obstacle(*_forward(study, [trial], model))
+    if why is None and _has_constants(study):
+        return "the model holds random numbers that are not its variables"
+    return why
 
 
-def need(study: Study, trial: Trial) -> Need:
-    """Return an upper estimate of the memory that a trial takes in a batch."""
-    model = study.build()
+def need(study: Study, trials: Sequence[Trial]) -> Need:
+    """Return an upper estimate of the memory that a trial takes in a batch of these."""
+    model, trial = study.build(), trials[0]
     optimizer = study.optimizer()
     optimizer.build(model.trainable_variables)
-    state = sum(_bytes(v) for v in (*model.variables, *optimizer.variables))
-    forward = backends.traffic(*_forward(study, trial, model))
+    weights = sum(map(_bytes, model.variables))
+    state = weights + sum(map(_bytes, optimizer.variables))
+    with formed(forms(place.layer for place in walk_layers(model))):
+        forward = backends.traffic(*_forward(study, trials, model))
     split = study.split(trial.seed)
-    parts = (split.x_train, split.x_val, split.x_test)
-    row = parts[0][0].nbytes
+    x, y = (split.x_train, split.x_val, split.x_test), (split.y_train, split.y_val)
+    parts = (*x, *y, split.y_test)
+    row = split.x_train[0].nbytes + split.y_train[0].nbytes
     batch = study.config.train.batch_size
     return Need(
-        # The state, gradients and the state after; what a pass keeps for the gradient,
-        # or computes on the probe.
-        3 * state + max(3, PROBE // batch) * forward + row * (PROBE + 4 * batch),
-        sum(part.nbytes for part in parts),
+        # The state, gradients and the state after, what the optimizer was built on,
+        # and what is stored of a weight, a Python float for each; what a pass keeps
+        # for the gradient, or computes on the probe.
+        5 * state
+        + 8 * weights
+        + max(3, PROBE // batch) * forward
+        + row * (PROBE + 4 * batch),
+        2 * sum(part.nbytes for part in parts),  # as they are, and all seeds' together
         state,
         forward,
     )
@@ -169,9 +201,13 @@ def memory() -> int:
     for line in _lines(Path("/proc/meminfo")):
         if line.startswith("MemAvailable:"):  # with what caches can give back
             free = int(line.split()[1]) * 1024
-    for line in _lines(Path("/sys/fs/cgroup/memory.max")):
+    group = Path("/sys/fs/cgroup")
+    for line in _lines(group / "memory.max"):
         if line.isdigit():
-            free = min(free, int(line))
+            held = sum(map(int, _lines(group / "memory.current")))
+            cached = [row.split() for row in _lines(group / "memory.stat")]
+            held -= sum(int(n) for name, n in cached if name == "inactive_file")
+            free = min(free, int(line) - held)
     return free
 
 
@@ -180,22 +216,43 @@ def _lines(file: Path) -> list[str]:
     return file.read_text().splitlines() if file.exists() else []
 
 
-def _groups(trials: Sequence[Trial]) -> tuple[Unit, ...]:
-    """Return the trials that share one compiled model, and so one process."""
+def _groups(trials: Sequence[Trial], workers: int) -> tuple[Unit, ...]:
+    """Return the trials that share one compiled model, divided among the workers."""
     groups: dict[Any, list[Trial]] = {}
     for trial in trials:
-        key = (trial.regularizer, trial.target, trial.layers, trial.solver)
-        groups.setdefault(key, []).append(trial)
-    return tuple(Unit("fit", tuple(group), 1) for group in groups.values())
+        groups.setdefault(group(trial), []).append(trial)
+    most = math.ceil(len(trials) / workers)
+    return tuple(
+        Unit("fit", tuple(alike[start : start + most]), 1)
+        for alike in groups.values()
+        for start in range(0, len(alike), most)
+    )
 
 
 def _bytes(variable: keras.Variable) -> int:
     return int(math.prod(variable.shape)) * 4
 
 
-def _forward(study: Study, trial: Trial, model: keras.Model) -> tuple[Any, Any]:
-    """Return one trial's training pass, and the tensors to trace it with."""
-    mixture = Mixture.attach(model, study, [trial])
+def _has_constants(study: Study) -> bool:
+    """Return whether two models with the same variables answer differently."""
+    seed = study.trials[0].seed
+    probe = study.split(seed).x_val
+    keras.utils.set_random_seed(seed)
+    first = study.build()
+    keras.utils.set_random_seed(seed + 1)
+    second = study.build()
+    if [v.shape for v in first.variables] != [v.shape for v in second.variables]:
+        return False  # refused where it is trained
+    for one, other in zip(first.variables, second.variables, strict=True):
+        other.assign(one)
+    return answers(first, probe) != answers(second, probe)
+
+
+def _forward(
+    study: Study, trials: Sequence[Trial], model: keras.Model
+) -> tuple[Any, Any]:
+    """Return the first trial's training pass, and the tensors to trace it with."""
+    trial, mixture = trials[0], Mixture.attach(model, study, trials)
     objective = Objective(model, study, mixture)
     split = study.split(trial.seed)
     batch = study.config.train.batch_size

@@ -168,6 +168,26 @@ def layers_for(
     return tuple(chosen)
 
 
+def holders(
+    model: keras.Model, target: str, layers: str
+) -> dict[tuple[str, str], tuple[Any, str]]:
+    """Return all that a penalty on `target` and `layers` is set on.
+
+    Each is what Keras reads a regularizer from, and the attribute's name; its key is
+    the layer and the tensor, as in a row of the store.
+    """
+    chosen = {id(layer) for layer in layers_for(model, target, layers)}
+    own = [weight for weight in walk(model) if id(weight.layer) in chosen]
+    if target == "activity":
+        attribute = "activity_regularizer"
+        return {(w.layer_path, "activation"): (w.layer, attribute) for w in own}
+    return {
+        (w.layer_path, w.name): (w.variable, "regularizer")
+        for w in own
+        if w.role == target
+    }
+
+
 def _sequential(input_shape: Shape, layers: list[Any], outputs: int) -> keras.Model:
     last = keras.layers.Dense(outputs, name="output")
     return keras.Sequential([keras.Input(input_shape, name="input"), *layers, last])

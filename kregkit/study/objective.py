@@ -7,7 +7,7 @@ map over it, with each trial's weights, data and penalty parameters as tensors.
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import keras
 import numpy as np
@@ -16,26 +16,25 @@ from keras import ops
 from kregkit.callbacks import Penalties
 from kregkit.numerics import Tensor
 from kregkit.regularizers import Penalty
-from kregkit.study.models import layers_for
+from kregkit.study.models import holders
 from kregkit.study.plan import Trial
 from kregkit.study.resolve import Study
-from kregkit.weights import walk
 
-Place = tuple[str, str, str]
-"""The regularizer, target and layers of a trial: what its batch has one term for."""
+Term = tuple[str, str, str, str]
+"""The regularizer, target, layers and solver of a trial: a batch has one term each."""
 
 Parameters = list[dict[str, Tensor]]
 """The numeric parameters of one trial for each term; strength 0 where it has none."""
 
 
-def place(trial: Trial) -> Place | None:
+def term(trial: Trial) -> Term | None:
     """Return the term that a trial has; None for a baseline."""
     if trial.regularizer is None or trial.target is None or trial.layers is None:
         return None
-    return trial.regularizer, trial.target, trial.layers
+    return trial.regularizer, trial.target, trial.layers, trial.solver
 
 
-class Terms(NamedTuple):
+class Losses(NamedTuple):
     """One forward pass: what is minimised, its parts, and what the model became."""
 
     loss: Tensor
@@ -48,17 +47,22 @@ class Terms(NamedTuple):
 class _Mixed:
     """The sum of the terms that some trial of the batch has on one tensor."""
 
-    def __init__(self, live: dict[int, Penalty], terms: list[int]) -> None:
+    def __init__(
+        self, live: dict[int, Penalty], terms: list[int], handled: list[int]
+    ) -> None:
         self._live = live
+        self._handled = handled
         self.terms = terms
 
     def __call__(self, w: Tensor) -> Tensor:
         total = ops.zeros((), "float32")
-        for term in self.terms:
-            penalty = self._live[term]
+        for index in self.terms:
+            penalty = self._live[index]
             # A value that overflows must not reach trials without this term.
             given = penalty.strength > 0  # a tensor
-            total = total + ops.where(given, penalty(w), 0.0)
+            value = ops.where(given, penalty(w), 0.0)
+            handled = index in self._handled  # by a proximal step
+            total = total + (ops.stop_gradient(value) if handled else value)
         return total
 
 
@@ -70,47 +74,57 @@ class Mixture:
     and each trial has a strength for every term, 0 for those that are not its own.
     """
 
-    terms: tuple[Place, ...]
+    terms: tuple[Term, ...]
     penalties: tuple[Penalty, ...]
     live: dict[int, Penalty]
     owners: tuple[frozenset[tuple[str, str]], ...]
     """For each term the layer and tensor, as in a row, of everything that it is on."""
 
+    proximal: dict[int, list[int]]
+    """For the index of each trained weight the terms that take a proximal step."""
+
     @classmethod
-    def attach(cls, model: keras.Model, study: Study, trials: Iterable[Trial]) -> Any:
+    def attach(cls, model: keras.Model, study: Study, trials: Iterable[Trial]) -> Self:
         """Set the penalties of all trials on the layers of a model."""
-        first: dict[Place, Trial] = {}
+        first: dict[Term, Trial] = {}
         for trial in trials:
-            own = place(trial)
+            own = term(trial)
             if own is not None:
                 first.setdefault(own, trial)
         terms = tuple(sorted(first))
-        found = [study.penalty(first[term]) for term in terms]
+        found = [study.penalty(first[own]) for own in terms]
         penalties = tuple(penalty for penalty in found if penalty is not None)
         live: dict[int, Penalty] = {}
         mixed: dict[int, tuple[Any, str, list[int]]] = {}
         owners = []
-        for index, (_, target, layers) in enumerate(terms):
-            chosen = {id(layer) for layer in layers_for(model, target, layers)}
-            owners.append(frozenset(_owners(model, chosen, target)))
-            for holder, attribute in _holders(model, chosen, target):
+        for index, (_, target, layers, _) in enumerate(terms):
+            held = holders(model, target, layers)
+            owners.append(frozenset(held))
+            for holder, attribute in held.values():
                 entry = mixed.setdefault(id(holder), (holder, attribute, []))
                 entry[2].append(index)
+        handled = [index for index, own in enumerate(terms) if own[3] == "proximal"]
         for holder, attribute, indices in mixed.values():
-            setattr(holder, attribute, _Mixed(live, indices))
-        return cls(terms, penalties, live, tuple(owners))
+            setattr(holder, attribute, _Mixed(live, indices, handled))
+        proximal = {
+            index: sorted({*variable.regularizer.terms} & {*handled})
+            for index, variable in enumerate(model.trainable_variables)
+            if isinstance(variable.regularizer, _Mixed)
+            and {*variable.regularizer.terms} & {*handled}
+        }
+        return cls(terms, penalties, live, tuple(owners), proximal)
 
     def parameters(self, trials: Sequence[Trial]) -> list[dict[str, Any]]:
         """Return the parameters of every trial, stacked: one dictionary for a term."""
         stacked = []
-        for term, penalty in zip(self.terms, self.penalties, strict=True):
+        for place, penalty in zip(self.terms, self.penalties, strict=True):
             values = {
                 name: np.full(len(trials), getattr(penalty, name), "float32")
                 for name in penalty.ranges
             }
             values["strength"][:] = 0.0
             for index, trial in enumerate(trials):
-                if place(trial) == term:
+                if term(trial) == place:
                     for name in values:
                         values[name][index] = dict(
                             trial.parameters, strength=trial.strength
@@ -118,9 +132,30 @@ class Mixture:
             stacked.append(values)
         return stacked
 
+    def prox(
+        self, index: int, parameters: Parameters, weights: Tensor, step: Tensor
+    ) -> Tensor:
+        """Return the proximal points of one weight of all trials, stacked like it.
+
+        `step` is of every element, or a scalar.
+        """
+        for place in self.proximal[index]:
+            strength = parameters[place]["strength"]
+
+            def one(given: Any, penalty: Penalty = self.penalties[place]) -> Tensor:
+                w, own, *steps = given
+                live = penalty.replace(**own)
+                amount = (steps[0] if steps else step) * live.strength
+                return live.prox(w, amount)
+
+            stacked = [weights, parameters[place], *([step] if len(step.shape) else [])]
+            has = ops.reshape(strength > 0, (-1,) + (1,) * (len(weights.shape) - 1))
+            weights = ops.where(has, ops.vectorized_map(one, stacked), weights)
+        return weights
+
     def owned(self, trial: Trial) -> frozenset[tuple[str, str]]:
         """Return the layer and tensor of everything that a trial's penalty is on."""
-        own = place(trial)
+        own = term(trial)
         return frozenset() if own is None else self.owners[self.terms.index(own)]
 
     @contextmanager
@@ -132,32 +167,6 @@ class Mixture:
             yield
         finally:
             self.live.clear()
-
-
-def _holders(
-    model: keras.Model, chosen: set[int], target: str
-) -> Iterator[tuple[Any, str]]:
-    """Yield what Keras reads a regularizer from, and the attribute's name."""
-    seen = set()
-    for weight in walk(model):
-        if id(weight.layer) not in chosen:
-            continue
-        if target == "activity" and id(weight.layer) not in seen:
-            seen.add(id(weight.layer))
-            yield weight.layer, "activity_regularizer"
-        elif target == weight.role:
-            yield weight.variable, "regularizer"
-
-
-def _owners(
-    model: keras.Model, chosen: set[int], target: str
-) -> Iterator[tuple[str, str]]:
-    for weight in walk(model):
-        if id(weight.layer) in chosen:
-            if target == "activity":
-                yield weight.layer_path, "activation"
-            elif target == weight.role:
-                yield weight.layer_path, weight.name
 
 
 class Objective:
@@ -173,16 +182,16 @@ class Objective:
         self,
         given: tuple[list[Tensor], list[Tensor], Tensor, Tensor, Parameters],
         training: bool,
-    ) -> Terms:
+    ) -> Losses:
         """Return the terms; `given` are weights, state, x, y and parameters."""
         weights, state, x, y, parameters = given
         model, penalties = self._model, self._penalties
         mapping = list(zip(model.trainable_variables, weights, strict=True))
-        with self._mixture.lively(parameters), penalties.silenced():
+        with self._mixture.lively(parameters), penalties.silenced() as values:
             outputs, state, added = model.stateless_call(
                 weights, state, x, training=training, return_losses=True
             )
             data = ops.sum([self._loss(y, outputs), *added])
             with keras.StatelessScope(state_mapping=mapping):
-                penalty = ops.sum([ops.zeros((), "float32"), *penalties.values()])
-        return Terms(data + penalty, data, penalty, outputs, state)
+                penalty = ops.sum([ops.zeros((), "float32"), *values()])
+        return Losses(data + penalty, data, penalty, outputs, state)

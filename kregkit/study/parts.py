@@ -215,6 +215,12 @@ class SweepConfig(Part):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if "activity" in self.target and "proximal" in self.solver:
+            raise fact(
+                "'proximal' acts on weights; the target 'activity' needs a sweep of "
+                "its own",
+                *("solver", self.solver.index("proximal")),
+            )
         for regularizer in self.regularizer:
             takes = REGULARIZERS[regularizer]
             for name, given in self.parameters.items():

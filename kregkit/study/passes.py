@@ -4,7 +4,7 @@ The one rule: nothing here has a side effect, and every tensor but counters has 
 trials in front. What is done to one trial is said by `objective` and `Measuring`.
 """
 
-import math
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -16,15 +16,12 @@ from kregkit.callbacks import Measuring, compiled
 from kregkit.numerics import Tensor
 from kregkit.study import backends
 from kregkit.study.convolutions import formed, forms
-from kregkit.study.objective import Mixture, Objective, Terms
+from kregkit.study.objective import Losses, Mixture, Objective
 from kregkit.study.plan import Trial
-from kregkit.study.protocol import PROBE
+from kregkit.study.protocol import PROBE, chunk
 from kregkit.study.resolve import Study
 from kregkit.study.stacked import Stacked
 from kregkit.weights import walk_layers
-
-CHUNK = 256
-"""Rows that are evaluated at a time."""
 
 Part = tuple[Tensor, Tensor, Tensor]
 """Data of all seeds together: x, y, and for every trial its rows of both."""
@@ -120,10 +117,10 @@ class Passes:
 
     def _step(
         self, state: State, parameters: Any, x: Tensor, y: Tensor
-    ) -> tuple[State, Terms]:
+    ) -> tuple[State, Losses]:
         """Return the state after one step of the optimizer, and what it minimised."""
 
-        def total(weights: list[Tensor]) -> tuple[Tensor, Terms]:
+        def total(weights: list[Tensor]) -> tuple[Tensor, Losses]:
             terms = self._map(
                 lambda own: self._objective(own, training=True),
                 (weights, state.others, x, y, parameters),
@@ -131,8 +128,13 @@ class Passes:
             return ops.sum(terms.loss), terms
 
         gradients, terms = backends.gradient(total, state.weights)
-        weights, slots = self.optimizer.apply(state.slots, gradients, state.weights)
-        # The place of a proximal step, by `optimizers.step_size` times the strength.
+        proxes = {
+            index: functools.partial(self.mixture.prox, index, parameters)
+            for index in self.mixture.proximal
+        }
+        weights, slots = self.optimizer.apply(
+            state.slots, gradients, state.weights, proxes
+        )
         return state._replace(weights=weights, others=terms.state, slots=slots), terms
 
     def _evaluated(self, state: State, parameters: Any, part: Part) -> Tensor:
@@ -146,7 +148,7 @@ class Passes:
             )
             return self._add(sums, terms, y)
 
-        sums = _over(part[2], _chunk(part[2].shape[1]), step, self._zero())
+        sums = _over(part[2], chunk(part[2].shape[1]), step, self._zero())
         return self._means(sums, part[2].shape[1])
 
     def _measured(
@@ -180,7 +182,7 @@ class Passes:
         ]
         return Sums(zeros, zeros, zeros, score)
 
-    def _add(self, sums: Sums, terms: Terms, y: Tensor) -> Sums:
+    def _add(self, sums: Sums, terms: Losses, y: Tensor) -> Sums:
         rows = ops.cast(y.shape[1], "float32")
         if self._study.task == "classification":
             hits = sparse_categorical_accuracy(y, terms.outputs)
@@ -229,11 +231,6 @@ def _finite(values: Tensor) -> Tensor:
     if not keras.backend.is_float_dtype(values.dtype):
         return values
     return ops.where(ops.isfinite(values), values, ops.zeros_like(values))
-
-
-def _chunk(rows: int) -> int:
-    """Return a number of rows at a time, at most CHUNK, that leaves few over."""
-    return math.ceil(rows / math.ceil(rows / CHUNK))
 
 
 def _where(active: Tensor, new: Tensor, old: Tensor) -> Tensor:

@@ -5,15 +5,20 @@ whichever of them trained it.
 """
 
 import json
+import math
 from dataclasses import dataclass
 from typing import Any, Final
 
+import keras
 import numpy as np
 
 from kregkit.callbacks import environment
+from kregkit.errors import ModelError
 from kregkit.study.data import Split
-from kregkit.study.plan import Trial
+from kregkit.study.plan import Trial, words
 from kregkit.study.resolve import Study
+
+_CHUNK: Final = 256
 
 PROBE: Final = 256
 """Activations are measured on this many rows of the validation part, at most."""
@@ -37,6 +42,39 @@ def order(seed: int, epochs: int, rows: int) -> Any:
     """Return the row numbers of every epoch, `(epochs, rows)`, for a seed."""
     random = np.random.default_rng([seed, 1])
     return np.stack([random.permutation(rows) for _ in range(epochs)]).astype("int32")
+
+
+Structure = list[tuple[str, tuple[int, ...], str]]
+"""Path, shape and dtype of every variable of a model."""
+
+
+def check_structure(
+    study: Study, trial: Trial, model: keras.Model, known: Structure | None
+) -> Structure:
+    """Return the structure of a trial's model, which must be the one that is known.
+
+    Raises:
+        ModelError: the builder returned another structure for this seed.
+    """
+    found = [(v.path, tuple(v.shape), v.dtype) for v in model.variables]
+    if known is not None and found != known:
+        config = study.config.model
+        changed = {path for path, *_ in set(found) ^ set(known)}
+        places = ", ".join(sorted(changed)) or "the order of its weights"
+        raise ModelError(
+            f"trial {trial.id} ({words(trial)}): {config.build or config.name} must "
+            "return the same structure at every call; it returned another structure, "
+            f"in {places}."
+        )
+    return found
+
+
+def chunk(rows: int) -> int:
+    """Return how many rows are evaluated at a time: at most 256, in equal parts.
+
+    Both engines must cut alike, since a layer may add the sum of something to the loss.
+    """
+    return math.ceil(rows / math.ceil(rows / _CHUNK))
 
 
 def result(

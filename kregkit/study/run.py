@@ -1,7 +1,8 @@
 """A study from its file to its store: plan, train what is missing, keep each trial.
 
 The one rule: what is finished is what the store holds. Resuming is a set difference,
-and a run that is killed loses the trial under way and nothing else.
+and a run that is killed loses the unit under way and nothing else: a trial of the
+engine `fit`, a batch of the engine `batch`.
 """
 
 from collections.abc import Callable
@@ -66,15 +67,23 @@ def planned(file: Path) -> tuple[config_module.StudyConfig, str, tuple[Trial, ..
         return config, text, plan(config, digest(config, file.parent))
 
 
-def train(job: Job, progress: Progress, engine: str = "auto", workers: int = 1) -> int:
+def train(
+    job: Job,
+    progress: Progress,
+    engine: str = "auto",
+    workers: int = 1,
+    begin: Callable[[str], None] = lambda words: None,
+) -> int:
     """Train the waiting trials, storing each unit at once; return how many failed.
 
     `engine` is "auto", "batch" or "fit". With several workers, units are trained in
-    so many processes.
+    so many processes. Before the first of them `begin` is told which engine it is.
 
     Raises:
         StudyError, DataError, ModelError: what only Keras and the data can tell,
-            all of it before the first training step.
+            before the first training step; a `ModelError` also later, where memory
+            runs out, a builder changes its mind or a worker ends.
+        StoreError, VersionError: the store cannot be resumed here.
     """
     from kregkit.callbacks import environment
     from kregkit.study.engines import schedule
@@ -84,11 +93,14 @@ def train(job: Job, progress: Progress, engine: str = "auto", workers: int = 1) 
     from kregkit.study.workers import spread
 
     study = resolve(job.config, job.file)
-    units = schedule(study, job.waiting, engine, workers).units
+    chosen = schedule(study, job.waiting, engine, workers)
+    units = chosen.units
     if job.fresh:
         job.store.clear()
-    job.store.begin(job.text)
     job.store.check_resumable(environment())
+    job.store.begin(job.text)
+    if units:
+        begin(str(chosen))
     if workers > 1 and len(units) > 1:
         spread(units, job.waiting, job.config, job.file, job.store, workers, progress)
         return job.store.failed()

@@ -11,10 +11,10 @@ import keras
 from keras import ops
 
 from kregkit.callbacks import LossTerms, Measuring
-from kregkit.study.models import layers_for
+from kregkit.optimizers import Proximal
+from kregkit.study.models import holders
 from kregkit.study.plan import Trial
 from kregkit.study.resolve import Study
-from kregkit.weights import walk
 
 _MOST = 100
 """Steps at once, at most: a run can be interrupted between executions only."""
@@ -39,8 +39,11 @@ class Shared:
         self._study = study
         self._state = list(model.variables)
         self._parameters = attach(model, study, trial)
+        optimizer = study.optimizer()
+        if trial.solver == "proximal":
+            optimizer = Proximal(optimizer)
         model.compile(
-            study.optimizer(),
+            optimizer,
             study.loss(),
             metrics=[study.metric()],
             steps_per_execution=_at_once(steps),
@@ -115,14 +118,9 @@ def attach(model: Any, study: Study, trial: Trial) -> dict[str, keras.Variable]:
         for name in penalty.ranges
     }
     live = penalty.replace(**parameters)
-    chosen = layers_for(model, trial.target, trial.layers)
-    if trial.target == "activity":
-        for layer in chosen:
-            layer.activity_regularizer = live
-        return parameters
-    for weight in walk(model):
-        if weight.role == trial.target and any(weight.layer is one for one in chosen):
-            weight.variable.regularizer = live
+    held = holders(model, trial.target, trial.layers)
+    for holder, attribute in held.values():
+        setattr(holder, attribute, live)
     return parameters
 
 

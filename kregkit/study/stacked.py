@@ -6,6 +6,7 @@ what looks at a whole tensor (clipping by a norm, a constraint) is done here, fo
 trial.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -14,11 +15,14 @@ from keras import ops
 from keras.optimizers import Optimizer
 
 from kregkit.numerics import Tensor
-from kregkit.optimizers import KNOWN
+from kregkit.optimizers import KNOWN, after_update, step_size
 
 _BASE: Any = next(
     parent for parent in Optimizer.__mro__ if parent.__name__ == "BaseOptimizer"
 )
+
+Proxes = Mapping[int, Callable[[Tensor, Tensor], Tensor]]
+"""For the index of a weight its proximal step: of the stack, and of the step size."""
 
 
 def obstacle(optimizer: Optimizer) -> str | None:
@@ -45,14 +49,21 @@ class Stacked:
         if keras.backend.backend() == "tensorflow":
             _without_strategy(optimizer)
         optimizer._clip_gradients = self._clip
+        after_update(optimizer, self._proximal_point)
+        self._proxes: Proxes = {}
         stacked = [_copies(weight, trials) for weight in model.trainable_variables]
         optimizer.build(stacked)
         self.start = [ops.convert_to_numpy(v) for v in optimizer.variables]
 
     def apply(
-        self, slots: list[Tensor], gradients: list[Tensor], weights: list[Tensor]
+        self,
+        slots: list[Tensor],
+        gradients: list[Tensor],
+        weights: list[Tensor],
+        proxes: Proxes,
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Return the weights after one step, and the optimizer's variables."""
+        self._proxes = proxes
         weights, slots = _BASE.stateless_apply(
             self._optimizer, slots, gradients, weights
         )
@@ -61,6 +72,15 @@ class Stacked:
             for weight, constraint in zip(weights, self._constraints, strict=True)
         ]
         return constrained, slots
+
+    def _proximal_point(
+        self, index: int, weights: Tensor, learning_rate: Tensor
+    ) -> Tensor | None:
+        if index not in self._proxes:
+            return None
+        updates = self._optimizer.iterations + 1
+        step = step_size(self._optimizer, index, learning_rate, updates)
+        return self._proxes[index](weights, step)
 
     def _clip(self, gradients: list[Tensor]) -> list[Tensor]:
         """Clip as Keras does, each trial by its own norms."""

@@ -13,12 +13,11 @@ import numpy as np
 from keras import ops
 
 from kregkit.callbacks import Measuring
-from kregkit.errors import ModelError
 from kregkit.numerics import Tensor
 from kregkit.study.data import Split
 from kregkit.study.passes import Part, Passes, State
-from kregkit.study.plan import Trial, words
-from kregkit.study.protocol import PROBE, Result, order
+from kregkit.study.plan import Trial
+from kregkit.study.protocol import PROBE, Result, Structure, check_structure, order
 from kregkit.study.resolve import Study
 from kregkit.study.unstack import Recording, unstack
 
@@ -38,6 +37,7 @@ class Program:
         self.trials = trials
         self._study = study
         self._models: dict[int, list[Any]] = {}
+        self._structure: Structure | None = None
         self._passes = Passes(study, self._build(mixed[0]), mixed, trials)
 
     def train(
@@ -114,16 +114,7 @@ class Program:
         model = self._study.build()
         variables = [*model.trainable_variables, *model.non_trainable_variables]
         values = [ops.convert_to_numpy(variable) for variable in variables]
-        shapes = [value.shape for value in values]
-        for other in self._models.values():
-            if shapes != [value.shape for value in other]:
-                config = self._study.config.model
-                raise ModelError(
-                    f"trial {trial.id} ({words(trial)}): {config.build or config.name} "
-                    "must return the same structure at every call; it returned another "
-                    f"structure: weights of {shapes}, and of "
-                    f"{[value.shape for value in other]} before."
-                )
+        self._structure = check_structure(self._study, trial, model, self._structure)
         self._models[trial.seed] = values
         return model
 

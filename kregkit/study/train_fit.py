@@ -18,15 +18,21 @@ from kregkit.callbacks import (
     RegularizationLogger,
     tensor_records,
 )
-from kregkit.errors import ModelError
 from kregkit.study.data import Split
-from kregkit.study.plan import Trial, words
-from kregkit.study.protocol import PROBE, Result, order, result, score
+from kregkit.study.plan import Trial
+from kregkit.study.protocol import (
+    PROBE,
+    Result,
+    Structure,
+    check_structure,
+    chunk,
+    order,
+    result,
+    score,
+)
 from kregkit.study.resolve import Study
 from kregkit.study.shared_model import Shared, Start, answers, group
 from kregkit.study.shared_model import attach as attach
-
-_CHUNK = 4096
 
 
 class Trainer:
@@ -42,7 +48,7 @@ class Trainer:
         self._study = study
         self._shared: Shared | None = None
         self._starts: dict[int, Start] = {}
-        self._structure: list[tuple[Any, ...]] | None = None
+        self._structure: Structure | None = None
 
     def train(self, trial: Trial) -> Result:
         """Train one trial and return what is stored of it.
@@ -104,17 +110,7 @@ class Trainer:
         keras.backend.clear_session()  # layers that are given no name get the same one
         keras.utils.set_random_seed(trial.seed)
         model = self._study.build()
-        structure = [(v.path, tuple(v.shape), v.dtype) for v in model.variables]
-        self._structure = self._structure or structure
-        if structure != self._structure:
-            config = self._study.config.model
-            changed = {path for path, *_ in set(structure) ^ set(self._structure)}
-            places = ", ".join(sorted(changed)) or "the order of its weights"
-            raise ModelError(
-                f"trial {trial.id} ({words(trial)}): {config.build or config.name} "
-                "must return the same structure at every call; it returned another "
-                f"structure, in {places}."
-            )
+        self._structure = check_structure(self._study, trial, model, self._structure)
         values = [ops.convert_to_numpy(variable) for variable in model.variables]
         self._starts[trial.seed] = Start(values, answers(model, probe))
         return model
@@ -173,7 +169,7 @@ def _batches(split: Split, seed: int, epochs: int, batch_size: int) -> Any:
 def _whole(x: Any, y: Any) -> Any:
     import tensorflow as tf
 
-    return _plain(tf.data.Dataset.from_tensor_slices((x, y)).batch(_CHUNK))
+    return _plain(tf.data.Dataset.from_tensor_slices((x, y)).batch(chunk(len(x))))
 
 
 def _plain(dataset: Any) -> Any:
@@ -195,12 +191,12 @@ def _scores(study: Study, model: Any, split: Split) -> dict[str, float]:
     ]
     penalties = Penalties(model)
     for part, x, y in parts:
-        logits, added = [], 0.0
-        for start in range(0, len(x), _CHUNK):
-            chunk = x[start : start + _CHUNK]
+        logits, added, size = [], 0.0, chunk(len(x))
+        for start in range(0, len(x), size):
+            now = x[start : start + size]
             with penalties.silenced():  # what is left are losses of the layers' own
-                logits.append(ops.convert_to_numpy(model(chunk, training=False)))
-                added += len(chunk) / len(x) * float(sum(model.losses))
+                logits.append(ops.convert_to_numpy(model(now, training=False)))
+                added += len(now) / len(x) * float(sum(model.losses))
         answers = np.concatenate(logits)
         found[f"{part}_score"] = score(study, y, answers)
         found[f"{part}_data_loss"] = float(study.loss()(y, answers)) + added

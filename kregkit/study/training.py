@@ -21,7 +21,6 @@ from kregkit.study.train_fit import Trainer
 Progress = Callable[[float, int], None]
 """Called with how many trials' worth of training is done, and how many failed."""
 
-
 _TRAINING: Final = 0.98
 """Of a batch, what its epochs count for; the rest is told when it is stored."""
 

@@ -15,7 +15,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from kregkit.errors import KregkitError, ModelError
 from kregkit.store import Store
@@ -63,6 +63,7 @@ def spread(
         KregkitError: what a worker raised; the others are ended.
         ModelError: a worker was killed, as the system does when memory runs out.
     """
+    workers = min(workers, len(units))
     spawning = multiprocessing.get_context("spawn")
     waiting, told = spawning.Queue(), spawning.Queue()
     waiting.cancel_join_thread()  # units that no worker took must not be waited for
@@ -71,7 +72,7 @@ def spread(
     processes: list[Any] = []
     try:
         with _sheltered():
-            for number in range(min(workers, len(units))):
+            for number in range(workers):
                 waiting.put(None)
                 shared = (tuple(trials), config, file, store, waiting, told)
                 given = (number, workers, *shared)
@@ -111,12 +112,19 @@ def _sheltered() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+_MEANING: Final = {
+    -9: ", killed as when memory runs out",
+    1: ", by an error that is shown above",
+}
+
+
 def _check(processes: Sequence[Any]) -> None:
     killed = [process.exitcode for process in processes if process.exitcode]
     if killed:
+        meaning = _MEANING.get(killed[0], "")
         raise ModelError(
-            f"a worker ended with exit status {killed[0]}; -9 means that memory ran "
-            "out. What was finished is stored: run it again with fewer workers."
+            f"a worker ended with exit status {killed[0]}{meaning}. "
+            "What was finished is stored: run it again with fewer workers."
         )
 
 

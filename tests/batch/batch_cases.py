@@ -43,6 +43,13 @@ LINEAR = (
     ("L1L2", "kernel", "[1e-2, 3e-2]"),
 )
 
+BOTH = 'solver = ["gradient", "proximal"]'
+PROXIMAL = (
+    ("L1", "kernel", 3e-2, BOTH),
+    ("L1", "bias", 1e-1, 'solver = "proximal"'),
+    ("L1L2", "kernel", 3e-2, 'solver = "proximal"\nratio = [0.9, 0.3]'),
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Optimized(Study):
@@ -155,5 +162,19 @@ CASES = {
         "nesterov = true\nlearning_rate = 1e-1",
         terms=LINEAR,
         compared=(2, 3, 5),
+    ),
+    "proximal, adam": Case(
+        MLP,
+        INCOMPLETE + "learning_rate = 1e-2",
+        terms=PROXIMAL,
+        compared=(0, 2, 3, 4, 5, 6),
+    ),
+    "proximal cnn, sgd with momentum": Case(
+        'name = "cnn"\nfilters = [3, 4]\nhidden = []',
+        'epochs = 1\nbatch_size = 64\noptimizer = "sgd"\nmomentum = 0.9\n'
+        "learning_rate = 1e-2",
+        'name = "digits"',
+        terms=PROXIMAL,
+        compared=(3, 4),
     ),
 }

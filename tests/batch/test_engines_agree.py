@@ -2,7 +2,7 @@
 
 import pytest
 from agreement import assert_agree, assert_same_rows, assert_same_tensors
-from batch_cases import CASES, MLP, WHOLE, Case, built
+from batch_cases import CASES, LINEAR, MLP, WHOLE, Case, built
 
 from kregkit.study import train_fit
 from kregkit.study.engines import obstacle
@@ -22,14 +22,42 @@ def both(case, folder):
         yield results[index], train_fit.train(study, trials[index])
 
 
+def assert_zeros_are_proximal(result):
+    """Assert that kernels have exact zeros by an L1 with proximal steps alone."""
+    last = {
+        r["layer"]: r["zero_fraction"] for r in result.rows if r["role"] == "kernel"
+    }
+    final = result.final
+    proximal = (final["target"], final["solver"]) == ("kernel", "proximal")
+    # L1 is on hidden layers, or on all.
+    assert (max(last.values()) > 0) == proximal
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_a_trial_of_a_batch_ends_as_fit_ends_it(name, tmp_path):
     for result, expected in both(CASES[name], tmp_path):
         assert_agree(result, expected, CASES[name].rel)
+        if name.startswith("proximal"):
+            for one in (result, expected):
+                assert_zeros_are_proximal(one)
 
 
-def test_what_a_layer_adds_to_the_loss_is_trained_and_logged_alike(tmp_path):
-    case = Case(built("adding"), WHOLE, compared=(4,))
+ADDING = {
+    "a mean": Case(built("adding"), WHOLE, compared=(4,)),
+    # More rows than are evaluated at a time.
+    "a sum": Case(
+        built("summing"),
+        "epochs = 1\nbatch_size = 300\n",
+        'name = "digits"',
+        LINEAR,
+        compared=(1,),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ADDING)
+def test_what_a_layer_adds_to_the_loss_is_trained_and_logged_alike(name, tmp_path):
+    case = ADDING[name]
     for result, expected in both(case, tmp_path):
         rows = result.rows, expected.rows
         assert_same_rows(*rows, 1e-5, expected.final)

@@ -1,5 +1,7 @@
 """An optimizer of many trials takes, for each, the steps that Keras's takes for one."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -65,7 +67,7 @@ def test_every_trial_takes_the_steps_of_its_own_optimizer(kind, options):
     model = keras.Sequential([keras.Input((4,)), layer()])
     assert obstacle(kind(falling(), **options)) is None
     stacked = Stacked(kind(falling(), **options), model, TRIALS)
-    apply = compiled(stacked.apply)
+    apply = compiled(functools.partial(stacked.apply, proxes={}))
     now = [keras.ops.convert_to_tensor(w) for w in weights]
     slots = [keras.ops.convert_to_tensor(s) for s in stacked.start]
     for step in range(STEPS):

@@ -167,7 +167,10 @@ def test_a_trial_that_is_larger_than_the_memory_is_refused(
 
     monkeypatch.setattr(engines, "memory", lambda: 2048)
     line = refused("run", study(tmp_path, GOOD))
-    assert "(baseline, seed 0) alone needs about 0 MiB; 0 MiB may be used." in line
+    assert (
+        "(baseline, seed 0) alone needs about 0 MiB in a batch; 0 MiB may be used."
+        in line
+    )
 
 
 def test_an_unwritable_output_folder_is_refused(tmp_path, refused):

@@ -36,9 +36,15 @@ def study(tmp_path, monkeypatch):
 
 
 def assert_progress(err, total):
-    """Assert that the lines never say less than before, and end with all trials."""
+    """Assert that the lines never say less than before, and end with all trials.
+
+    The first two say by which engine they are trained, and why.
+    """
     form = re.compile(rf"(\d+) of {total} trials(?: (\d+) failed)?")
-    said = [form.fullmatch(line) for line in err.splitlines()]
+    engine, reason, *lines = err.splitlines()
+    assert re.fullmatch(rf"engine (batch|fit): {total} trials in \d+ units?", engine)
+    assert reason.startswith("because: ")
+    said = [form.fullmatch(line) for line in lines]
     assert all(said), err
     counts = [int(match[1]) for match in said]
     assert counts == sorted(counts)
@@ -76,7 +82,7 @@ def test_plan_counts_the_trials_and_trains_nothing(study, monkeypatch, capfd):
     out = capfd.readouterr().out.splitlines()
     assert out[0] == "quick: 6 trials, 2 seeds"
     assert [line.split()[-1] for line in out[2:4]] == ["2", "4"]
-    assert out[4:] == ["engine batch: 6 trials in 1 units", *BATCHED]
+    assert out[4:] == ["engine batch: 6 trials in 1 unit", *BATCHED]
     assert run(monkeypatch, "plan", "quick.toml", "--workers", "2") == 0
     out = capfd.readouterr().out.splitlines()
     assert out[4] == "engine batch: 6 trials in 2 units"

@@ -176,7 +176,7 @@ def test_an_error_arrives_as_it_was_raised(kind):
 
 
 KILLED = (
-    "ModelError: a worker ended with exit status {}; -9 means that memory ran out. "
+    "ModelError: a worker ended with exit status {}. "
     "What was finished is stored: run it again with fewer workers.\n"
 )
 
@@ -186,7 +186,10 @@ def test_a_worker_that_is_killed_ends_the_run(idle):
     process, own = idle()
     os.kill(own[1], signal.SIGKILL)
     # That it ends is a test too: units that nobody took must not be waited for.
-    assert process.communicate(timeout=60) == (KILLED.format(-9), "")
+    assert process.communicate(timeout=60) == (
+        KILLED.format("-9, killed as when memory runs out"),
+        "",
+    )
     assert process.returncode == 0
     assert not any(alive(pid) for pid in own)
 
@@ -195,7 +198,7 @@ def test_a_worker_that_is_killed_ends_the_run(idle):
 def test_a_worker_that_fails_otherwise_shows_how(idle):
     process, own = idle("import time; time.sleep(1); 1 / 0")
     out, err = process.communicate(timeout=60)
-    assert out == KILLED.format(1)
+    assert out == KILLED.format("1, by an error that is shown above")
     assert "ZeroDivisionError" in err
     assert not any(alive(pid) for pid in own)
 
@@ -239,7 +242,12 @@ def test_ctrl_c_keeps_what_workers_have_finished(started, tmp_path):
     again = "Interrupted. What is finished is stored: run it again to resume.\n"
     assert out == again
     assert "Traceback" not in err
-    assert all(line.endswith(" trials") for line in err.splitlines())
+    engine, reason, *progress = err.splitlines()
+    assert (engine, reason) == (
+        "engine fit: 800 trials in 2 units",
+        "because: fit was asked for",
+    )
+    assert all(line.endswith(" trials") for line in progress)
     assert not any(alive(pid) for pid in own)
     job = prepare(file, tmp_path)
     assert 2 < len(job.trials) - len(job.waiting) < 800

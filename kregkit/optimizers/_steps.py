@@ -1,0 +1,157 @@
+"""The step that an optimizer takes for each weight, and a place right after it.
+
+The one rule: where the gradient stays `g`, a step of the optimizer moves a weight by
+`-step_size·g`. Only then is a point that the optimizer and the proximal step leave as
+it is a minimum of the penalised objective.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import keras
+from keras import ops
+
+from kregkit.errors import ModelError
+from kregkit.numerics import Tensor
+
+KNOWN: Final = (
+    keras.optimizers.Adadelta,
+    keras.optimizers.Adagrad,
+    keras.optimizers.Adam,
+    keras.optimizers.Adamax,
+    keras.optimizers.AdamW,
+    keras.optimizers.Nadam,
+    keras.optimizers.RMSprop,
+    keras.optimizers.SGD,
+)
+"""The optimizers that treat every element alike, and whose step is known here."""
+
+_UPDATE: Final = (
+    "_backend_update_step" if keras.backend.backend() == "torch" else "update_step"
+)
+"""The method that updates weights: on torch all in one call, elsewhere one."""
+
+
+def step_size(
+    optimizer: keras.optimizers.Optimizer,
+    index: int,
+    learning_rate: Tensor,
+    updates: Tensor,
+) -> Tensor:
+    """Return the step for the weight at `index`, after an update of the optimizer.
+
+    It is what the weight would have moved by if the gradient had been 1 from the
+    first update on, with the averages of squares that there are. Momentum β makes it
+    `lr·(1-βᵗ)/(1-β)`, and that of Adam is `lr·√(1-β₂ᵗ)/(√v+ε)`: the factor
+    `1/(1-β₁ᵗ)` that Adam has makes up for a momentum that has only begun.
+
+    Args:
+        optimizer: built, and with the state that the update has left.
+        index: of the weight among those that the optimizer was built with.
+        learning_rate: of that update.
+        updates: how many there were, that one included.
+
+    Returns:
+        A scalar, or a tensor of the shape of the weight.
+
+    Raises:
+        ModelError: an optimizer that is not in `KNOWN`.
+    """
+    own: Any = optimizer
+    dtype = own._trainable_variables[index].dtype
+    rate, time = ops.cast(learning_rate, dtype), ops.cast(updates, dtype)
+    match kind(own):
+        case keras.optimizers.SGD:
+            ahead = 1.0 if own.nesterov else 0.0
+            return rate * _momentum(own.momentum, time + ahead)
+        case keras.optimizers.RMSprop:
+            variance = own._velocities[index] + own.epsilon
+            if own.centered:
+                variance = variance - ops.square(own._average_gradients[index])
+            return rate / ops.sqrt(variance) * _momentum(own.momentum, time)
+        case keras.optimizers.Adagrad:
+            return rate / ops.sqrt(own._accumulators[index] + own.epsilon)
+        case keras.optimizers.Adadelta:
+            # The step is made of the deltas before this one, which are gone: of the
+            # deltas after it, which differ by a factor near 1.
+            deltas = own._accumulated_delta_vars[index] + own.epsilon
+            return rate * ops.sqrt(
+                deltas / (own._accumulated_grads[index] + own.epsilon)
+            )
+        case keras.optimizers.Adamax:
+            return rate / (own._u[index] + own.epsilon)
+        case keras.optimizers.Nadam:
+            unbiased = own._velocities[index] / (1.0 - own.beta_2**time)
+            factor = _nesterov(own.beta_1, time, own._u_product)
+            return rate * factor / (ops.sqrt(unbiased) + own.epsilon)
+        case keras.optimizers.Adam | keras.optimizers.AdamW:
+            squares = own._velocity_hats if own.amsgrad else own._velocities
+            root = ops.sqrt(squares[index]) + own.epsilon
+            return rate * ops.sqrt(1.0 - own.beta_2**time) / root
+    raise AssertionError(own)
+
+
+def _momentum(beta: float, time: Tensor) -> Tensor:
+    return (1.0 - beta**time) / (1.0 - beta)
+
+
+def _nesterov(beta: float, time: Tensor, product: Tensor) -> Tensor:
+    """Return what Nadam multiplies a gradient by that has been there all the time."""
+    now, then = (beta * (1.0 - 0.5 * 0.96**t) for t in (time, time + 1.0))
+    product = ops.cast(product, time.dtype)
+    mean = then * (1.0 - beta**time) / (1.0 - product * then)
+    return mean + (1.0 - now) / (1.0 - product)
+
+
+def after_update(
+    optimizer: Any, proximal_point: Callable[[int, Tensor, Tensor], Tensor | None]
+) -> None:
+    """Let a function set every weight after the optimizer has updated it.
+
+    It is called with the weight's index, its value and the learning rate, wherever the
+    optimizer itself updates: on each replica, and in the branch that is taken.
+    """
+
+    def finish(variable: Any, learning_rate: Tensor) -> None:
+        index = optimizer._get_variable_index(variable)
+        own = variable.value if isinstance(variable, keras.Variable) else variable
+        point = proximal_point(index, ops.convert_to_tensor(own), learning_rate)
+        if point is not None:
+            optimizer.assign(variable, point)
+
+    update = getattr(optimizer, _UPDATE)
+
+    def updated(gradients: Any, variables: Any, learning_rate: Tensor) -> None:
+        update(gradients, variables, learning_rate)
+        for variable in variables if isinstance(variables, list) else [variables]:
+            finish(variable, learning_rate)
+
+    setattr(optimizer, _UPDATE, updated)
+
+
+def has_after_update(optimizer: Any) -> bool:
+    """Return whether `after_update` was called with an optimizer."""
+    return _UPDATE in optimizer.__dict__
+
+
+def innermost(optimizer: Any) -> Any:
+    """Return the optimizer that updates weights, inside those around it."""
+    while hasattr(optimizer, "inner_optimizer"):
+        optimizer = optimizer.inner_optimizer
+    return optimizer
+
+
+def kind(optimizer: Any) -> type:
+    """Return which of `KNOWN` an optimizer is; on torch Keras has subclasses of them.
+
+    Raises:
+        ModelError: none of them.
+    """
+    if type(optimizer).__module__.startswith("keras."):
+        for known in type(optimizer).__mro__:
+            if known in KNOWN:
+                return known
+    raise ModelError(
+        f"{type(optimizer).__name__}: the step that it takes for each weight is not "
+        f"known; known are {', '.join(sorted(known.__name__ for known in KNOWN))}."
+    )

@@ -1,0 +1,304 @@
+"""Proximal: any Keras optimizer, with the proximal step in its own metric.
+
+The one rule: a penalty acts by its proximal step or by its gradient, never by both.
+"""
+
+import sys
+import warnings
+import weakref
+from collections.abc import Sequence
+from types import FrameType
+from typing import Any, Final, Self
+
+import keras
+from keras import ops
+
+from kregkit.errors import ParameterError, must
+from kregkit.numerics import Tensor
+from kregkit.optimizers._steps import (
+    after_update,
+    has_after_update,
+    innermost,
+    kind,
+    step_size,
+)
+from kregkit.regularizers import L1, L1L2, L2, Penalty
+
+METRICS: Final = ("optimizer", "euclidean")
+
+_SETTINGS: Final = (
+    "weight_decay",
+    "clipnorm",
+    "global_clipnorm",
+    "clipvalue",
+    "use_ema",
+    "ema_momentum",
+    "ema_overwrite_frequency",
+    "loss_scale_factor",
+    "gradient_accumulation_steps",
+    "_model_variables_moving_average",
+)
+"""What every Keras optimizer has; here they are the inner optimizer's."""
+
+
+@keras.saving.register_keras_serializable("kregkit")
+class Proximal(keras.optimizers.Optimizer):
+    """A Keras optimizer whose penalties act by their proximal operators.
+
+    After every update of a weight `w` by the inner optimizer it sets
+    `w = penalty.prox(w, step·strength)`, the minimum of `Σᵢ (uᵢ − wᵢ)²/(2·stepᵢ) +
+    strength·value(u)`, where `step` is what the inner optimizer moves each weight by
+    for a gradient of one (Yun, Lozano and Yang 2021, arXiv:2007.07484). Weights that a
+    penalty puts at zero are exactly zero. The penalty stays in the loss, and its
+    gradient does not reach the weights.
+
+    Handled are the penalties of this package that have a proximal operator, and
+    Keras's own `L1`, `L2` and `L1L2`, on any trainable variable; other regularizers
+    and activity penalties act by their gradients, as ever. A model that is compiled
+    with another optimizer later trains as if this one had never been.
+
+    Constraints are applied after the proximal step. Updates that are skipped (between
+    gradient accumulations, or where a loss scale overflows) have none. Moving averages
+    of weights are of those after the proximal step; a mean of zeros and others is not
+    zero.
+
+    Args:
+        inner_optimizer: an optimizer of Keras that is not in use yet: SGD, Adam, AdamW,
+            Nadam, RMSprop, Adagrad, Adadelta or Adamax, or a `LossScaleOptimizer`
+            around one. Learning rate, clipping and so on are its.
+        metric: "optimizer", or "euclidean" for an amount of `learning_rate·strength`
+            whatever the optimizer, which any optimizer may have. With momentum or an
+            adaptive step that solves another problem: with Adam and L1 on the
+            diabetes data no coefficient was zero where 4 of 10 should be.
+
+    Raises:
+        ParameterError: `inner_optimizer` is no optimizer, has a `Proximal` inside, or
+            is in use; `metric` is another word; later, the first step of a loop that
+            did not build the optimizer before.
+        ModelError: an optimizer whose step is not known, with metric "optimizer".
+    """
+
+    def __init__(
+        self,
+        inner_optimizer: keras.optimizers.Optimizer,
+        metric: str = "optimizer",
+        name: str = "proximal",
+    ) -> None:
+        core = innermost(inner_optimizer)
+        if not isinstance(core, keras.optimizers.Optimizer):
+            rule = "a Keras optimizer"
+            raise ParameterError(
+                must("Proximal", "inner_optimizer", rule, inner_optimizer)
+            )
+        if metric not in METRICS:
+            rule = f"one of {', '.join(map(repr, METRICS))}"
+            raise ParameterError(must("Proximal", "metric", rule, metric))
+        if isinstance(inner_optimizer, Proximal) or has_after_update(core):
+            raise ParameterError(
+                "Proximal: `inner_optimizer` has a proximal step already; give each "
+                "Proximal an optimizer of its own."
+            )
+        if core.built:
+            rule = "an optimizer that is not in use yet"
+            raise ParameterError(
+                must("Proximal", "inner_optimizer", rule, inner_optimizer)
+            )
+        if metric == "optimizer":
+            kind(core)
+        super().__init__(learning_rate=0.0, name=name)
+        self.inner_optimizer = inner_optimizer
+        self.metric = metric
+        # TensorFlow would put a dictionary that it sees into checkpoints.
+        self.__dict__["_penalties"] = {}
+        for setting in _SETTINGS:  # those of the inner optimizer are found instead
+            self.__dict__.pop(setting, None)
+        after_update(core, self._proximal_point)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _SETTINGS and "inner_optimizer" in self.__dict__:
+            return getattr(self._core, name)
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _SETTINGS and "inner_optimizer" in self.__dict__:
+            setattr(self._core, name, value)
+        else:
+            super().__setattr__(name, value)
+
+    @property
+    def _core(self) -> Any:
+        return innermost(self.__dict__["inner_optimizer"])
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        return [*self._variables, *self.inner_optimizer.variables]
+
+    @property
+    def learning_rate(self) -> Any:
+        return self.inner_optimizer.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, learning_rate: Any) -> None:
+        self.inner_optimizer.learning_rate = learning_rate
+
+    @property
+    def iterations(self) -> Any:
+        return self.inner_optimizer.iterations
+
+    def build(self, variables: Sequence[keras.Variable]) -> None:
+        """Take over the penalties of these variables."""
+        if self.built:
+            return
+        # A variable that is made while a step is traced has TensorFlow trace it anew:
+        # in the first trace the penalties still had gradients.
+        self._handled = self.add_variable((), name="handled", dtype="int32")
+        self.inner_optimizer.build(variables)
+        self._trainable_variables = list(variables)
+        self.built: bool = True
+        for index, variable in enumerate(variables):
+            regularizer = getattr(variable, "regularizer", None)
+            if isinstance(regularizer, Handled):
+                held = regularizer
+            else:
+                penalty = proximable(regularizer)
+                if penalty is None:
+                    continue
+                held = Handled(penalty)
+                variable.regularizer = held
+            held.optimizers.add(self)
+            self._penalties[index] = held.penalty
+        if not self._penalties:
+            warnings.warn(
+                "Proximal: no trainable variable has a penalty with a proximal "
+                "operator; it does what its inner optimizer does.",
+                stacklevel=2,
+            )
+
+    def apply(
+        self,
+        grads: Sequence[Tensor],
+        trainable_variables: Sequence[keras.Variable] | None = None,
+    ) -> None:
+        if not self.built:
+            trainable_variables = list(trainable_variables or ())
+            with keras.name_scope(self.name):
+                self.build(trainable_variables)
+            grads = self._first(grads, trainable_variables)
+        self.inner_optimizer.apply(grads, trainable_variables)
+
+    def scale_loss(self, loss: Tensor) -> Tensor:
+        return self.inner_optimizer.scale_loss(loss)
+
+    def finalize_variable_values(self, var_list: Sequence[keras.Variable]) -> None:
+        self.inner_optimizer.finalize_variable_values(var_list)
+
+    def exclude_from_weight_decay(self, **kwargs: Any) -> None:
+        self._core.exclude_from_weight_decay(**kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        inner = keras.saving.serialize_keras_object(self.inner_optimizer)
+        return {"inner_optimizer": inner, "metric": self.metric, "name": self.name}
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Self:
+        inner = keras.saving.deserialize_keras_object(
+            config["inner_optimizer"], custom_objects=custom_objects
+        )
+        return cls(**(config | {"inner_optimizer": inner}))
+
+    def _first(
+        self, grads: Sequence[Tensor], variables: Sequence[keras.Variable]
+    ) -> Sequence[Tensor]:
+        """Return gradients without the penalties', which had them until this step."""
+        if not self._penalties:
+            return grads
+        tensorflow = keras.backend.backend() == "tensorflow"
+        if tensorflow and not _executing_eagerly():
+            return grads  # of a trace that is thrown away
+        if not tensorflow or self not in _optimizers_in_use():
+            raise ParameterError(
+                "Proximal: a loop of your own must call `build(trainable_variables)` "
+                "before its first step, so that no penalty has a gradient in it."
+            )
+        import tensorflow as tf
+
+        found = list(grads)
+        for index, penalty in self._penalties.items():
+            with tf.GradientTape() as tape:
+                loss = self.scale_loss(penalty(variables[index].value))
+            found[index] -= tape.gradient(loss, variables[index].value)
+        return found
+
+    def _proximal_point(
+        self, index: int, weight: Tensor, learning_rate: Tensor
+    ) -> Tensor | None:
+        penalty = self._penalties.get(index)
+        if penalty is None:
+            return None
+        step = ops.cast(learning_rate, weight.dtype)
+        if self.metric == "optimizer":
+            step = step_size(self._core, index, step, self._core.iterations + 1)
+        return penalty.prox(weight, step * ops.cast(penalty.strength, step.dtype))
+
+
+class Handled(keras.regularizers.Regularizer):
+    """The penalty of a variable whose proximal step an optimizer takes.
+
+    Its gradient is zero where the model whose loss it is in trains with one of the
+    `optimizers`, or has no optimizer at all: then somebody's own loop does. With any
+    other optimizer it is the penalty as it was.
+    """
+
+    def __init__(self, penalty: Penalty) -> None:
+        self.penalty = penalty
+        self.optimizers: weakref.WeakSet[Proximal] = weakref.WeakSet()
+
+    def __call__(self, w: Tensor) -> Tensor:
+        value = self.penalty(w)
+        training = _optimizers_in_use()
+        handled = set(self.optimizers) & training if training else self.optimizers
+        return ops.stop_gradient(value) if handled else value
+
+    def get_config(self) -> dict[str, Any]:
+        return self.penalty.get_config()
+
+
+def proximable(regularizer: Any) -> Penalty | None:
+    """Return the penalty whose proximal step can stand for a regularizer, or None."""
+    match type(regularizer):
+        case keras.regularizers.L1:
+            return L1(float(regularizer.l1))
+        case keras.regularizers.L2:
+            return L2(float(regularizer.l2))
+        case keras.regularizers.L1L2 if regularizer.l1 or regularizer.l2:
+            return L1L2(float(regularizer.l1), float(regularizer.l2))
+    return regularizer if isinstance(regularizer, Penalty) else None
+
+
+def _executing_eagerly() -> bool:
+    import tensorflow as tf
+
+    return bool(tf.executing_eagerly())
+
+
+def _optimizers_in_use() -> set[Any]:
+    """Return the optimizer of the model whose losses are summed, and those inside it.
+
+    Keras calls a regularizer with a weight and nothing else, and tells an optimizer
+    nothing of its model: only the stack knows both.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_varnames[:1] == ("self",):
+            model = frame.f_locals.get("self")
+            optimizer = getattr(model, "optimizer", None)
+            if isinstance(model, keras.Model) and optimizer is not None:
+                found = {optimizer}
+                while hasattr(optimizer, "inner_optimizer"):
+                    optimizer = optimizer.inner_optimizer
+                    found.add(optimizer)
+                return found
+        frame = frame.f_back
+    return set()

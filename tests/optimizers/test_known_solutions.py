@@ -1,0 +1,124 @@
+"""Full-batch training with Proximal against the solvers of scikit-learn.
+
+One test fails for each way to take the wrong step: a threshold of `lr·strength` under
+momentum or an adaptive optimizer, and a penalty that acts twice.
+"""
+
+import keras
+import numpy as np
+import pytest
+from keras import optimizers
+from linear import diabetes, falling, planted, solved
+from sklearn import linear_model
+
+from kregkit.optimizers import KNOWN, Proximal
+from kregkit.regularizers import L1, L1L2, L2
+
+STEPS = 6000
+
+
+def by_adam():
+    return optimizers.Adam(falling(0.02, STEPS))
+
+
+OPTIMIZERS = {
+    "sgd": (lambda: optimizers.SGD(0.1), 1e-5),
+    "momentum": (lambda: optimizers.SGD(0.02, momentum=0.9), 1e-5),
+    "nesterov": (lambda: optimizers.SGD(0.02, momentum=0.9, nesterov=True), 1e-5),
+    "adam": (by_adam, 1e-5),
+    "amsgrad": (lambda: optimizers.Adam(falling(0.02, STEPS), amsgrad=True), 1e-4),
+    "adamw": (lambda: optimizers.AdamW(falling(0.02, STEPS), weight_decay=0.0), 1e-4),
+    "nadam": (lambda: optimizers.Nadam(falling(0.02, STEPS)), 1e-4),
+    "adamax": (lambda: optimizers.Adamax(falling(0.02, STEPS)), 1e-4),
+    "rmsprop": (lambda: optimizers.RMSprop(falling(0.01, STEPS)), 1e-4),
+    "rmsprop with momentum": (
+        lambda: optimizers.RMSprop(falling(0.003, 2 * STEPS), momentum=0.7),
+        1e-4,
+    ),
+    "adagrad": (lambda: optimizers.Adagrad(0.3), 1e-4),
+    "adadelta": (lambda: optimizers.Adadelta(falling(5.0, STEPS)), 1e-4),
+    "loss scale": (lambda: optimizers.LossScaleOptimizer(by_adam()), 1e-5),
+}
+
+
+def lasso(x, y, strength):
+    """Return the minimum of mean squared error and `strength·Σ|w|`."""
+    model = linear_model.Lasso(strength / 2, fit_intercept=False, tol=1e-12)
+    return model.fit(np.float64(x), np.float64(y)).coef_.reshape(-1, 1)
+
+
+def assert_same(found, expected, atol):
+    np.testing.assert_allclose(found, expected, rtol=0, atol=atol)
+    np.testing.assert_array_equal(found == 0, expected == 0)
+
+
+def test_every_known_optimizer_is_tested():
+    made = [make() for make, _ in OPTIMIZERS.values()]
+    kinds = {type(getattr(one, "inner_optimizer", one)) for one in made}
+    assert kinds == set(KNOWN)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_lasso_of_diabetes(name):
+    make, atol = OPTIMIZERS[name]
+    x, y = diabetes()
+    expected = lasso(x, y, 0.2)
+    assert 0 < np.sum(expected == 0) < len(expected)
+    found = solved(L1(0.2), Proximal(make()), x, y, STEPS)
+    assert_same(found, expected, atol)
+
+
+@pytest.mark.parametrize("name", ["sgd", "momentum", "adam"])
+def test_the_support_is_found_from_dense_weights(name):
+    x, y, w = planted()
+    found = solved(L1(0.3), Proximal(OPTIMIZERS[name][0]()), x, y, STEPS, start=1.0)
+    assert_same(found, lasso(x, y, 0.3), 1e-5)
+    np.testing.assert_array_equal(found == 0, w == 0)
+
+
+@pytest.mark.parametrize("name", ["momentum", "adam"])
+def test_the_elastic_net_of_diabetes(name):
+    x, y = diabetes()
+    model = linear_model.ElasticNet(
+        0.1 + 0.2, l1_ratio=0.1 / 0.3, fit_intercept=False, tol=1e-12
+    )  # alpha·(r·Σ|w| + (1−r)/2·Σw²), of half the error
+    expected = model.fit(np.float64(x), np.float64(y)).coef_.reshape(-1, 1)
+    found = solved(L1L2(l1=0.2, l2=0.2), Proximal(OPTIMIZERS[name][0]()), x, y, STEPS)
+    assert_same(found, expected, 1e-5)
+
+
+@pytest.mark.parametrize("name", ["momentum", "adam"])
+def test_the_ridge_of_diabetes(name):
+    x, y = diabetes()
+    model = linear_model.Ridge(0.2 * len(x), fit_intercept=False, tol=1e-12)
+    expected = model.fit(np.float64(x), np.float64(y)).coef_.reshape(-1, 1)
+    found = solved(L2(0.2), Proximal(OPTIMIZERS[name][0]()), x, y, STEPS)
+    assert_same(found, expected, 1e-5)
+
+
+def test_logistic_regression_with_l1():
+    x, y, _ = planted()
+    y = (y > 0.0).astype("float32")
+    model = linear_model.LogisticRegression(
+        C=1 / (0.02 * len(x)),
+        l1_ratio=1,
+        solver="liblinear",
+        fit_intercept=False,
+        tol=1e-10,
+        max_iter=100_000,
+        random_state=0,
+    )
+    expected = model.fit(np.float64(x), y[:, 0]).coef_.reshape(-1, 1)
+    assert 5 < np.sum(expected == 0) < 18
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    optimizer = Proximal(optimizers.Adam(falling(0.1, 2 * STEPS)))
+    found = solved(L1(0.02), optimizer, x, y, 2 * STEPS, loss)
+    assert_same(found, expected, 1e-4)
+
+
+@pytest.mark.parametrize("name", ["momentum", "adam"])
+def test_the_euclidean_metric_solves_another_problem(name):
+    x, y = diabetes()
+    optimizer = Proximal(OPTIMIZERS[name][0](), metric="euclidean")
+    found = solved(L1(0.2), optimizer, x, y, STEPS)
+    assert np.abs(found - lasso(x, y, 0.2)).max() > 0.05
