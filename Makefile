@@ -20,7 +20,7 @@ test-long: $(VENV)/.installed-test
 # The engine `batch` and the optimizers on the other backend that both engines support.
 test-jax: $(VENV)/.installed-test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,jax]'
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -m jax tests/batch tests/optimizers
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -m "jax and not tensorflow" tests/batch tests/optimizers
 
 check-python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else "kregkit needs Python $(SUPPORTED), for which TensorFlow has wheels; this is Python %d.%d. Name another one: make PYTHON=python3.12" % v)'

@@ -108,8 +108,9 @@ class Proximal(keras.optimizers.Optimizer):
         super().__init__(learning_rate=0.0, name=name)
         self.inner_optimizer = inner_optimizer
         self.metric = metric
-        # TensorFlow would put a dictionary that it sees into checkpoints.
-        self.__dict__["_penalties"] = {}
+        # Keras would count the model's weights as the optimizer's where it sees them,
+        # and TensorFlow would put a dictionary into checkpoints.
+        self.__dict__.update(_penalties={}, _trainable_variables=[])
         for setting in _SETTINGS:  # those of the inner optimizer are found instead
             self.__dict__.pop(setting, None)
         after_update(core, self._proximal_point)
@@ -153,7 +154,7 @@ class Proximal(keras.optimizers.Optimizer):
         # in the first trace the penalties still had gradients.
         self._handled = self.add_variable((), name="handled", dtype="int32")
         self.inner_optimizer.build(variables)
-        self._trainable_variables = list(variables)
+        self._trainable_variables.extend(variables)
         self.built: bool = True
         for index, variable in enumerate(variables):
             regularizer = getattr(variable, "regularizer", None)
@@ -185,6 +186,21 @@ class Proximal(keras.optimizers.Optimizer):
                 self.build(trainable_variables)
             grads = self._first(grads, trainable_variables)
         self.inner_optimizer.apply(grads, trainable_variables)
+
+    def stateless_apply(
+        self,
+        optimizer_variables: Sequence[Tensor],
+        grads: Sequence[Tensor],
+        trainable_variables: Sequence[Tensor],
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        # The inner optimizer's own: one that scales losses has a form without side
+        # effects, and its `apply` is not it.
+        count = len(self._variables)
+        weights, inner = self.inner_optimizer.stateless_apply(
+            optimizer_variables[count:], grads, trainable_variables
+        )
+        own = [ops.convert_to_tensor(v) for v in optimizer_variables[:count]]
+        return weights, [*own, *inner]
 
     def scale_loss(self, loss: Tensor) -> Tensor:
         return self.inner_optimizer.scale_loss(loss)

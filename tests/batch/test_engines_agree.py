@@ -9,6 +9,9 @@ from kregkit.study.engines import obstacle
 from kregkit.study.train_batch import Program
 
 
+pytestmark = pytest.mark.jax
+
+
 def both(case, folder):
     """Yield the results of both engines for the trials of a case to compare."""
     study = case.study(folder)
@@ -67,6 +70,7 @@ def test_what_a_layer_adds_to_the_loss_is_trained_and_logged_alike(name, tmp_pat
             assert one.final["val_data_loss"] == pytest.approx(logged, rel=1e-5)
 
 
+@pytest.mark.tensorflow
 def test_an_embedding_is_left_to_fit(tmp_path):
     """Keras on TensorFlow squares and clips its gradient row by row, before sums."""
     study = Case(built("embedded"), WHOLE).study(tmp_path)

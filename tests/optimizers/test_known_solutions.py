@@ -14,6 +14,8 @@ from sklearn import linear_model
 from kregkit.optimizers import KNOWN, Proximal
 from kregkit.regularizers import L1, L1L2, L2
 
+pytestmark = pytest.mark.jax
+
 STEPS = 6000
 
 

@@ -10,6 +10,8 @@ from kregkit.errors import ModelError, ParameterError
 from kregkit.optimizers import Proximal
 from kregkit.regularizers import L1, L1L2, L2
 
+pytestmark = pytest.mark.jax
+
 STEPS = 10
 
 
@@ -152,6 +154,18 @@ def test_one_penalty_in_two_models_acts_once_in_each():
         np.testing.assert_array_equal(value, expected)
 
 
+def test_its_variables_are_one_and_the_inner_optimizers():
+    optimizer = Proximal(optimizers.Adam(0.05))
+    model = model_of(optimizer, L1(0.3))
+    optimizer.build(model.trainable_variables)
+    inner = optimizer.inner_optimizer.variables
+    own = optimizer.variables[: -len(inner)]
+    assert [v.name for v in own] == ["iteration", "learning_rate", "handled"]
+    assert list(map(id, optimizer.variables[len(own) :])) == list(map(id, inner))
+    assert not {id(v) for v in model.variables} & {id(v) for v in optimizer.variables}
+
+
+@pytest.mark.tensorflow
 def test_a_custom_loop_takes_the_proximal_step_alone():
     import tensorflow as tf
 
@@ -273,7 +287,12 @@ def test_moving_averages_are_of_the_proximal_points():
     average = (points[0] + points[1]) / 4 + points[2] / 2
     model = trained(Proximal(inner), L1(0.3), steps=3)  # Keras sets them at the end
     np.testing.assert_allclose(weights(model)[0], average, rtol=0, atol=1e-6)
+
+
+@pytest.mark.tensorflow  # on JAX the callback fails with Keras's own SGD too
+def test_moving_averages_are_swapped_by_the_callback_of_keras():
     x, y = data()
+    model = model_of(Proximal(optimizers.SGD(0.05, use_ema=True)), L1(0.3))
     swap = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
     model.fit(x, y, batch_size=len(x), verbose=0, callbacks=[swap])
 
@@ -293,6 +312,7 @@ def test_a_saved_model_goes_on_as_if_nothing_had_happened(name, tmp_path):
         np.testing.assert_array_equal(value, expected)
 
 
+@pytest.mark.tensorflow
 def test_a_tensorflow_checkpoint_restores_it(tmp_path):
     import tensorflow as tf
 
