@@ -8,7 +8,6 @@ from kregkit.study import train_fit
 from kregkit.study.engines import obstacle
 from kregkit.study.train_batch import Program
 
-
 pytestmark = pytest.mark.jax
 
 
