@@ -132,9 +132,9 @@ def plan(
         for t in trials
     )
     typer.echo(f"{config.name}: {len(trials)} trials, {config.seeds} seeds")
-    typer.echo(f"{'target':10} {'regularizer':14} {'layers':10} {'solver':10} trials")
+    typer.echo(f"{'target':10} {'regularizer':16} {'layers':10} {'solver':10} trials")
     for (target, regularizer, layers, solver), count in cells.items():
-        line = f"{target:10} {regularizer:14} {layers:10} {solver:10} {count:6}"
+        line = f"{target:10} {regularizer:16} {layers:10} {solver:10} {count:6}"
         typer.echo(line)
     typer.echo(_wrapped(str(found)))
 
@@ -154,7 +154,7 @@ def list_names() -> None:
     for title, lines in tables.items():
         typer.echo(f"{title}:")
         for name, line in lines.items():
-            typer.echo(f"  {name:14} {line}".rstrip())
+            typer.echo(f"  {name:16} {line}".rstrip())
 
 
 @app.command()

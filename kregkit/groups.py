@@ -2,13 +2,20 @@
 
 The one rule: what a unit or an input is, is decided here, once, for measures,
 reports and group penalties alike; where it is not known, it is None, not guessed.
+A penalty sees a weight and not its layer: its words are in `group_axes`.
 """
 
-from typing import Any
+from typing import Any, Final, TypeAlias
 
 from keras import layers
 
 from kregkit.measure import Axes
+
+Group: TypeAlias = str | tuple[int, ...]
+"""A word of `WORDS`, or the axes that tell groups apart."""
+
+WORDS: Final = {"filter": (-1, 3), "input": (-2, 2), "unit": (-1, 1)}
+"""For each word the axis that tells groups apart, and the lowest rank that has it."""
 
 _CHANNELS_FIRST = "channels_first"
 
@@ -67,6 +74,32 @@ def activation_axes(layer: Any, rank: int) -> Axes:
     if getattr(layer, "data_format", None) == _CHANNELS_FIRST and rank > 2:
         return Axes(unit=(1,))
     return Axes(unit=(-1,)) if rank > 1 else Axes()
+
+
+def lowest_rank(group: Group) -> int:
+    """Return the number of axes that a weight must have at least to be grouped so."""
+    if isinstance(group, str):
+        return WORDS[group][1]
+    return max((axis + 1 if axis >= 0 else -axis for axis in group), default=0)
+
+
+def group_axes(group: Group, rank: int) -> tuple[int, ...]:
+    """Return the axes that tell the groups of a weight of this rank apart.
+
+    | group | one group for each | `w[group]` of Dense, Conv2D |
+    |---|---|---|
+    | "unit" | output unit: the weights into it | `w[:, j]`, `w[:, :, :, j]` |
+    | "input" | input: the weights out of it | `w[i, :]`, `w[:, :, i, :]` |
+    | "filter" | output unit of a convolution | none, `w[:, :, :, j]` |
+    | (0, 1) | index of these axes | `w[i, j]`, `w[i, j, :, :]` |
+    | () | whole tensor | `w` |
+
+    The words are right where `weight_axes` says -1 for the unit and -2 for the input;
+    elsewhere (transposed and depthwise convolutions, EinsumDense) its axes are to be
+    given. In a bias, every weight is a "unit" of its own.
+    """
+    axes = (WORDS[group][0],) if isinstance(group, str) else group
+    return tuple(sorted({axis % rank for axis in axes}))
 
 
 def _einsum_axes(equation: str) -> Axes:

@@ -138,22 +138,58 @@ class Range:
         return f"a finite number {'>' if self.open_low else '>='} {self.low:g}"
 
 
+@dataclass(frozen=True)
+class Choice:
+    """Admissible words of a structural parameter."""
+
+    words: tuple[str, ...]
+    default: str
+
+
 STRENGTH: Final = Range(0.0)
 SWEPT_STRENGTH: Final = Range(0.0, open_low=True)
 
-REGULARIZERS: Final[dict[str, dict[str, Range]]] = {
+_RATIO: Final = Range(0.0, 1.0, default=0.5)
+_WIDTH: Final = Range(1e-6, 1e6, default=0.1)  # squared, it is still a float32
+_GROUP: Final = Choice(("filter", "input", "unit"), "unit")
+
+REGULARIZERS: Final[dict[str, dict[str, Range | Choice]]] = {
     "L1": {},
     "L2": {},
-    "L1L2": {"ratio": Range(0.0, 1.0, default=0.5)},
+    "L1L2": {"ratio": _RATIO},
+    "GroupLasso": {"group": _GROUP},
+    "SparseGroupLasso": {"ratio": _RATIO, "group": _GROUP},
+    "MCP": {"threshold": _WIDTH},
+    "LogSum": {"epsilon": _WIDTH},
+    "HoyerSquare": {},
 }
-"""Regularizers that a sweep can name, with their parameters beside `strength`."""
+"""Regularizers that a sweep can name, with their parameters beside `strength`.
+
+A `Range` is a numeric parameter, which may differ between the trials of one batch; a
+`Choice` is structural, and may not.
+"""
+
+
+def numeric(name: str) -> dict[str, Range]:
+    """Return the numeric parameters of a regularizer, `strength` first."""
+    further = REGULARIZERS[name].items()
+    return {"strength": STRENGTH} | {n: r for n, r in further if isinstance(r, Range)}
+
 
 FORMULAS: Final[dict[str, str]] = {
     "L1": "Σ|w|",
     "L2": "Σw²",
     "L1L2": "r·Σ|w| + (1−r)·Σw²",
+    "GroupLasso": "Σ_g √d_g·‖w_g‖₂",
+    "SparseGroupLasso": "r·Σ|w| + (1−r)·Σ_g √d_g·‖w_g‖₂",
+    "MCP": "Σ (m − m²/2θ), m = min(|w|, θ)",
+    "LogSum": "Σ log(1 + |w|/ε)",
+    "HoyerSquare": "(Σ|w|)²/Σw²",
 }
 """The unscaled value of each regularizer."""
+
+WITHOUT_PROX: Final = ("HoyerSquare",)
+"""The regularizers that have no proximal operator."""
 
 TARGETS: Final = ("activity", "bias", "kernel")
 SOLVERS: Final = ("gradient", "proximal")

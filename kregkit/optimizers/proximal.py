@@ -3,11 +3,8 @@
 The one rule: a penalty acts by its proximal step or by its gradient, never by both.
 """
 
-import sys
 import warnings
-import weakref
 from collections.abc import Sequence
-from types import FrameType
 from typing import Any, Final, Self
 
 import keras
@@ -15,6 +12,7 @@ from keras import ops
 
 from kregkit.errors import ParameterError, must
 from kregkit.numerics import Tensor
+from kregkit.optimizers._handled import Handled, optimizers_in_use, proximable
 from kregkit.optimizers._steps import (
     after_update,
     has_after_update,
@@ -22,7 +20,6 @@ from kregkit.optimizers._steps import (
     kind,
     step_size,
 )
-from kregkit.regularizers import L1, L1L2, L2, Penalty
 
 METRICS: Final = ("optimizer", "euclidean")
 
@@ -233,7 +230,7 @@ class Proximal(keras.optimizers.Optimizer):
         tensorflow = keras.backend.backend() == "tensorflow"
         if tensorflow and not _executing_eagerly():
             return grads  # of a trace that is thrown away
-        if not tensorflow or self not in _optimizers_in_use():
+        if not tensorflow or self not in optimizers_in_use():
             raise ParameterError(
                 "Proximal: a loop of your own must call `build(trainable_variables)` "
                 "before its first step, so that no penalty has a gradient in it."
@@ -259,62 +256,7 @@ class Proximal(keras.optimizers.Optimizer):
         return penalty.prox(weight, step * ops.cast(penalty.strength, step.dtype))
 
 
-class Handled(keras.regularizers.Regularizer):
-    """The penalty of a variable whose proximal step an optimizer takes.
-
-    Its gradient is zero where the model whose loss it is in trains with one of the
-    `optimizers`, or has no optimizer at all: then somebody's own loop does. With any
-    other optimizer it is the penalty as it was.
-    """
-
-    def __init__(self, penalty: Penalty) -> None:
-        self.penalty = penalty
-        self.optimizers: weakref.WeakSet[Proximal] = weakref.WeakSet()
-
-    def __call__(self, w: Tensor) -> Tensor:
-        value = self.penalty(w)
-        training = _optimizers_in_use()
-        handled = set(self.optimizers) & training if training else self.optimizers
-        return ops.stop_gradient(value) if handled else value
-
-    def get_config(self) -> dict[str, Any]:
-        return self.penalty.get_config()
-
-
-def proximable(regularizer: Any) -> Penalty | None:
-    """Return the penalty whose proximal step can stand for a regularizer, or None."""
-    match type(regularizer):
-        case keras.regularizers.L1:
-            return L1(float(regularizer.l1))
-        case keras.regularizers.L2:
-            return L2(float(regularizer.l2))
-        case keras.regularizers.L1L2 if regularizer.l1 or regularizer.l2:
-            return L1L2(float(regularizer.l1), float(regularizer.l2))
-    return regularizer if isinstance(regularizer, Penalty) else None
-
-
 def _executing_eagerly() -> bool:
     import tensorflow as tf
 
     return bool(tf.executing_eagerly())
-
-
-def _optimizers_in_use() -> set[Any]:
-    """Return the optimizer of the model whose losses are summed, and those inside it.
-
-    Keras calls a regularizer with a weight and nothing else, and tells an optimizer
-    nothing of its model: only the stack knows both.
-    """
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        if frame.f_code.co_varnames[:1] == ("self",):
-            model = frame.f_locals.get("self")
-            optimizer = getattr(model, "optimizer", None)
-            if isinstance(model, keras.Model) and optimizer is not None:
-                found = {optimizer}
-                while hasattr(optimizer, "inner_optimizer"):
-                    optimizer = optimizer.inner_optimizer
-                    found.add(optimizer)
-                return found
-        frame = frame.f_back
-    return set()

@@ -8,9 +8,26 @@ from keras import __version__ as _keras_version
 from kregkit.errors import VersionError
 from kregkit.regularizers._base import Penalty
 from kregkit.regularizers._register import classes, get, make, names
+from kregkit.regularizers.concave import MCP, LogSum
 from kregkit.regularizers.elementwise import L1, L1L2, L2
+from kregkit.regularizers.grouped import GroupLasso, SparseGroupLasso
+from kregkit.regularizers.ratio import HoyerSquare
 
-__all__ = ["L1", "L1L2", "L2", "Penalty", "classes", "get", "make", "names"]
+__all__ = [  # noqa: RUF022 - in the order of `sorted`, as every list of names here
+    "GroupLasso",
+    "HoyerSquare",
+    "L1",
+    "L1L2",
+    "L2",
+    "LogSum",
+    "MCP",
+    "Penalty",
+    "SparseGroupLasso",
+    "classes",
+    "get",
+    "make",
+    "names",
+]
 
 if tuple(map(int, _keras_version.split(".")[:2])) < (3, 14):
     raise VersionError(

@@ -42,6 +42,9 @@ class Penalty(keras.regularizers.Regularizer, ABC):
     ranges: ClassVar[dict[str, Range]] = {"strength": STRENGTH}
     """The numeric parameters, which `replace` may change, and what they may be."""
 
+    proximal: ClassVar[bool] = True
+    """Whether it has a proximal operator, which is then `_prox`."""
+
     def __post_init__(self) -> None:
         for name, rule in self.ranges.items():
             checked = number(type(self).__name__, name, getattr(self, name), rule)
@@ -51,9 +54,9 @@ class Penalty(keras.regularizers.Regularizer, ABC):
     def _value(self, w: Tensor) -> Tensor:
         """Return the unscaled penalty of `w`, which is float32 or float64."""
 
-    @abstractmethod
     def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
         """Return the proximal point; `amount` has the dtype of `w`."""
+        raise NotImplementedError
 
     @final
     def value(self, w: Tensor) -> Tensor:
@@ -77,7 +80,12 @@ class Penalty(keras.regularizers.Regularizer, ABC):
 
         Returns:
             A tensor of the shape and dtype of `w`.
+
+        Raises:
+            ParameterError: a penalty that is not `proximal`.
         """
+        if not self.proximal:
+            raise ParameterError(f"{type(self).__name__}: has no proximal operator.")
         w = ops.convert_to_tensor(w)
         wide = accumulable(w)
         amount = ops.convert_to_tensor(amount, wide.dtype)
@@ -119,10 +127,13 @@ class Penalty(keras.regularizers.Regularizer, ABC):
                 "saved; save the penalty that it was made from."
             )
         names = [field.name for field in dataclasses.fields(self) if field.init]
-        return {"kregkit": FORMAT} | {name: getattr(self, name) for name in names}
+        held = {name: getattr(self, name) for name in names}
+        # JSON has no tuples.
+        plain = {n: list(v) if isinstance(v, tuple) else v for n, v in held.items()}
+        return {"kregkit": FORMAT} | plain
 
     @classmethod
-    def make(cls, strength: float, **parameters: float) -> Self:
+    def make(cls, strength: float, **parameters: Any) -> Self:
         """Return the penalty of this strength and these parameters, as studies do."""
         return cls(strength=strength, **parameters)
 
@@ -140,6 +151,22 @@ class Penalty(keras.regularizers.Regularizer, ABC):
                 must(f"{cls.__name__}.from_config", "config", rule, config)
             )
         return cls(**{name: config[name] for name in names})
+
+
+def two_strengths(penalty: Penalty, first: str, second: str) -> None:
+    """Check and set two strengths, their sum `strength` and the first's `ratio`."""
+    owner = type(penalty).__name__
+    one = number(owner, first, getattr(penalty, first), STRENGTH)
+    two = number(owner, second, getattr(penalty, second), STRENGTH)
+    if one + two == 0.0:
+        raise ParameterError(
+            f"{owner}: `{first}` or `{second}` must be positive; received {first}=0.0, "
+            f"{second}=0.0, a penalty of nothing."
+        )
+    strength = number(owner, "strength", one + two, STRENGTH)
+    given = {first: one, second: two, "strength": strength, "ratio": one / strength}
+    for name, value in given.items():
+        object.__setattr__(penalty, name, value)
 
 
 def number(owner: str, name: str, value: object, rule: Range) -> float:

@@ -54,7 +54,7 @@ def get(identifier: str | dict[str, Any] | Penalty | None) -> Penalty | None:
     raise ParameterError(must("regularizers.get", "identifier", rule, identifier))
 
 
-def make(name: str, strength: float, **parameters: float) -> Penalty:
+def make(name: str, strength: float, **parameters: float | str) -> Penalty:
     """Return the named penalty with this strength and these further parameters."""
     by_name = {alias: c for n, c in _REGISTRY.items() for alias in (n, _snake(n))}
     if name not in by_name:

@@ -5,15 +5,14 @@ function.
 """
 
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from keras import ops
 
-from kregkit.errors import ParameterError
 from kregkit.numerics import Tensor, soft_threshold
-from kregkit.regularizers._base import Penalty, number
+from kregkit.regularizers._base import Penalty, number, two_strengths
 from kregkit.regularizers._register import register
-from kregkit.schema import REGULARIZERS, STRENGTH, Range
+from kregkit.schema import STRENGTH, Range, numeric
 
 
 @register
@@ -65,26 +64,13 @@ class L1L2(Penalty):
     l1: float = 0.0
     l2: float = 0.0
 
-    ranges: ClassVar[dict[str, Range]] = {
-        "strength": STRENGTH,
-        **REGULARIZERS["L1L2"],
-    }
+    ranges: ClassVar[dict[str, Range]] = numeric("L1L2")
 
     def __post_init__(self) -> None:
-        l1 = number("L1L2", "l1", self.l1, STRENGTH)
-        l2 = number("L1L2", "l2", self.l2, STRENGTH)
-        if l1 + l2 == 0.0:
-            raise ParameterError(
-                "L1L2: `l1` or `l2` must be positive; received l1=0.0, l2=0.0, "
-                "a penalty of nothing."
-            )
-        strength = number("L1L2", "strength", l1 + l2, STRENGTH)
-        given = {"l1": l1, "l2": l2, "strength": strength, "ratio": l1 / strength}
-        for name, value in given.items():
-            object.__setattr__(self, name, value)
+        two_strengths(self, "l1", "l2")
 
     @classmethod
-    def make(cls, strength: float, **parameters: float) -> "L1L2":
+    def make(cls, strength: float, **parameters: Any) -> "L1L2":
         """Return the elastic net of this strength, `ratio` of which is L1's."""
         strength = number("L1L2", "strength", strength, STRENGTH)
         ratio = number("L1L2", "ratio", parameters["ratio"], cls.ranges["ratio"])

@@ -13,6 +13,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from kregkit.errors import StudyError
+from kregkit.schema import Choice
 from kregkit.study import locate, values
 from kregkit.study.parts import (
     Cell,
@@ -52,7 +53,9 @@ _TABLES: Final[dict[tuple[str | int, ...], type[Part]]] = {
 def _keys(path: locate.Path) -> Iterable[str]:
     table = _TABLES[tuple(part for part in path if isinstance(part, str))]
     own = {field.alias or name for name, field in table.model_fields.items()}
-    return (own | values.PARAMETERS) - {"parameters"} if table is SweepConfig else own
+    if table is not SweepConfig:
+        return own
+    return (own | set(values.PARAMETERS)) - {"parameters", "structure"}
 
 
 def parse(text: str, file: str) -> StudyConfig:
@@ -88,8 +91,12 @@ def json_schema() -> dict[str, Any]:
     """Return the JSON schema of a study file, for editors."""
     schema = StudyConfig.model_json_schema()
     properties = schema["$defs"]["SweepConfig"]["properties"]
-    numbers = properties.pop("parameters")["additionalProperties"]
-    properties |= dict.fromkeys(sorted(values.PARAMETERS), numbers)
+    numbers, words = (
+        properties.pop(name)["additionalProperties"]
+        for name in ("parameters", "structure")
+    )
+    for name, rule in sorted(values.PARAMETERS.items()):
+        properties[name] = words if isinstance(rule, Choice) else numbers
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 

@@ -20,8 +20,8 @@ from kregkit.study.models import holders
 from kregkit.study.plan import Trial
 from kregkit.study.resolve import Study
 
-Term = tuple[str, str, str, str]
-"""The regularizer, target, layers and solver of a trial: a batch has one term each."""
+Term = tuple[str, str, str, str, tuple[tuple[str, str], ...]]
+"""Regularizer, target, layers, solver and structure: what a batch has one term for."""
 
 Parameters = list[dict[str, Tensor]]
 """The numeric parameters of one trial for each term; strength 0 where it has none."""
@@ -31,7 +31,7 @@ def term(trial: Trial) -> Term | None:
     """Return the term that a trial has; None for a baseline."""
     if trial.regularizer is None or trial.target is None or trial.layers is None:
         return None
-    return trial.regularizer, trial.target, trial.layers, trial.solver
+    return trial.regularizer, trial.target, trial.layers, trial.solver, trial.structure
 
 
 class Losses(NamedTuple):
@@ -70,8 +70,9 @@ class _Mixed:
 class Mixture:
     """The penalties of the trials of a batch, attached to one model.
 
-    Each combination of regularizer, target and layers that a trial has is a term,
-    and each trial has a strength for every term, 0 for those that are not its own.
+    Each combination of regularizer, target, layers, solver and structural parameters
+    that a trial has is a term, and each trial has a strength for every term, 0 for
+    those that are not its own.
     """
 
     terms: tuple[Term, ...]
@@ -97,7 +98,7 @@ class Mixture:
         live: dict[int, Penalty] = {}
         mixed: dict[int, tuple[Any, str, list[int]]] = {}
         owners = []
-        for index, (_, target, layers, _) in enumerate(terms):
+        for index, (_, target, layers, *_) in enumerate(terms):
             held = holders(model, target, layers)
             owners.append(frozenset(held))
             for holder, attribute in held.values():

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from kregkit.schema import MODELS, OPTIMIZERS, REGULARIZERS, Range
+from kregkit.schema import MODELS, OPTIMIZERS, REGULARIZERS, WITHOUT_PROX, Choice, Range
 from kregkit.study import values
 from kregkit.study.values import Part, fact, must
 
@@ -171,12 +171,12 @@ class Cell:
     target: str
     layers: str
     solver: str
-    parameters: tuple[tuple[str, float], ...]
+    parameters: tuple[tuple[str, values.Parameter], ...]
     strength: float
 
     def __str__(self) -> str:
         """Return the combination in words, for messages."""
-        further = "".join(f", {name} {value:g}" for name, value in self.parameters)
+        further = "".join(f", {n} {values.told(v)}" for n, v in self.parameters)
         return (
             f"{self.regularizer} on {self.target} (layers {self.layers!r}, solver "
             f"{self.solver!r}) at strength {self.strength:g}{further}"
@@ -200,18 +200,13 @@ class SweepConfig(Part):
     solver: values.Solvers = ("gradient",)
     layers: Annotated[str, values.NOT_EMPTY] | None = None
     parameters: dict[str, values.Numbers] = Field(default_factory=dict)
+    structure: dict[str, values.Words] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
     def _gather(cls, table: Any) -> Any:
         """Put the regularizers' own parameters, which are further keys, together."""
-        if not isinstance(table, dict):
-            return table
-        if "parameters" in table:
-            raise values.extra("parameters")
-        own = {key: table[key] for key in table if key in values.PARAMETERS}
-        rest = {key: table[key] for key in table if key not in values.PARAMETERS}
-        return {**rest, "parameters": own}
+        return values.gathered(table) if isinstance(table, dict) else table
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -221,9 +216,15 @@ class SweepConfig(Part):
                 "its own",
                 *("solver", self.solver.index("proximal")),
             )
-        for regularizer in self.regularizer:
+        for index, regularizer in enumerate(self.regularizer):
+            if regularizer in WITHOUT_PROX and "proximal" in self.solver:
+                raise fact(
+                    f"{regularizer} has no proximal operator; it needs a sweep of its "
+                    "own",
+                    *("regularizer", index),
+                )
             takes = REGULARIZERS[regularizer]
-            for name, given in self.parameters.items():
+            for name, given in self.further.items():
                 if name not in takes:
                     raise fact(
                         f"is not taken by {regularizer}; those that take it need a "
@@ -231,10 +232,9 @@ class SweepConfig(Part):
                         name,
                     )
                 for index, value in enumerate(given):
-                    if not takes[name].admits(value):
-                        raise must(str(takes[name]), name, index)
-            for name, admissible in takes.items():
-                if admissible.default is None and name not in self.parameters:
+                    values.check_parameter(value, takes[name], name, index)
+            for name, rule in takes.items():
+                if rule.default is None and name not in self.further:
                     raise fact(f"{regularizer} needs the key {name!r}")
         return self
 
@@ -245,9 +245,14 @@ class SweepConfig(Part):
             return self.strength.strengths()
         return self.strength
 
-    def _given(self, name: str, admissible: Range) -> tuple[float, ...]:
-        default = () if admissible.default is None else (admissible.default,)
-        return self.parameters.get(name, default)
+    @property
+    def further(self) -> dict[str, tuple[values.Parameter, ...]]:
+        """The regularizers' own parameters that the study file gives."""
+        return {**self.parameters, **self.structure}
+
+    def _given(self, name: str, rule: Range | Choice) -> tuple[values.Parameter, ...]:
+        default = () if rule.default is None else (rule.default,)
+        return self.further.get(name, default)
 
     def cells(self) -> Iterator[Cell]:
         """Yield every combination, the strengths of one beside each other."""

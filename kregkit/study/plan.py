@@ -14,6 +14,7 @@ from typing import Any
 
 from kregkit.errors import DataError
 from kregkit.study.config import Cell, StudyConfig
+from kregkit.study.values import Parameter
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,13 @@ class Trial:
     layers: str | None
     solver: str
     strength: float | None
-    parameters: tuple[tuple[str, float], ...]
+    parameters: tuple[tuple[str, Parameter], ...]
     seed: int
+
+    @property
+    def structure(self) -> tuple[tuple[str, str], ...]:
+        """The structural parameters, in which trials traced as one do not differ."""
+        return tuple((n, v) for n, v in self.parameters if isinstance(v, str))
 
 
 def plan(config: StudyConfig, digest: str) -> tuple[Trial, ...]:

@@ -5,6 +5,7 @@ every seed, the model built, every layer found and every penalty made, and what 
 is told with the place in the study file that names it.
 """
 
+import contextlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +16,14 @@ import numpy as np
 from keras import ops
 
 from kregkit import regularizers
-from kregkit.errors import DataError, ModelError
+from kregkit.errors import DataError, ModelError, ParameterError
 from kregkit.study import data as datasets
 from kregkit.study.config import StudyConfig
 from kregkit.study.data import Data, Split
 from kregkit.study.locate import located
 from kregkit.study.models import BUILDERS, build_own, layers_for
 from kregkit.study.plan import Trial, digest, plan
+from kregkit.weights import walk
 
 OPTIMIZER_CLASSES: Final[dict[str, Any]] = {
     "adadelta": keras.optimizers.Adadelta,
@@ -169,14 +171,38 @@ def resolve(config: StudyConfig, file: Path) -> Study:
         place = "layers" if sweep.layers else "target"
         for cell in sweep.cells():
             with located(file, "sweep", index, place):
-                layers_for(model, cell.target, cell.layers)
+                chosen = layers_for(model, cell.target, cell.layers)
             with located(file, "sweep", index):
-                regularizers.make(
+                penalty = regularizers.make(
                     cell.regularizer, cell.strength, **dict(cell.parameters)
                 )
+            with located(file, "sweep", index, *list(sweep.structure)[:1]):
+                _check_ranks(penalty, model, cell.target, chosen)
     with located(file, "train", "optimizer"):
         study.optimizer()
     return study
+
+
+def _check_ranks(
+    penalty: regularizers.Penalty, model: keras.Model, target: str, chosen: Any
+) -> None:
+    """Raise for a tensor that has too few axes for the penalty's groups."""
+    own = {id(layer) for layer in chosen}
+    first: dict[int, tuple[str, tuple[int, ...]]] = {}  # of each rank
+    for weight in walk(model):
+        if id(weight.layer) in own and target == "activity":
+            # Unknown here for a layer of a subclassed model, or with several outputs.
+            with contextlib.suppress(AttributeError):
+                shape = tuple(size or 1 for size in weight.layer.output.shape)
+                first.setdefault(len(shape), (f"{weight.layer_path}/activity", shape))
+        elif id(weight.layer) in own and target == weight.role:
+            shape = tuple(weight.variable.shape)
+            first.setdefault(len(shape), (weight.path, shape))
+    for path, shape in first.values():
+        try:
+            penalty.value(np.zeros(shape, "float32"))
+        except ParameterError as error:
+            raise ParameterError(f"{path}: {error}") from None
 
 
 def _check_rows(study: Study) -> None:

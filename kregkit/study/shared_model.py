@@ -124,9 +124,15 @@ def attach(model: Any, study: Study, trial: Trial) -> dict[str, keras.Variable]:
     return parameters
 
 
-def group(trial: Trial) -> tuple[str | None, ...]:
+def group(trial: Trial) -> tuple[object, ...]:
     """Return what trials must have in common to be traced alike."""
-    return trial.regularizer, trial.target, trial.layers, trial.solver
+    return (
+        trial.regularizer,
+        trial.target,
+        trial.layers,
+        trial.solver,
+        trial.structure,
+    )
 
 
 def answers(model: keras.Model, probe: Any) -> bytes:

@@ -6,7 +6,7 @@ the path below the model; `problems` adds file, line and key.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -19,12 +19,19 @@ from kregkit.schema import (
     SOLVERS,
     SWEPT_STRENGTH,
     TARGETS,
+    Choice,
     Range,
 )
 from kregkit.study.locate import Path
 
 TASKS: Final = ("classification", "regression")
-PARAMETERS: Final = frozenset(name for own in REGULARIZERS.values() for name in own)
+PARAMETERS: Final = {
+    n: rule for own in REGULARIZERS.values() for n, rule in own.items()
+}
+"""Every parameter of a regularizer beside `strength`."""
+Parameter: TypeAlias = float | str
+"""A number, or a word for a structural parameter."""
+
 MOST: Final = 10_000
 """The largest number of seeds, and of strengths in one range."""
 
@@ -55,6 +62,35 @@ def unknown(name: str, known: Iterable[str], *below: str | int) -> PydanticCusto
 def extra(name: str) -> PydanticCustomError:
     """Return the error for a key that a table does not have."""
     return PydanticCustomError("extra_forbidden", "{name}", {"below": (name,)})
+
+
+def gathered(table: dict[str, Any]) -> dict[str, Any]:
+    """Return a sweep with its regularizers' own parameters as two tables in it.
+
+    Numbers are in `parameters`, words, of structural parameters, in `structure`.
+    """
+    parted: dict[str, dict[str, Any]] = {"parameters": {}, "structure": {}}
+    for key, value in table.items():
+        if key in parted:
+            raise extra(key)
+        if rule := PARAMETERS.get(key):
+            kind = "structure" if isinstance(rule, Choice) else "parameters"
+            parted[kind][key] = value
+    return {key: table[key] for key in table if key not in PARAMETERS} | parted
+
+
+def told(value: Parameter) -> str:
+    """Return a parameter for messages."""
+    return value if isinstance(value, str) else f"{value:g}"
+
+
+def check_parameter(value: Parameter, rule: Range | Choice, *below: str | int) -> None:
+    """Raise for a regularizer's parameter that is not admissible."""
+    if isinstance(rule, Choice):
+        if value not in rule.words:
+            raise unknown(str(value), rule.words, *below)
+    elif isinstance(value, str) or not rule.admits(value):
+        raise must(str(rule), *below)
 
 
 class Part(BaseModel):
@@ -147,6 +183,7 @@ Task = Annotated[str, _known(TASKS), _one_of(TASKS)]
 
 Widths = Annotated[tuple[Count, ...], FROM_ONE, OR_ONE]
 Numbers = Annotated[tuple[float, ...], FROM_ONE, SOME, DISTINCT, OR_ONE]
+Words = Annotated[tuple[str, ...], FROM_ONE, SOME, DISTINCT, OR_ONE]
 Strengths = Annotated[tuple[Strength, ...], SOME, DISTINCT, OR_ONE]
 Regularizers = Annotated[tuple[RegularizerName, ...], FROM_ONE, SOME, DISTINCT, OR_ONE]
 Targets = Annotated[tuple[TargetName, ...], FROM_ONE, SOME, DISTINCT, OR_ONE]

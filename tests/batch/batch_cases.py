@@ -48,6 +48,16 @@ PROXIMAL = (
     ("L1", "kernel", 3e-2, BOTH),
     ("L1", "bias", 1e-1, 'solver = "proximal"'),
     ("L1L2", "kernel", 3e-2, 'solver = "proximal"\nratio = [0.9, 0.3]'),
+    ("GroupLasso", "kernel", 3e-2, 'solver = "proximal"\ngroup = ["unit", "input"]'),
+    ("MCP", "kernel", 3e-2, 'solver = "proximal"'),
+)
+FURTHER = (
+    ("GroupLasso", "kernel", 1e-2, 'group = ["unit", "input"]'),
+    ("MCP", "kernel", 1e-2, "threshold = [0.1, 1.0]"),
+    ("LogSum", "bias", 1e-2, "epsilon = [0.1, 1.0]"),
+    ("SparseGroupLasso", "kernel", 1e-2, "ratio = [0.2, 0.9]"),
+    ("HoyerSquare", "kernel", 1e-3),
+    ("GroupLasso", "activity", 1e-2),
 )
 
 
@@ -114,6 +124,12 @@ WHOLE = "epochs = 3\nbatch_size = 9\n"
 
 CASES = {
     "mlp, adam": Case(MLP, INCOMPLETE + "learning_rate = 1e-2", compared=(0, 2, 3, 5)),
+    "further penalties": Case(
+        MLP,
+        "epochs = 2\nbatch_size = 18\nlearning_rate = 1e-2",
+        terms=FURTHER,
+        compared=(2, 3, 4, 5, 6, 8, 10, 11),
+    ),
     "cnn, sgd with momentum": Case(
         'name = "cnn"\nfilters = [3, 4]\nhidden = []',
         'epochs = 1\nbatch_size = 64\noptimizer = "sgd"\nmomentum = 0.9\n'
@@ -167,7 +183,7 @@ CASES = {
         MLP,
         INCOMPLETE + "learning_rate = 1e-2",
         terms=PROXIMAL,
-        compared=(0, 2, 3, 4, 5, 6),
+        compared=(0, 2, 3, 4, 6, 7, 9),
     ),
     "proximal cnn, sgd with momentum": Case(
         'name = "cnn"\nfilters = [3, 4]\nhidden = []',
@@ -175,6 +191,6 @@ CASES = {
         "learning_rate = 1e-2",
         'name = "digits"',
         terms=PROXIMAL,
-        compared=(3, 4),
+        compared=(3, 4, 8),
     ),
 }

@@ -12,7 +12,7 @@ from linear import diabetes, falling, planted, solved
 from sklearn import linear_model
 
 from kregkit.optimizers import KNOWN, Proximal
-from kregkit.regularizers import L1, L1L2, L2
+from kregkit.regularizers import L1, L1L2, L2, MCP, GroupLasso
 
 pytestmark = pytest.mark.jax
 
@@ -96,6 +96,38 @@ def test_the_ridge_of_diabetes(name):
     expected = model.fit(np.float64(x), np.float64(y)).coef_.reshape(-1, 1)
     found = solved(L2(0.2), Proximal(OPTIMIZERS[name][0]()), x, y, STEPS)
     assert_same(found, expected, 1e-5)
+
+
+@pytest.mark.parametrize("name", ["momentum", "adam"])
+def test_the_lasso_of_several_tasks(name):
+    x, y, w = planted()
+    y = np.hstack([y, -y / 2 + x[:, :1], y**2 / 10 - 1])
+    tasks = y.shape[1]
+    model = linear_model.MultiTaskLasso(
+        0.1 * tasks**1.5 / 2, fit_intercept=False, tol=1e-12, max_iter=10_000
+    )
+    expected = model.fit(np.float64(x), np.float64(y)).coef_.T
+    assert 0 < np.sum(np.all(expected == 0, axis=1)) < len(w)
+    slower = optimizers.Adam(falling(0.02, 2 * STEPS))
+    inner = slower if name == "adam" else OPTIMIZERS[name][0]()
+    penalty = GroupLasso(0.1, group="input")
+    found = solved(penalty, Proximal(inner), x, y, 2 * STEPS)
+    assert_same(found, expected, 1e-5)
+
+
+@pytest.mark.parametrize("threshold", [0.02, 0.5, 3.0])
+@pytest.mark.parametrize("name", ["momentum", "adam"])
+def test_mcp_ends_at_a_stationary_point(name, threshold):
+    x, y, _ = planted()
+    strength = 0.3
+    optimizer = Proximal(OPTIMIZERS[name][0]())
+    w = np.float64(solved(MCP(strength, threshold), optimizer, x, y, STEPS, start=0.1))
+    u = -2 * x.T @ (x @ w - y) / len(x)
+    slope = strength * np.maximum(1 - np.abs(w) / threshold, 0.0) * np.sign(w)
+    zero = w == 0
+    assert 0 < zero.sum() < len(w)
+    np.testing.assert_allclose(u[~zero], slope[~zero], rtol=0, atol=1e-4)
+    assert np.all(np.abs(u[zero]) <= strength + 1e-4)
 
 
 def test_logistic_regression_with_l1():

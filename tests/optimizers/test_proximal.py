@@ -8,7 +8,7 @@ from linear import planted
 
 from kregkit.errors import ModelError, ParameterError
 from kregkit.optimizers import Proximal
-from kregkit.regularizers import L1, L1L2, L2
+from kregkit.regularizers import L1, L1L2, L2, HoyerSquare
 
 pytestmark = pytest.mark.jax
 
@@ -330,6 +330,14 @@ def test_bias_and_kernel_each_have_their_own():
     model = model_of(Proximal(optimizers.SGD(0.05)), L1L2(0.2, 0.1), bias=L1(5.0))
     model.fit(x, y, batch_size=len(x), epochs=STEPS, verbose=0)
     assert weights(model)[1] == 0
+
+
+def test_hoyer_square_goes_through_the_gradient():
+    with pytest.warns(UserWarning, match="no trainable variable has a penalty"):
+        found = weights(trained(Proximal(optimizers.SGD(0.05)), HoyerSquare(0.01)))
+    expected = weights(trained(optimizers.SGD(0.05), HoyerSquare(0.01)))
+    for value, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(value, other)
 
 
 BAD = {

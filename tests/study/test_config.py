@@ -44,7 +44,12 @@ NAME_RULE = (
     "must be at most 100 of A-Z a-z 0-9 _ . -, beginning with a letter or digit, "
     "without '..' (it names a folder)"
 )
-SWEEP_KEYS = "layers, ratio, regularizer, solver, strength, target"
+SWEEP_KEYS = (
+    "epsilon, group, layers, ratio, regularizer, solver, strength, target, threshold"
+)
+REGULARIZER_NAMES = (
+    "GroupLasso, HoyerSquare, L1, L1L2, L2, LogSum, MCP, SparseGroupLasso"
+)
 
 BAD = {
     # what a study file can have wrong: (old, new, the message after "s.toml")
@@ -80,8 +85,8 @@ BAD = {
     "empty range": ("count = 3", "count = 0", ":21: sweep[0].strength.count: must be from 1 to 10000; received 0."),
     "one of two": ("count = 3", "count = 1", ":21: sweep[0].strength.count: must be 1 where from equals to, and else 2 or more; received 1."),
     "two of one": ("to = 1e-2", "to = 1e-4", ":21: sweep[0].strength.count: must be 1 where from equals to, and else 2 or more; received 3."),
-    "unknown regularizer": ('"L1", "L2"', '"L1", "l2"', ":19: sweep[0].regularizer[1]: unknown 'l2'. Did you mean 'L2'? Known: L1, L1L2, L2."),
-    "unknown lone regularizer": ('"L1L2"', '"L1L3"', ":24: sweep[1].regularizer: unknown 'L1L3'. Did you mean 'L1L2'? Known: L1, L1L2, L2."),
+    "unknown regularizer": ('"L1", "L2"', '"L1", "l2"', f":19: sweep[0].regularizer[1]: unknown 'l2'. Did you mean 'L2'? Known: {REGULARIZER_NAMES}."),
+    "unknown lone regularizer": ('"L1L2"', '"L1L3"', f":24: sweep[1].regularizer: unknown 'L1L3'. Did you mean 'L1L2'? Known: {REGULARIZER_NAMES}."),
     "unknown target": ('"activity"', '"activities"', ":20: sweep[0].target[1]: unknown 'activities'. Did you mean 'activity'? Known: activity, bias, kernel."),
     "unknown data set": ('"digits"', '"digit"', ":6: data.name: unknown 'digit'. Did you mean 'digits'? Known: breast_cancer, cifar10, diabetes, digits, fashion_mnist, iris, mnist, wine."),
     "unknown model": ('"mlp"', '"mpl"', ":10: model.name: unknown 'mpl'. Did you mean 'mlp'? Known: autoencoder, cnn, lenet_300_100, lenet_5, linear, mlp."),
@@ -121,6 +126,21 @@ BAD = {
     "learning rate of zero": ("momentum = 0.9", "learning_rate = 0.0", ":16: train.learning_rate: must be a finite number > 0; received 0.0."),
     "parameter outside": ("[0.25, 0.5]", "[0.25, 1.5]", ":25: sweep[1].ratio[1]: must be a number from 0 to 1; received 1.5."),
     "lone parameter outside": ("[0.25, 0.5]", "-1", ":25: sweep[1].ratio: must be a number from 0 to 1; received -1."),
+    "string for parameter": ("[0.25, 0.5]", '[0.25, "0.5"]', ":25: sweep[1].ratio[1]: expected number, received '0.5'."),
+    "parameter outside a width": ('"L1L2"\nratio = [0.25, 0.5]', '"MCP"\nthreshold = [0.1, 0]', ":25: sweep[1].threshold[1]: must be a number from 1e-06 to 1e+06; received 0."),
+    "width outside": ('"L1L2"\nratio = [0.25, 0.5]', '"MCP"\nthreshold = [0.1, 1e-7]', ":25: sweep[1].threshold[1]: must be a number from 1e-06 to 1e+06; received 1e-07."),
+    "lone width outside": ('"L1L2"\nratio = [0.25, 0.5]', '"LogSum"\nepsilon = 1e7', ":25: sweep[1].epsilon: must be a number from 1e-06 to 1e+06; received 10000000.0."),
+    "unknown word": ('"L1L2"\nratio = [0.25, 0.5]', '"GroupLasso"\ngroup = ["unit", "inputs"]', ":25: sweep[1].group[1]: unknown 'inputs'. Did you mean 'input'? Known: filter, input, unit."),
+    "unknown lone word": ('"L1L2"\nratio = [0.25, 0.5]', '"GroupLasso"\ngroup = "neuron"', ":25: sweep[1].group: unknown 'neuron'. Known: filter, input, unit."),
+    "number for word": ('"L1L2"\nratio = [0.25, 0.5]', '"GroupLasso"\ngroup = 0', ":25: sweep[1].group: expected str, received 0."),
+    "axes for word": ('"L1L2"\nratio = [0.25, 0.5]', '"GroupLasso"\ngroup = ["unit", [0, 1]]', ":25: sweep[1].group[1]: expected str, received [0, 1]."),
+    "no word": ('"L1L2"\nratio = [0.25, 0.5]', '"GroupLasso"\ngroup = []', ":25: sweep[1].group: must be a list of at least one value; received []."),
+    "word twice": ('"L1L2"\nratio = [0.25, 0.5]', '"GroupLasso"\ngroup = ["unit", "unit"]', ":25: sweep[1].group[1]: 'unit' is in this list twice, at [0] too."),
+    "word of another": ('"L1L2"\nratio = [0.25, 0.5]', '["GroupLasso", "L1"]\ngroup = "unit"', ":25: sweep[1].group: is not taken by L1; those that take it need a sweep of their own."),
+    "other key of ours": ("ratio = [0.25, 0.5]", "structure = 1", f":25: sweep[1].structure: unknown 'structure'. Known: {SWEEP_KEYS}."),
+    "the same words in two sweeps": ('"L1L2"\nratio = [0.25, 0.5]', '"GroupLasso"\ngroup = "input"\ntarget = "kernel"\nstrength = 0.1\n[[sweep]]\nregularizer = "GroupLasso"\ngroup = "input"\nstrength = 0.1\ntarget = "kernel"\nlayers = "all"\n[[sweep]]\nregularizer = "L1L2"', ":28: sweep[2]: GroupLasso on kernel (layers 'all', solver 'gradient') at strength 0.1, group input is in sweep[1] already (line 23)."),
+    "proximal step on an activity": ('target = "kernel"\nstrength = 1e-3', 'target = ["kernel", "activity"]\nsolver = ["gradient", "proximal"]\nstrength = 1e-3', ":27: sweep[1].solver[1]: 'proximal' acts on weights; the target 'activity' needs a sweep of its own."),
+    "proximal step without an operator": ('"L1L2"\nratio = [0.25, 0.5]', '["L1", "HoyerSquare"]\nsolver = "proximal"', ":24: sweep[1].regularizer[1]: HoyerSquare has no proximal operator; it needs a sweep of its own."),
     "parameter of another": ('"L1L2"', '["L1L2", "L1"]', ":25: sweep[1].ratio: is not taken by L1; those that take it need a sweep of their own."),
     "empty layers": ('"hidden_*"', '""', ":28: sweep[1].layers: must be a name or a glob; received ''."),
     "table for a number": ("epochs = 10", "epochs = { a = 1 }", ":14: train.epochs: expected int, received {'a': 1}."),
@@ -227,6 +247,22 @@ def test_parameter_has_its_default():
     text = GOOD.replace("ratio = [0.25, 0.5]\n", "")
     (cell,) = config.parse(text, "s.toml").sweep[1].cells()
     assert cell.parameters == (("ratio", 0.5),)
+
+
+def test_words_are_swept_like_numbers():
+    old = '"L1L2"\nratio = [0.25, 0.5]'
+    new = '"SparseGroupLasso"\ngroup = ["input", "unit"]\nratio = [0.2, 0.7]'
+    sweep = config.parse(GOOD.replace(old, new), "s.toml").sweep[1]
+    assert [cell.parameters for cell in sweep.cells()] == [
+        (("group", "input"), ("ratio", 0.2)),
+        (("group", "unit"), ("ratio", 0.2)),
+        (("group", "input"), ("ratio", 0.7)),
+        (("group", "unit"), ("ratio", 0.7)),
+    ]
+    (sparse,) = (
+        config.parse(GOOD.replace(old, '"GroupLasso"'), "s.toml").sweep[1].cells()
+    )
+    assert sparse.parameters == (("group", "unit"),)
 
 
 def test_cnn_may_have_no_hidden_layer():

@@ -100,6 +100,7 @@ def test_an_option_of_the_optimizer_changes_every_id(option):
         (("[0.1, 0.01]", "[0.1, 0.02]"), 8),
         (("[0.1, 0.01]", "[0.1, 0.01]\nlayers = 'hidden'"), 4),
         (("strength = 0.1\n", "strength = 0.1\nratio = 0.4"), 10),
+        (('"L1L2"', '"GroupLasso"\ngroup = "input"'), 10),
     ],
 )
 def test_what_determines_one_result_changes_its_id_alone(change, left):

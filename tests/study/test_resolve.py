@@ -102,6 +102,40 @@ def test_every_regularizer_of_the_schema_is_made(tmp_path):
         assert own.penalty(own.trials[-1]).strength == 0.01
 
 
+@pytest.mark.parametrize(
+    ("group", "target", "message"),
+    [
+        ("input", "bias", "hidden_1/bias: GroupLasso: `w` must be a tensor of 2 axes"),
+        ("filter", "kernel", "hidden_1/kernel: GroupLasso: `w` must be a tensor of 3"),
+        ("filter", "activity", "hidden_1/activity: GroupLasso: `w` must be a tensor"),
+    ],
+)
+def test_a_group_that_a_tensor_does_not_have_is_located(
+    tmp_path, group, target, message
+):
+    new = f'"GroupLasso"\ngroup = ["unit", "{group}"]\ntarget = "{target}"'
+    old = '["L1", "L1L2"]\ntarget = ["kernel", "bias", "activity"]'
+    with pytest.raises(StudyError) as caught:
+        study(tmp_path, old, new)
+    assert f": sweep[0].group: {message}" in str(caught.value)
+    shape = {"bias": (8,), "kernel": (4, 8), "activity": (1, 8)}[target]
+    end = f"for group {group!r}; received {shape}."
+    assert str(caught.value).endswith(end)
+
+
+def test_every_word_makes_its_penalty(tmp_path):
+    old = '["L1", "L1L2"]\ntarget = ["kernel", "bias", "activity"]'
+    new = '"GroupLasso"\ngroup = ["input", "unit"]\ntarget = "kernel"'
+    own = study(tmp_path, old, new)
+    made = [own.penalty(trial) for trial in own.trials if trial.regularizer]
+    assert {penalty.group for penalty in made} == {"input", "unit"}
+    assert {trial.structure for trial in own.trials} == {
+        (),
+        (("group", "input"),),
+        (("group", "unit"),),
+    }
+
+
 def compiled(own, split):
     model = own.build()
     model.compile(own.optimizer(), own.loss(), metrics=[own.metric()])

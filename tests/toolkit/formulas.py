@@ -9,19 +9,48 @@ from dataclasses import dataclass
 import numpy as np
 
 from kregkit import regularizers
-from kregkit.regularizers import L1, L1L2, L2, Penalty
+from kregkit.regularizers import (
+    L1,
+    L1L2,
+    L2,
+    MCP,
+    GroupLasso,
+    HoyerSquare,
+    LogSum,
+    Penalty,
+    SparseGroupLasso,
+)
+
+Value = Callable[[np.ndarray], float]
+Slope = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Case:
-    """A penalty with its unscaled value in float64; convex: prox is non-expansive."""
+    """A penalty with its unscaled value in float64, and the gradient of that.
+
+    The gradient is 0 in elements that are 0. Convex: prox is non-expansive. `rank` is
+    the least that a tensor must have, `least` the size of a weight from which on
+    finite differences are good.
+    """
 
     penalty: Penalty
-    value: Callable[[np.ndarray], float]
+    value: Value
+    slope: Slope
     convex: bool = True
+    rank: int = 0
+    least: float = 1e-3
 
     def __str__(self) -> str:
         return repr(self.penalty).replace("strength=", "").replace(" ", "")
+
+    @property
+    def grouped(self) -> bool:
+        return isinstance(self.penalty, GroupLasso | SparseGroupLasso)
+
+    def fit(self, w: np.ndarray) -> np.ndarray:
+        """Return `w` with further first axes, of 1, until it has enough of them."""
+        return np.reshape(w, (1,) * (self.rank - np.ndim(w)) + np.shape(w))
 
 
 def l1(w: np.ndarray) -> float:
@@ -32,19 +61,122 @@ def l2(w: np.ndarray) -> float:
     return float((np.float64(w) ** 2).sum())
 
 
+def twice(w: np.ndarray) -> np.ndarray:
+    return 2 * np.float64(w)
+
+
+def mcp(threshold: float) -> tuple[Value, Slope]:
+    def value(w: np.ndarray) -> float:
+        size = np.minimum(np.abs(np.float64(w)), threshold)
+        return float((size - size**2 / (2 * threshold)).sum())
+
+    def slope(w: np.ndarray) -> np.ndarray:
+        w = np.float64(w)
+        return np.sign(w) * np.maximum(1 - np.abs(w) / threshold, 0)
+
+    return value, slope
+
+
+def log_sum(epsilon: float) -> tuple[Value, Slope]:
+    def value(w: np.ndarray) -> float:
+        return float(np.log1p(np.abs(np.float64(w)) / epsilon).sum())
+
+    def slope(w: np.ndarray) -> np.ndarray:
+        w = np.float64(w)
+        return np.sign(w) / (epsilon + np.abs(w))
+
+    return value, slope
+
+
+def hoyer_square(w: np.ndarray) -> float:
+    return l1(w) ** 2 / l2(w) if np.any(w) else 0.0
+
+
+def hoyer_slope(w: np.ndarray) -> np.ndarray:
+    w = np.float64(w)
+    if not w.any():
+        return np.zeros(w.shape)
+    return 2 * l1(w) / l2(w) * (np.sign(w) - l1(w) / l2(w) * w)
+
+
+def members(w: np.ndarray, group: object) -> list[np.ndarray]:
+    """Return the groups of `w`, as views."""
+    if group == "input":
+        return [w[..., index, :] for index in range(w.shape[-2])]
+    if group in ("unit", "filter"):
+        return [w[..., index] for index in range(w.shape[-1])]
+    if group == (0, -1):
+        return [w[i, ..., j] for i in range(w.shape[0]) for j in range(w.shape[-1])]
+    assert group == ()
+    return [w]
+
+
+def group_lasso(group: object, ratio: float = 0.0) -> tuple[Value, Slope]:
+    def value(w: np.ndarray) -> float:
+        w = np.float64(w)
+        norms = [np.sqrt(part.size * (part**2).sum()) for part in members(w, group)]
+        return float(ratio * l1(w) + (1 - ratio) * sum(norms))
+
+    def slope(w: np.ndarray) -> np.ndarray:
+        w = np.float64(w)
+        found = np.zeros(w.shape)
+        for part, into in zip(members(w, group), members(found, group), strict=True):
+            norm = np.sqrt((part**2).sum())
+            into[...] = np.sqrt(part.size) * part / norm if norm else 0.0
+        return ratio * np.sign(w) + (1 - ratio) * found
+
+    return value, slope
+
+
 def cases_of(cls: type[Penalty]) -> list[Case]:
     """Return the instances that stand for one class."""
     if cls is L1:
-        return [Case(L1(0.7), l1)]
+        return [Case(L1(0.7), l1, np.sign)]
     if cls is L2:
-        return [Case(L2(0.3), l2)]
+        return [Case(L2(0.3), l2, twice)]
     if cls is L1L2:
         return [
-            Case(L1L2(0.3, 0.1), lambda w: 0.75 * l1(w) + 0.25 * l2(w)),
-            Case(L1L2(l1=0.3), l1),
-            Case(L1L2(l2=0.1), l2),
+            Case(
+                L1L2(0.3, 0.1),
+                lambda w: 0.75 * l1(w) + 0.25 * l2(w),
+                lambda w: 0.75 * np.sign(w) + 0.25 * twice(w),
+            ),
+            Case(L1L2(l1=0.3), l1, np.sign),
+            Case(L1L2(l2=0.1), l2, twice),
+        ]
+    if cls is GroupLasso:
+        return [
+            Case(GroupLasso(0.7), *group_lasso("unit"), rank=1),
+            Case(GroupLasso(0.2, "input"), *group_lasso("input"), rank=2),
+            Case(GroupLasso(0.3, "filter"), *group_lasso("filter"), rank=3),
+            Case(GroupLasso(0.1, [0, -1]), *group_lasso((0, -1)), rank=2),
+            Case(GroupLasso(0.2, ()), *group_lasso(())),
+        ]
+    if cls is SparseGroupLasso:
+        return [
+            Case(SparseGroupLasso(0.1, 0.3), *group_lasso("unit", 0.25), rank=1),
+            Case(
+                SparseGroupLasso(0.2, 0.2, "input"), *group_lasso("input", 0.5), rank=2
+            ),
+            Case(SparseGroupLasso(l1=0.3), l1, np.sign, rank=1),
+            Case(SparseGroupLasso(l21=0.3, group=()), *group_lasso(())),
+        ]
+    if cls is MCP:
+        return [
+            Case(MCP(0.7), *mcp(0.1), convex=False),
+            Case(MCP(0.3, threshold=2.0), *mcp(2.0), convex=False),
+        ]
+    if cls is LogSum:
+        return [
+            Case(LogSum(0.7), *log_sum(0.1), convex=False),
+            Case(LogSum(0.3, epsilon=1.5), *log_sum(1.5), convex=False),
+        ]
+    if cls is HoyerSquare:
+        return [
+            Case(HoyerSquare(0.3), hoyer_square, hoyer_slope, convex=False, least=0.1)
         ]
     raise AssertionError(f"{cls.__name__} has no NumPy formula in {__file__}")
 
 
 CASES = [case for cls in regularizers.classes() for case in cases_of(cls)]
+PROXIMAL = [case for case in CASES if case.penalty.proximal]

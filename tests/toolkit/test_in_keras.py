@@ -144,8 +144,9 @@ def test_losses_and_gradients_equal_those_of_keras(hook: Hook) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_every_penalty_reaches_the_loss_of_a_layer(case: Case) -> None:
-    hook = HOOKS[0]
-    model, kernel = hook.model(case.penalty), None
+    hook = HOOKS[0] if case.rank < 3 else HOOKS[4]
+    assert hook.weight == "kernel"
+    model = hook.model(case.penalty)
     kernel = model.trainable_variables[0].numpy()
     (loss,) = model.losses
     np.testing.assert_allclose(loss, case.penalty.strength * case.value(kernel), 1e-6)

@@ -1,6 +1,7 @@
 """What live copies, configs and named parameters refuse."""
 
 import keras
+import numpy as np
 import pytest
 
 from kregkit import regularizers
@@ -39,6 +40,42 @@ def test_make_refuses_a_parameter_that_the_penalty_does_not_have():
     assert str(refused.value) == (
         "L1L2.make: unknown 'rato'. Did you mean 'ratio'? Known: ratio."
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "low", "high"),
+    [("MCP", "threshold", 0.1, 2.0), ("LogSum", "epsilon", 0.1, 2.0)],
+)
+def test_a_live_parameter_moves_value_and_prox(name, parameter, low, high):
+    w, held = np.float32([1.0, -2.0, 0.3]), keras.Variable(low)
+    live = regularizers.make(name, 0.1).replace(**{parameter: held})
+    for now in (low, high):
+        held.assign(now)
+        fixed = regularizers.make(name, 0.1, **{parameter: now})
+        np.testing.assert_allclose(live.value(w), fixed.value(w), 1e-6)
+        np.testing.assert_allclose(live.prox(w, 0.2), fixed.prox(w, 0.2), 1e-6)
+
+
+@pytest.mark.parametrize("parameter", ["threshold", "epsilon"])
+@pytest.mark.parametrize("value", [0, -1.0, 1e-7, 1e7, "0.1"])
+def test_a_width_has_a_range(parameter, value):
+    name = {"threshold": "MCP", "epsilon": "LogSum"}[parameter]
+    with pytest.raises(ParameterError) as refused:
+        regularizers.make(name, 0.1, **{parameter: value})
+    assert str(refused.value) == (
+        f"{name}: `{parameter}` must be a number from 1e-06 to 1e+06; received "
+        f"{value!r}."
+    )
+
+
+def test_a_penalty_without_a_proximal_operator_says_so():
+    without = {c.__name__ for c in regularizers.classes() if not c.proximal}
+    assert without == {"HoyerSquare"}
+    for cls in regularizers.classes():
+        assert cls.proximal == (cls._prox is not Penalty._prox)
+    with pytest.raises(ParameterError) as refused:
+        regularizers.HoyerSquare(0.1).prox(np.ones(3), 0.1)
+    assert str(refused.value) == "HoyerSquare: has no proximal operator."
 
 
 def test_the_base_class_cannot_be_made():

@@ -20,19 +20,19 @@ from kregkit.regularizers import L1, L1L2, L2
 ODD = [L1(0.1 + 0.2), L2(1e-7 / 3), L1L2(1e-3 / 7, 0.1 + 0.7)]
 
 
-def model_of(kernel: Any, bias: Any = None, activity: Any = None) -> Any:
-    return keras.Sequential(
-        [
-            keras.Input((3,)),
-            layers.Dense(
-                2,
-                kernel_regularizer=kernel,
-                bias_regularizer=bias,
-                activity_regularizer=activity,
-                name="dense",
-            ),
-        ]
-    )
+def model_of(
+    kernel: Any, bias: Any = None, activity: Any = None, convolution: bool = False
+) -> Any:
+    regularizers = {
+        "kernel_regularizer": kernel,
+        "bias_regularizer": bias,
+        "activity_regularizer": activity,
+    }
+    if convolution:
+        layer = layers.Conv1D(2, 2, name="dense", **regularizers)
+        return keras.Sequential([keras.Input((4, 3)), layer])
+    layer = layers.Dense(2, name="dense", **regularizers)
+    return keras.Sequential([keras.Input((3,)), layer])
 
 
 def held(model: Any) -> list[tuple[type, dict[str, Any]]]:
@@ -43,16 +43,18 @@ def held(model: Any) -> list[tuple[type, dict[str, Any]]]:
         dense.bias_regularizer,
         dense.activity_regularizer,
     )
-    return [(type(each), each.get_config()) for each in found]
+    return [(type(each), each.get_config()) for each in found if each is not None]
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_saved_model_keeps_class_and_floats(case: Case, tmp_path: Path) -> None:
-    model = model_of(*[case.penalty] * 3)
+    bias = case.penalty if case.rank < 2 else None
+    model = model_of(case.penalty, bias, case.penalty, convolution=case.rank > 2)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
-    assert held(loaded) == held(model) == [(type(case.penalty), held(model)[0][1])] * 3
-    x = np.ones((2, 3))
+    expected = [(type(case.penalty), case.penalty.get_config())] * (2 + bool(bias))
+    assert held(loaded) == held(model) == expected
+    x = np.ones((2, *model.input_shape[1:]))
     model(x), loaded(x)
     assert [float(loss) for loss in loaded.losses] == [float(v) for v in model.losses]
 

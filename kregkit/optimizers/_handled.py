@@ -1,0 +1,71 @@
+"""Penalties that act by a proximal step, and when they do.
+
+The one rule: whose proximal step is taken has no gradient, in that training only.
+"""
+
+import sys
+import weakref
+from types import FrameType
+from typing import Any
+
+import keras
+from keras import ops
+
+from kregkit.numerics import Tensor
+from kregkit.regularizers import L1, L1L2, L2, Penalty
+
+
+class Handled(keras.regularizers.Regularizer):
+    """The penalty of a variable whose proximal step an optimizer takes.
+
+    Its gradient is zero where the model whose loss it is in trains with one of the
+    `optimizers`, or has no optimizer at all: then somebody's own loop does. With any
+    other optimizer it is the penalty as it was.
+    """
+
+    def __init__(self, penalty: Penalty) -> None:
+        self.penalty = penalty
+        self.optimizers: weakref.WeakSet[keras.optimizers.Optimizer] = weakref.WeakSet()
+
+    def __call__(self, w: Tensor) -> Tensor:
+        value = self.penalty(w)
+        training = optimizers_in_use()
+        handled = set(self.optimizers) & training if training else self.optimizers
+        return ops.stop_gradient(value) if handled else value
+
+    def get_config(self) -> dict[str, Any]:
+        return self.penalty.get_config()
+
+
+def proximable(regularizer: Any) -> Penalty | None:
+    """Return the penalty whose proximal step can stand for a regularizer, or None."""
+    match type(regularizer):
+        case keras.regularizers.L1:
+            return L1(float(regularizer.l1))
+        case keras.regularizers.L2:
+            return L2(float(regularizer.l2))
+        case keras.regularizers.L1L2 if regularizer.l1 or regularizer.l2:
+            return L1L2(float(regularizer.l1), float(regularizer.l2))
+    known = isinstance(regularizer, Penalty) and regularizer.proximal
+    return regularizer if known else None
+
+
+def optimizers_in_use() -> set[Any]:
+    """Return the optimizer of the model whose losses are summed, and those inside it.
+
+    Keras calls a regularizer with a weight and nothing else, and tells an optimizer
+    nothing of its model: only the stack knows both.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_varnames[:1] == ("self",):
+            model = frame.f_locals.get("self")
+            optimizer = getattr(model, "optimizer", None)
+            if isinstance(model, keras.Model) and optimizer is not None:
+                found = {optimizer}
+                while hasattr(optimizer, "inner_optimizer"):
+                    optimizer = optimizer.inner_optimizer
+                    found.add(optimizer)
+                return found
+        frame = frame.f_back
+    return set()

@@ -1,0 +1,86 @@
+"""How a name, a dict or a penalty becomes a penalty."""
+
+import keras
+import pytest
+
+from kregkit import regularizers
+from kregkit.errors import ParameterError, UnknownNameError
+from kregkit.regularizers import (
+    L1,
+    L1L2,
+    L2,
+    MCP,
+    GroupLasso,
+    HoyerSquare,
+    LogSum,
+    SparseGroupLasso,
+)
+
+
+def test_get_knows_every_name_of_every_class() -> None:
+    known = {
+        "group_lasso": GroupLasso,
+        "hoyer_square": HoyerSquare,
+        "l1": L1,
+        "l1_l2": L1L2,
+        "l2": L2,
+        "log_sum": LogSum,
+        "mcp": MCP,
+        "sparse_group_lasso": SparseGroupLasso,
+    }
+    assert regularizers.names() == tuple(known)
+    assert len(regularizers.names()) == len(regularizers.classes())
+    for name, cls in known.items():
+        for spelled in (name, cls.__name__):
+            penalty = regularizers.get(spelled)
+            assert type(penalty) is cls
+            assert penalty.strength == 0.01
+    assert regularizers.get("l1_l2").get_config() == {
+        "kregkit": 1,
+        "l1": 0.005,
+        "l2": 0.005,
+    }
+
+
+def test_get_passes_a_penalty_and_none_through() -> None:
+    penalty = L1(0.3)
+    assert regularizers.get(penalty) is penalty
+    assert regularizers.get(None) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("l1l2", " Did you mean 'l1_l2'?"),
+        ("L12", " Did you mean 'l2'?"),
+        ("l3", " Did you mean 'l2'?"),
+        ("dropout", ""),
+        ("", ""),
+    ],
+)
+def test_an_unknown_name_is_refused_with_the_nearest(name: str, hint: str) -> None:
+    for call in (regularizers.get, lambda name: regularizers.make(name, 0.1)):
+        with pytest.raises(UnknownNameError) as caught:
+            call(name)
+        message = str(caught.value)
+        known = ", ".join(regularizers.names())
+        assert message == f"regularizers: unknown {name!r}.{hint} Known: {known}."
+
+
+@pytest.mark.parametrize("given", [1, 0.5, ["l1"], L1, keras.regularizers.L1(0.1)])
+def test_get_refuses_what_names_no_penalty(given: object) -> None:
+    rule = "must be a name, a serialized penalty, a penalty or None"
+    with pytest.raises(ParameterError) as caught:
+        regularizers.get(given)
+    assert str(caught.value) == (
+        f"regularizers.get: `identifier` {rule}; received {given!r}."
+    )
+
+
+def test_make_gives_strength_and_parameters() -> None:
+    assert regularizers.make("L2", 0.3).get_config() == L2(0.3).get_config()
+    for strength, ratio in ((0.1, 0.5), (1e-6, 0.3), (2.0, 1.0), (0.7, 0.0)):
+        penalty = regularizers.make("l1_l2", strength, ratio=ratio)
+        assert penalty.strength == pytest.approx(strength, rel=1e-15)
+        assert penalty.ratio == pytest.approx(ratio, rel=1e-15)
+        assert penalty.l1 == strength * ratio
