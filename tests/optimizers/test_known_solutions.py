@@ -108,10 +108,10 @@ def test_the_lasso_of_several_tasks(name):
     )
     expected = model.fit(np.float64(x), np.float64(y)).coef_.T
     assert 0 < np.sum(np.all(expected == 0, axis=1)) < len(w)
-    slower = optimizers.Adam(falling(0.02, 2 * STEPS))
-    inner = slower if name == "adam" else OPTIMIZERS[name][0]()
+    faster = optimizers.Adam(falling(0.05, STEPS, last=1e-5))
+    inner = faster if name == "adam" else OPTIMIZERS[name][0]()
     penalty = GroupLasso(0.1, group="input")
-    found = solved(penalty, Proximal(inner), x, y, 2 * STEPS)
+    found = solved(penalty, Proximal(inner), x, y, STEPS)
     assert_same(found, expected, 1e-5)
 
 
