@@ -16,12 +16,15 @@ import keras
 from keras import ops
 
 from experiments.benchmarks._interleave import Arm, timed
+from kregkit.callbacks import RegularizationLogger
 from kregkit.store import Store
 from kregkit.study.config import parse
 from kregkit.study.engines import schedule
 from kregkit.study.plan import Trial
+from kregkit.study.protocol import PROBE
 from kregkit.study.resolve import Study, resolve
 from kregkit.study.train_batch import Program
+from kregkit.study.train_fit import attach
 from kregkit.study.training import Training
 
 One = TypeVar("One")
@@ -63,6 +66,25 @@ def train(study: Study, trials: Sequence[Trial]) -> None:
         training = Training(study, store, trials)
         for unit in schedule(study, trials, "batch").units:
             training.train(unit, lambda share, failed: None)
+
+
+def plain(study: Study, trial: Trial) -> None:
+    """Train a trial as a user of Keras and of the logger writes it."""
+    own, split = study.config.train, study.split(trial.seed)
+    keras.utils.set_random_seed(trial.seed)
+    model = study.build()
+    attach(model, study, trial)
+    model.compile(study.optimizer(), study.loss(), metrics=[study.metric()])
+    log = RegularizationLogger(split.x_val[:PROBE], score="score")
+    model.fit(
+        split.x_train,
+        split.y_train,
+        own.batch_size,
+        own.epochs,
+        validation_data=(split.x_val, split.y_val),
+        callbacks=[log],
+        verbose=0,
+    )
 
 
 def epochs(program: Program, trials: Sequence[Trial]) -> tuple[list[float], float]:

@@ -27,14 +27,9 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-import keras
-
 from experiments.benchmarks._interleave import around, emit, figure, ratios, timed
-from experiments.benchmarks._studies import sample
-from kregkit.callbacks import RegularizationLogger
+from experiments.benchmarks._studies import plain, sample
 from kregkit.study import config, train_fit
-from kregkit.study.plan import Trial
-from kregkit.study.protocol import PROBE
 from kregkit.study.resolve import Study, resolve
 from kregkit.study.run import prepare, train
 
@@ -51,25 +46,6 @@ def batch() -> float:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
         return timed(lambda: train(prepare(FILE, out), lambda *_: None, "batch"))
-
-
-def plain(study: Study, trial: Trial) -> None:
-    """Train a trial as a user of Keras and of the logger writes it."""
-    config, split = study.config.train, study.split(trial.seed)
-    keras.utils.set_random_seed(trial.seed)
-    model = study.build()
-    train_fit.attach(model, study, trial)
-    model.compile(study.optimizer(), study.loss(), metrics=[study.metric()])
-    log = RegularizationLogger(split.x_val[:PROBE], score="score")
-    model.fit(
-        split.x_train,
-        split.y_train,
-        config.batch_size,
-        config.epochs,
-        validation_data=(split.x_val, split.y_val),
-        callbacks=[log],
-        verbose=0,
-    )
 
 
 def shared(study: Study) -> float:

@@ -15,7 +15,7 @@ import keras
 
 from kregkit.callbacks._loss_terms import LossTerms
 from kregkit.callbacks._measuring import Measuring
-from kregkit.callbacks._records import environment, tensor_records
+from kregkit.callbacks._records import environment, solver, tensor_records
 from kregkit.errors import (
     ModelError,
     ParameterError,
@@ -281,7 +281,7 @@ class RegularizationLogger(keras.callbacks.Callback):
             "status": "done" if self._failed_epoch is None else "failed",
             "failed_epoch": self._failed_epoch,
             "model": self.model.name,
-            "solver": "gradient",
+            "solver": solver(self.model.optimizer),
             "engine": "fit",
             "epochs": self._epoch,
             "val_data_loss": last.get("val_data_loss"),

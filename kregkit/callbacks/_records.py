@@ -28,6 +28,13 @@ def environment() -> dict[str, Any]:
     }
 
 
+def solver(optimizer: Any) -> str:
+    """Return what an optimizer, or one inside it, says of how penalties act."""
+    found = getattr(optimizer, "solver", None)
+    inner = getattr(optimizer, "inner_optimizer", None)
+    return found or ("gradient" if inner is None else solver(inner))
+
+
 def tensor_records(
     model: Any, values_of: Callable[[Any], Any] | None = None
 ) -> list[dict[str, Any]]:

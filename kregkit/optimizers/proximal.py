@@ -5,7 +5,7 @@ The one rule: a penalty acts by its proximal step or by its gradient, never by b
 
 import warnings
 from collections.abc import Sequence
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 import keras
 from keras import ops
@@ -74,6 +74,8 @@ class Proximal(keras.optimizers.Optimizer):
             did not build the optimizer before.
         ModelError: an optimizer whose step is not known, with metric "optimizer".
     """
+
+    solver: ClassVar[str] = "proximal"
 
     def __init__(
         self,

@@ -6,9 +6,11 @@ import pytest
 from keras import optimizers
 from linear import planted
 
+from kregkit.callbacks import RegularizationLogger
 from kregkit.errors import ModelError, ParameterError
 from kregkit.optimizers import Proximal
 from kregkit.regularizers import L1, L1L2, L2, HoyerSquare
+from kregkit.store import Store
 
 pytestmark = pytest.mark.jax
 
@@ -152,6 +154,26 @@ def test_one_penalty_in_two_models_acts_once_in_each():
         np.testing.assert_allclose(value, expected, rtol=0, atol=1e-6)
     for value, expected in zip(weights(second), plain, strict=True):
         np.testing.assert_array_equal(value, expected)
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_a_logger_changes_nothing_and_tells_the_solver(name, tmp_path):
+    x, y = data()
+    make, _ = LOOPS[name]
+    model = model_of(Proximal(make()), L1(0.3))
+    log = RegularizationLogger(store=tmp_path)
+    history = model.fit(
+        x, y, batch_size=8, epochs=3, shuffle=False, verbose=0, callbacks=[log]
+    ).history
+    plain = model_of(Proximal(make()), L1(0.3))
+    plain.fit(x, y, batch_size=8, epochs=3, shuffle=False, verbose=0)
+    for value, expected in zip(weights(model), weights(plain), strict=True):
+        np.testing.assert_array_equal(value, expected)
+    whole = np.add(history["data_loss"], history["penalty/only/kernel"])
+    np.testing.assert_allclose(whole, history["loss"], rtol=1e-6)
+    assert Store(tmp_path).read().finals["solver"].to_list() == ["proximal"]
+    last = log.table().filter(tensor="kernel")["zero_fraction"][-1]
+    assert last == pytest.approx(np.mean(weights(model)[0] == 0), rel=1e-6)
 
 
 def test_its_variables_are_one_and_the_inner_optimizers():
