@@ -18,7 +18,17 @@ from pathlib import Path
 
 from experiments.benchmarks._interleave import Figure
 
-NAMES = ("study", "kinds", "scale", "logged", "step", "logger", "resnet50", "imports")
+NAMES = (
+    "study",
+    "kinds",
+    "scale",
+    "logged",
+    "step",
+    "proximal",
+    "logger",
+    "resnet50",
+    "imports",
+)
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "reports" / "benchmarks.md"
 KEPT = PAGE.with_suffix(".json")
