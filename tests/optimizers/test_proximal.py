@@ -176,6 +176,16 @@ def test_a_logger_changes_nothing_and_tells_the_solver(name, tmp_path):
     assert last == pytest.approx(np.mean(weights(model)[0] == 0), rel=1e-6)
 
 
+def test_its_settings_are_the_inner_optimizers():
+    inner = optimizers.SGD(0.05, use_ema=True, clipnorm=2.0, loss_scale_factor=8.0)
+    optimizer = Proximal(inner)
+    assert (optimizer.use_ema, optimizer.clipnorm) == (True, 2.0)
+    optimizer.clipnorm = 3.0
+    assert inner.clipnorm == 3.0
+    optimizers.LossScaleOptimizer(optimizer)  # which scales, and lets nobody else
+    assert inner.loss_scale_factor is optimizer.loss_scale_factor is None
+
+
 def test_its_variables_are_one_and_the_inner_optimizers():
     optimizer = Proximal(optimizers.Adam(0.05))
     model = model_of(optimizer, L1(0.3))
