@@ -8,7 +8,8 @@ from kregkit.study import train_fit
 from kregkit.study.engines import obstacle
 from kregkit.study.train_batch import Program
 
-pytestmark = pytest.mark.jax
+# A minute each there.
+ON_JAX = ("mlp, adam", "cnn, sgd with momentum", "normalised, nadam", "proximal, adam")
 
 
 def both(case, folder):
@@ -36,7 +37,10 @@ def assert_zeros_are_proximal(result):
         assert (max(last.values()) > 0) == proximal
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.jax] if n in ON_JAX else []) for n in CASES],
+)
 def test_a_trial_of_a_batch_ends_as_fit_ends_it(name, tmp_path):
     for result, expected in both(CASES[name], tmp_path):
         assert_agree(result, expected, CASES[name].rel)
@@ -70,7 +74,6 @@ def test_what_a_layer_adds_to_the_loss_is_trained_and_logged_alike(name, tmp_pat
             assert one.final["val_data_loss"] == pytest.approx(logged, rel=1e-5)
 
 
-@pytest.mark.tensorflow
 def test_an_embedding_is_left_to_fit(tmp_path):
     """Keras on TensorFlow squares and clips its gradient row by row, before sums."""
     study = Case(built("embedded"), WHOLE).study(tmp_path)
