@@ -68,7 +68,7 @@ def train(study: Study, trials: Sequence[Trial]) -> None:
             training.train(unit, lambda share, failed: None)
 
 
-def plain(study: Study, trial: Trial) -> None:
+def plain(study: Study, trial: Trial, *others: keras.callbacks.Callback) -> None:
     """Train a trial as a user of Keras and of the logger writes it."""
     own, split = study.config.train, study.split(trial.seed)
     keras.utils.set_random_seed(trial.seed)
@@ -82,7 +82,7 @@ def plain(study: Study, trial: Trial) -> None:
         own.batch_size,
         own.epochs,
         validation_data=(split.x_val, split.y_val),
-        callbacks=[log],
+        callbacks=[*others, log],
         verbose=0,
     )
 

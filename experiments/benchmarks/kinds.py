@@ -15,18 +15,15 @@ validation and its measures in both.
 
 import functools
 import statistics
-from typing import Any
 
 import keras
 
 from experiments.benchmarks._interleave import around, emit, figure, ratios, timed
 from experiments.benchmarks._studies import epochs, made, plain, sample, train
 from experiments.benchmarks.logger import Epochs
-from kregkit.callbacks import RegularizationLogger
 from kregkit.study import train_fit
 from kregkit.study.engines import schedule
 from kregkit.study.plan import Trial
-from kregkit.study.protocol import PROBE
 from kregkit.study.resolve import Study
 from kregkit.study.train_batch import Program
 
@@ -44,20 +41,8 @@ KINDS: dict[str, tuple[str, float | None]] = {
 def fit_epochs(study: Study, trial: Trial) -> list[float]:
     """Return the seconds of all epochs of a fit but the first and the last."""
     keras.backend.clear_session()
-    keras.utils.set_random_seed(trial.seed)
-    model: Any = study.build()
-    train_fit.attach(model, study, trial)
-    model.compile(study.optimizer(), study.loss(), metrics=[study.metric()])
-    split, own, clock = study.split(trial.seed), study.config.train, Epochs()
-    model.fit(
-        split.x_train,
-        split.y_train,
-        own.batch_size,
-        own.epochs,
-        validation_data=(split.x_val, split.y_val),
-        callbacks=[clock, RegularizationLogger(split.x_val[:PROBE], score="score")],
-        verbose=0,
-    )
+    clock = Epochs()
+    plain(study, trial, clock)
     return clock.seconds("")
 
 

@@ -56,7 +56,7 @@ class Penalty(keras.regularizers.Regularizer, ABC):
 
     def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
         """Return the proximal point; `amount` has the dtype of `w`."""
-        raise NotImplementedError
+        raise ParameterError(f"{type(self).__name__}: has no proximal operator.")
 
     @final
     def value(self, w: Tensor) -> Tensor:
@@ -84,8 +84,6 @@ class Penalty(keras.regularizers.Regularizer, ABC):
         Raises:
             ParameterError: a penalty that is not `proximal`.
         """
-        if not self.proximal:
-            raise ParameterError(f"{type(self).__name__}: has no proximal operator.")
         w = ops.convert_to_tensor(w)
         wide = accumulable(w)
         amount = ops.convert_to_tensor(amount, wide.dtype)

@@ -108,7 +108,7 @@ def grouped_works() -> bool:
     with contextlib.suppress(AssertionError):  # registered before
         RegisterPFor("Conv")(_grouped)
 
-    @tf.function(autograph=False)  # type: ignore[untyped-decorator] # untyped
+    @tf.function(autograph=False)  # type: ignore[untyped-decorator]  # untyped
     def probe(x: Tensor, kernel: Tensor) -> Any:
         with tf.GradientTape() as tape:
             tape.watch([x, kernel])

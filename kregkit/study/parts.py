@@ -212,15 +212,13 @@ class SweepConfig(Part):
     def _check(self) -> Self:
         if "activity" in self.target and "proximal" in self.solver:
             raise fact(
-                "'proximal' acts on weights; the target 'activity' needs a sweep of "
-                "its own",
+                "'proximal' acts on weights; the target 'activity' needs its own sweep",
                 *("solver", self.solver.index("proximal")),
             )
         for index, regularizer in enumerate(self.regularizer):
             if regularizer in WITHOUT_PROX and "proximal" in self.solver:
                 raise fact(
-                    f"{regularizer} has no proximal operator; it needs a sweep of its "
-                    "own",
+                    f"{regularizer} has no proximal operator; it needs its own sweep",
                     *("regularizer", index),
                 )
             takes = REGULARIZERS[regularizer]

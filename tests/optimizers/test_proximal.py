@@ -327,6 +327,8 @@ def test_moving_averages_are_swapped_by_the_callback_of_keras():
     model = model_of(Proximal(optimizers.SGD(0.05, use_ema=True)), L1(0.3))
     swap = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
     model.fit(x, y, batch_size=len(x), verbose=0, callbacks=[swap])
+    average = by_hand(sgd, 1)[0]  # of one step
+    np.testing.assert_allclose(weights(model)[0], average, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["momentum", "adam"])
