@@ -1,8 +1,9 @@
-"""Callbacks that log what regularizers do while a model trains.
+"""Callbacks: a logger of what regularizers do, and phases that end at stable zeros.
 
 The one rule: watching a model changes neither its training nor what is saved of it.
 """
 
+from kregkit.callbacks._consolidate import Consolidate
 from kregkit.callbacks._logger import RegularizationLogger
 from kregkit.callbacks._loss_terms import LossTerms
 from kregkit.callbacks._measuring import Measuring, compiled
@@ -10,6 +11,7 @@ from kregkit.callbacks._penalties import Penalties
 from kregkit.callbacks._records import environment, tensor_records
 
 __all__ = [
+    "Consolidate",
     "LossTerms",
     "Measuring",
     "Penalties",

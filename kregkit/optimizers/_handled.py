@@ -1,4 +1,4 @@
-"""Penalties that act by a proximal step, and when they do.
+"""Penalties whose gradient an optimizer may do without, and when it does.
 
 The one rule: whose proximal step is taken has no gradient, in that training only.
 """
@@ -16,29 +16,30 @@ from kregkit.regularizers import L1, L1L2, L2, Penalty
 
 
 class Handled(keras.regularizers.Regularizer):
-    """The penalty of a variable whose proximal step an optimizer takes.
+    """The penalty of a variable, where an optimizer may stand in for its gradient.
 
     Its gradient is zero where the model whose loss it is in trains with one of the
-    `optimizers`, or has no optimizer at all: then somebody's own loop does. With any
-    other optimizer it is the penalty as it was.
+    `optimizers` that replaces it, or has no optimizer at all and somebody's own loop
+    does. With any other optimizer it is the penalty as it was.
     """
 
     def __init__(self, penalty: Penalty) -> None:
         self.penalty = penalty
-        self.optimizers: weakref.WeakSet[keras.optimizers.Optimizer] = weakref.WeakSet()
+        self.optimizers: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def __call__(self, w: Tensor) -> Tensor:
         value = self.penalty(w)
         training = optimizers_in_use()
-        handled = set(self.optimizers) & training if training else self.optimizers
-        return ops.stop_gradient(value) if handled else value
+        handling = set(self.optimizers) & training if training else self.optimizers
+        replaced = any(own.phases.replaces(self.penalty) for own in handling)
+        return ops.stop_gradient(value) if replaced else value
 
     def get_config(self) -> dict[str, Any]:
         return self.penalty.get_config()
 
 
-def proximable(regularizer: Any) -> Penalty | None:
-    """Return the penalty whose proximal step can stand for a regularizer, or None."""
+def penalty_of(regularizer: Any) -> Penalty | None:
+    """Return the penalty that a regularizer is, as one of this package, or None."""
     match type(regularizer):
         case keras.regularizers.L1:
             return L1(float(regularizer.l1))
@@ -46,8 +47,7 @@ def proximable(regularizer: Any) -> Penalty | None:
             return L2(float(regularizer.l2))
         case keras.regularizers.L1L2 if regularizer.l1 or regularizer.l2:
             return L1L2(float(regularizer.l1), float(regularizer.l2))
-    known = isinstance(regularizer, Penalty) and regularizer.proximal
-    return regularizer if known else None
+    return regularizer if isinstance(regularizer, Penalty) else None
 
 
 def optimizers_in_use() -> set[Any]:

@@ -103,29 +103,59 @@ def _nesterov(beta: float, time: Tensor, product: Tensor) -> Tensor:
     return mean + (1.0 - now) / (1.0 - product)
 
 
-def after_update(
-    optimizer: Any, proximal_point: Callable[[int, Tensor, Tensor], Tensor | None]
-) -> None:
-    """Let a function set every weight after the optimizer has updated it.
+def _nothing(index: int, tensor: Tensor) -> None:
+    return None
 
-    It is called with the weight's index, its value and the learning rate, wherever the
-    optimizer itself updates: on each replica, and in the branch that is taken.
+
+def after_update(
+    optimizer: Any,
+    proximal_point: Callable[[int, Tensor, Tensor], Tensor | None],
+    kept: Callable[[int, Tensor], Tensor | None] = _nothing,
+    instead: Callable[[int, Tensor], Tensor | None] = _nothing,
+) -> None:
+    """Let functions set every weight where the optimizer updates it.
+
+    They are called wherever the optimizer itself updates: on each replica, and in the
+    branch that is taken.
+
+    Args:
+        optimizer: that updates.
+        proximal_point: of a weight's index, its updated value and the learning rate:
+            what is to become of it, or None.
+        kept: of a weight's index and its value before the update: which elements are
+            to stay zero, or None.
+        instead: of a weight's index and its gradient: the value that it gets instead
+            of an update, or None.
     """
 
-    def finish(variable: Any, learning_rate: Tensor) -> None:
-        index = optimizer._get_variable_index(variable)
+    def value(variable: Any) -> Tensor:
         own = variable.value if isinstance(variable, keras.Variable) else variable
-        point = proximal_point(index, ops.convert_to_tensor(own), learning_rate)
-        if point is not None:
-            optimizer.assign(variable, point)
-
-    update = getattr(optimizer, _UPDATE)
+        return ops.convert_to_tensor(own)
 
     def updated(gradients: Any, variables: Any, learning_rate: Tensor) -> None:
-        update(gradients, variables, learning_rate)
-        for variable in variables if isinstance(variables, list) else [variables]:
-            finish(variable, learning_rate)
+        several = isinstance(variables, list)
+        pairs = zip(gradients, variables, strict=True) if several else None
+        left = []
+        for gradient, variable in pairs or [(gradients, variables)]:
+            index = optimizer._get_variable_index(variable)
+            point = instead(index, gradient)
+            if point is None:
+                left.append((index, gradient, variable, kept(index, value(variable))))
+            else:
+                optimizer.assign(variable, point)
+        if several and left:
+            _, gradients, variables, _ = map(list, zip(*left, strict=True))
+        if left:
+            update(gradients, variables, learning_rate)
+        for index, _, variable, zeros in left:
+            point = proximal_point(index, value(variable), learning_rate)
+            if zeros is not None:
+                point = value(variable) if point is None else point
+                point = ops.where(zeros, ops.zeros_like(point), point)
+            if point is not None:
+                optimizer.assign(variable, point)
 
+    update = getattr(optimizer, _UPDATE)
     setattr(optimizer, _UPDATE, updated)
 
 

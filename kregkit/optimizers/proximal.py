@@ -8,18 +8,12 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Final, Self
 
 import keras
-from keras import ops
 
 from kregkit.errors import ParameterError, must
 from kregkit.numerics import Tensor
-from kregkit.optimizers._handled import Handled, optimizers_in_use, proximable
-from kregkit.optimizers._steps import (
-    after_update,
-    has_after_update,
-    innermost,
-    kind,
-    step_size,
-)
+from kregkit.optimizers._handled import Handled, optimizers_in_use, penalty_of
+from kregkit.optimizers._phases import Phases
+from kregkit.optimizers._steps import has_after_update, innermost, kind
 
 METRICS: Final = ("optimizer", "euclidean")
 
@@ -107,12 +101,11 @@ class Proximal(keras.optimizers.Optimizer):
         super().__init__(learning_rate=0.0, name=name)
         self.inner_optimizer = inner_optimizer
         self.metric = metric
-        # Keras would count the model's weights as the optimizer's where it sees them,
-        # and TensorFlow would put a dictionary into checkpoints.
-        self.__dict__.update(_penalties={}, _trainable_variables=[])
+        # Keras would count the model's weights as the optimizer's where it sees them.
+        self.__dict__["_trainable_variables"] = []
         for setting in _SETTINGS:  # those of the inner optimizer are found instead
             self.__dict__.pop(setting, None)
-        after_update(core, self._proximal_point)
+        self.phases = Phases(core, metric)
 
     def __getattr__(self, name: str) -> Any:
         if name in _SETTINGS and "inner_optimizer" in self.__dict__:
@@ -131,7 +124,7 @@ class Proximal(keras.optimizers.Optimizer):
 
     @property
     def variables(self) -> list[keras.Variable]:
-        return [*self._variables, *self.inner_optimizer.variables]
+        return list(self.inner_optimizer.variables)
 
     @property
     def learning_rate(self) -> Any:
@@ -149,25 +142,24 @@ class Proximal(keras.optimizers.Optimizer):
         """Take over the penalties of these variables."""
         if self.built:
             return
-        # A variable that is made while a step is traced has TensorFlow trace it anew:
-        # in the first trace the penalties still had gradients.
-        self._handled = self.add_variable((), name="handled", dtype="int32")
         self.inner_optimizer.build(variables)
+        self.phases.build()
         self._trainable_variables.extend(variables)
         self.built: bool = True
+        penalties = self.phases.penalties
         for index, variable in enumerate(variables):
             regularizer = getattr(variable, "regularizer", None)
             if isinstance(regularizer, Handled):
                 held = regularizer
             else:
-                penalty = proximable(regularizer)
+                penalty = penalty_of(regularizer)
                 if penalty is None:
                     continue
                 held = Handled(penalty)
                 variable.regularizer = held
             held.optimizers.add(self)
-            self._penalties[index] = held.penalty
-        if not self._penalties:
+            penalties[index] = held.penalty
+        if not any(penalty.proximal for penalty in penalties.values()):
             warnings.warn(
                 "Proximal: no trainable variable has a penalty with a proximal "
                 "operator; it does what its inner optimizer does.",
@@ -194,12 +186,10 @@ class Proximal(keras.optimizers.Optimizer):
     ) -> tuple[list[Tensor], list[Tensor]]:
         # The inner optimizer's own: one that scales losses has a form without side
         # effects, and its `apply` is not it.
-        count = len(self._variables)
-        weights, inner = self.inner_optimizer.stateless_apply(
-            optimizer_variables[count:], grads, trainable_variables
+        weights, state = self.inner_optimizer.stateless_apply(
+            optimizer_variables, grads, trainable_variables
         )
-        own = [ops.convert_to_tensor(v) for v in optimizer_variables[:count]]
-        return weights, [*own, *inner]
+        return weights, state
 
     def scale_loss(self, loss: Tensor) -> Tensor:
         return self.inner_optimizer.scale_loss(loss)
@@ -227,7 +217,9 @@ class Proximal(keras.optimizers.Optimizer):
         self, grads: Sequence[Tensor], variables: Sequence[keras.Variable]
     ) -> Sequence[Tensor]:
         """Return gradients without the penalties', which had them until this step."""
-        if not self._penalties:
+        phases = self.phases
+        replaced = {i: p for i, p in phases.penalties.items() if phases.replaces(p)}
+        if not replaced:
             return grads
         tensorflow = keras.backend.backend() == "tensorflow"
         if tensorflow and not _executing_eagerly():
@@ -240,22 +232,11 @@ class Proximal(keras.optimizers.Optimizer):
         import tensorflow as tf
 
         found = list(grads)
-        for index, penalty in self._penalties.items():
+        for index, penalty in replaced.items():
             with tf.GradientTape() as tape:
                 loss = self.scale_loss(penalty(variables[index].value))
             found[index] -= tape.gradient(loss, variables[index].value)
         return found
-
-    def _proximal_point(
-        self, index: int, weight: Tensor, learning_rate: Tensor
-    ) -> Tensor | None:
-        penalty = self._penalties.get(index)
-        if penalty is None:
-            return None
-        step = ops.cast(learning_rate, weight.dtype)
-        if self.metric == "optimizer":
-            step = step_size(self._core, index, step, self._core.iterations + 1)
-        return penalty.prox(weight, step * ops.cast(penalty.strength, step.dtype))
 
 
 def _executing_eagerly() -> bool:

@@ -45,6 +45,12 @@ class Penalty(keras.regularizers.Regularizer, ABC):
     proximal: ClassVar[bool] = True
     """Whether it has a proximal operator, which is then `_prox`."""
 
+    convex: ClassVar[bool] = True
+    """Whether its value is convex."""
+
+    sparse: ClassVar[bool] = True
+    """Whether it drives weights to zero rather than towards it."""
+
     def __post_init__(self) -> None:
         for name, rule in self.ranges.items():
             checked = number(type(self).__name__, name, getattr(self, name), rule)

@@ -32,6 +32,7 @@ class MCP(Penalty):
 
     threshold: float = 0.1
 
+    convex: ClassVar[bool] = False
     ranges: ClassVar[dict[str, Range]] = numeric("MCP")
 
     def _value(self, w: Tensor) -> Tensor:
@@ -66,6 +67,7 @@ class LogSum(Penalty):
 
     epsilon: float = 0.1
 
+    convex: ClassVar[bool] = False
     ranges: ClassVar[dict[str, Range]] = numeric("LogSum")
 
     def _value(self, w: Tensor) -> Tensor:

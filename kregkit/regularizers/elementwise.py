@@ -39,6 +39,8 @@ class L2(Penalty):
     Hoerl and Kennard 1970, doi:10.1080/00401706.1970.10488634.
     """
 
+    sparse: ClassVar[bool] = False
+
     def _value(self, w: Tensor) -> Tensor:
         return ops.sum(ops.square(w))
 

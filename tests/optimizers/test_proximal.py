@@ -186,15 +186,17 @@ def test_its_settings_are_the_inner_optimizers():
     assert inner.loss_scale_factor is optimizer.loss_scale_factor is None
 
 
-def test_its_variables_are_one_and_the_inner_optimizers():
-    optimizer = Proximal(optimizers.Adam(0.05))
-    model = model_of(optimizer, L1(0.3))
-    optimizer.build(model.trainable_variables)
-    inner = optimizer.inner_optimizer.variables
-    own = optimizer.variables[: -len(inner)]
-    assert [v.name for v in own] == ["iteration", "learning_rate", "handled"]
-    assert list(map(id, optimizer.variables[len(own) :])) == list(map(id, inner))
-    assert not {id(v) for v in model.variables} & {id(v) for v in optimizer.variables}
+def test_its_variables_are_the_inner_optimizers_and_one_more():
+    plain, inner = optimizers.Adam(0.05), optimizers.Adam(0.05)
+    model = model_of(Proximal(inner), L1(0.3))
+    variables = model.trainable_variables
+    plain.build(variables)
+    model.optimizer.build(variables)
+    names = [v.name for v in plain.variables]
+    assert [v.name for v in model.optimizer.variables] == [*names, "factor"]
+    assert list(map(id, model.optimizer.variables)) == list(map(id, inner.variables))
+    own = {id(v) for v in model.optimizer.variables}
+    assert not {id(v) for v in model.variables} & own
 
 
 @pytest.mark.tensorflow
