@@ -127,15 +127,17 @@ def plan(
     from kregkit.study.resolve import resolve
 
     found = schedule(resolve(config, study), trials, engine.value, workers)
+    several = len({t.learning_rate for t in trials}) > 1
     cells = Counter(
         (t.target or "-", t.regularizer or "baseline", t.layers or "-", t.solver)
+        + ((f"{t.learning_rate:g}",) if several else ())
         for t in trials
     )
+    heads = ("target", "regularizer", "layers", "solver", "learning rate")
     typer.echo(f"{config.name}: {len(trials)} trials, {config.seeds} seeds")
-    typer.echo(f"{'target':10} {'regularizer':16} {'layers':10} {'solver':10} trials")
-    for (target, regularizer, layers, solver), count in cells.items():
-        line = f"{target:10} {regularizer:16} {layers:10} {solver:10} {count:6}"
-        typer.echo(line)
+    for words, count in ((heads[: 4 + several], "trials"), *cells.items()):
+        padded = map(str.ljust, words, (10, 16, 10, 10, 13))
+        typer.echo(f"{' '.join(padded)} {count:>6}")
     typer.echo(_wrapped(str(found)))
 
 

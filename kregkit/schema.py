@@ -95,7 +95,11 @@ FINALS: Final[dict[str, str]] = {
     "keras_version": "str",
     "backend_version": "str",
     "schema_version": "int",
+    "learning_rate": "float",
 }
+
+ADDED: Final = ("learning_rate",)
+"""Columns that older stores lack, each the last of its table; there they are null."""
 
 TENSORS: Final[dict[str, str]] = {
     "trial": "str",
@@ -145,6 +149,9 @@ class Choice:
     words: tuple[str, ...]
     default: str
 
+
+LEARNING_RATE: Final = 1e-3
+"""The learning rate of a study whose file names none."""
 
 STRENGTH: Final = Range(0.0)
 SWEPT_STRENGTH: Final = Range(0.0, open_low=True)

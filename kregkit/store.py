@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kregkit.errors import StoreError, VersionError
-from kregkit.schema import FINALS, ROWS, SCHEMA_VERSION, TENSORS
+from kregkit.schema import ADDED, FINALS, ROWS, SCHEMA_VERSION, TENSORS
 
 if TYPE_CHECKING:
     import polars as pl
@@ -196,7 +196,12 @@ def _read(file: Path, schema: Mapping[str, str]) -> "pl.DataFrame":
         read = pl.read_parquet(file, glob=False)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise StoreError(f"{file}: damaged or missing: {_why(error)}") from None
-    if read.schema != frame((), schema).schema:
+    expected = frame((), schema).schema
+    lacking = [name for name in ADDED if name in schema and name not in read.columns]
+    read = read.with_columns(
+        pl.lit(None, expected[name]).alias(name) for name in lacking
+    )
+    if read.schema != expected:
         raise StoreError(f"{file}: its columns are not those of this kregkit's stores")
     return read
 

@@ -48,11 +48,11 @@ def step_size(
     Args:
         optimizer: built, and with the state that the update has left.
         index: of the weight among those that the optimizer was built with.
-        learning_rate: of that update.
+        learning_rate: of that update; a tensor is broadcast along the weight.
         updates: how many there were, that one included.
 
     Returns:
-        A scalar, or a tensor of the shape of the weight.
+        A tensor of the shape of the learning rate, or of the weight.
 
     Raises:
         ModelError: an optimizer that is not in `KNOWN`.

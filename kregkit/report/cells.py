@@ -15,16 +15,29 @@ class Series(NamedTuple):
     layers: str | None
     solver: str | None
     parameters: str | None
+    learning_rate: float | None = None  # null: there is no other in the store
+
+    @property
+    def baseline(self) -> "Setting":
+        """What its trials are compared with, seed by seed."""
+        return Setting(None, None, self.learning_rate)
 
 
 class Setting(NamedTuple):
-    """What was trained: one strength of a series, or the baseline."""
+    """What was trained: one strength of a series, or a baseline."""
 
     series: Series | None
     strength: float | None
+    learning_rate: float | None = None  # of a baseline, as that of a series
+
+    @property
+    def baseline(self) -> "Setting":
+        """What its trials are compared with; of a baseline, itself."""
+        return self.series.baseline if self.series else self
 
 
 BASELINE = Setting(None, None)
+"""The baseline of a store whose trials have one learning rate."""
 
 
 class Place(NamedTuple):

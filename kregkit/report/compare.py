@@ -4,10 +4,11 @@ The one rule: the baseline is a row of every table, and an entry is a cell's mea
 with its effect below it.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 from kregkit.report import labels, numbers, words
-from kregkit.report.cells import BASELINE, Cell, Place, Setting, whole
+from kregkit.report.cells import Cell, Place, Setting, whole
 from kregkit.report.figures import of_target
 from kregkit.report.operating import Operating
 from kregkit.report.page import Details, Entry, Section, Table
@@ -57,16 +58,17 @@ def glance(tables: Tables, points: Sequence[Operating]) -> Table:
     common = [*model, *(whole(role, "l2") for role in labels.TENSORS)]
     blank = Entry(numbers.UNDEFINED)
     rows = []
-    seen: set[str] = set()
+    seen: set[tuple[str, Setting]] = set()
     for point in points:
         role = labels.TARGET_ROLE.get(point.series.target, point.series.target)
         places = [*common, *(whole(role, name) for name in SPARSITIES)]
         target = Entry(labels.symbol(role))
-        if role not in seen:
-            entries = [_entry(tables, BASELINE, place) for place in places]
-            rows.append((Entry("baseline"), target, blank, *entries))
-            seen.add(role)
-        name = Entry(labels.series(point.series, list(tables.strengths)))
+        base, every = point.series.baseline, list(tables.strengths)
+        if (role, base) not in seen:
+            entries = [_entry(tables, base, place) for place in places]
+            rows.append((Entry(labels.setting(base, every)), target, blank, *entries))
+            seen.add((role, base))
+        name = Entry(labels.series(point.series, every))
         if point.strength is None:
             rows.append((name, target, Entry("not reached"), *[blank] * len(places)))
             continue
@@ -110,14 +112,16 @@ def _per_layer(tables: Tables, target: str) -> Details:
 
 
 def _along(tables: Tables, target: str, places: Sequence[Place], caption: str) -> Table:
-    """Return a table with a row per setting: baseline, then along strength."""
+    """Return a table with a row per setting: each baseline, then along strength."""
     every = list(tables.strengths)
     own = [series for series in every if series.target == target]
-    rows = [_row(tables, BASELINE, "baseline", places)]
-    for series in own:
-        for strength in tables.strengths[series]:
-            setting = Setting(series, strength)
-            rows.append(_row(tables, setting, labels.series(series, every), places))
+    rows = []
+    for base, alike in itertools.groupby(own, lambda series: series.baseline):
+        rows.append(_row(tables, base, labels.setting(base, every), places))
+        for series in alike:
+            for strength in tables.strengths[series]:
+                setting, name = Setting(series, strength), labels.series(series, every)
+                rows.append(_row(tables, setting, name, places))
     heads = (labels.measure(place.role, place.measure) for place in places)
     return Table(caption, ("Regularizer", "Strength", *heads), tuple(rows), leading=2)
 

@@ -71,10 +71,13 @@ def _courses(runs: Courses) -> Iterable[dict[str, Any]]:
 
 def _setting(setting: Setting) -> dict[str, Any]:
     series = setting.series or (None,) * len(Series._fields)
-    return {
-        **dict(zip(Series._fields, series, strict=True)),
+    own = dict(zip(Series._fields, series, strict=True)) | {
         "strength": setting.strength,
+        "learning_rate": setting.baseline.learning_rate,
     }
+    if own["learning_rate"] is None:  # there is one: no column says so
+        del own["learning_rate"]
+    return own
 
 
 def _csv(rows: Iterable[Mapping[str, Any]]) -> bytes:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from kregkit.errors import StoreError
+from kregkit.schema import LEARNING_RATE
 from kregkit.store import Contents
 
 
@@ -33,6 +34,7 @@ _HOW = {
     "task": "Task",
     "model": "Model",
     "solver": "Solver",
+    "learning_rate": "Learning rate",
     "epochs": "Epochs",
     "n_train": "Training rows",
     "n_val": "Validation rows",
@@ -73,6 +75,20 @@ def facts(contents: Contents) -> Facts:
         regression=_first(finals, "task") == "regression",
         how=tuple(how),
     )
+
+
+def with_learning_rates(contents: Contents) -> pl.DataFrame:
+    """Return the finals with every trial's learning rate; where all are equal, null.
+
+    A trial of an older store has none: it was trained at that of the study file.
+    """
+    train = _parsed(contents.study).get("train")
+    own = train.get("learning_rate", LEARNING_RATE) if isinstance(train, dict) else None
+    known = pl.coalesce("learning_rate", pl.lit(own, pl.Float64))
+    finals = contents.finals.with_columns(learning_rate=known)
+    if finals["learning_rate"].n_unique() > 1:
+        return finals
+    return finals.with_columns(learning_rate=pl.lit(None, pl.Float64))
 
 
 def _parsed(study: str | None) -> dict[str, object]:

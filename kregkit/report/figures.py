@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from kregkit.report import labels
 from kregkit.report.canvas import slug
-from kregkit.report.cells import BASELINE, Series, Setting, whole
+from kregkit.report.cells import Series, Setting, whole
 from kregkit.report.operating import Operating
 from kregkit.report.page import Figure
 from kregkit.report.plot_course import trajectory
@@ -19,11 +19,12 @@ from kregkit.report.trajectories import Courses
 
 
 def groups(tables: Tables, target: str) -> list[tuple[Series, ...]]:
-    """Return the series that share a figure: each regularizer at most once."""
-    found: dict[tuple[str, str, int], list[Series]] = {}
+    """Return the series that share a figure and a baseline, each regularizer once."""
+    found: dict[tuple[str, str, float, int], list[Series]] = {}
     for series in tables.strengths:
         if series.target == target:
-            place = (series.layers or "", series.solver or "")
+            words = (series.layers or "", series.solver or "")
+            place = (*words, series.learning_rate or 0.0)
             again = 0
             while any(
                 other.regularizer == series.regularizer
@@ -60,5 +61,6 @@ def of_target(
 
 def _any_zero(tables: Tables, group: Sequence[Series], role: str) -> bool:
     place = whole(role, "zero_fraction")
-    settings = [BASELINE, *(Setting(s, x) for s in group for x in tables.strengths[s])]
-    return any((tables.cell(setting, place).mean or 0) > 0 for setting in settings)
+    settings = [Setting(s, x) for s in group for x in tables.strengths[s]]
+    every = [group[0].baseline, *settings]
+    return any((tables.cell(setting, place).mean or 0) > 0 for setting in every)

@@ -79,14 +79,22 @@ def series(one: Series, among: Sequence[Series]) -> str:
     for name in ("solver", "layers"):
         if len({getattr(other, name) for other in own}) > 1:
             words.append(f"{getattr(one, name)}")
+    if one.learning_rate is not None:
+        words.append(_rate(one.learning_rate))
     return " · ".join(words)
 
 
 def setting(one: Setting, among: Sequence[Series]) -> str:
-    """Return "L1 1e-4", or "baseline"."""
+    """Return "L1 1e-4", or "baseline", with what else tells it apart."""
     if one.series is None:
-        return "baseline"
+        if one.learning_rate is None:
+            return "baseline"
+        return f"baseline · {_rate(one.learning_rate)}"
     return f"{series(one.series, among)} {strength(one.strength)}"
+
+
+def _rate(learning_rate: float) -> str:
+    return f"lr {strength(learning_rate)}"
 
 
 def _parameters(text: str) -> str:

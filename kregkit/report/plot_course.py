@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from kregkit.report import labels, numbers
 from kregkit.report.canvas import INK, draw, gaps, marks, scale, shade, slug
-from kregkit.report.cells import BASELINE, Series, Setting
+from kregkit.report.cells import Series, Setting
 from kregkit.report.page import Figure
 from kregkit.report.tables import Tables
 from kregkit.report.trajectories import Course, Courses
@@ -37,7 +37,7 @@ def trajectory(
     """Return one measure over training: baseline and up to three strengths each."""
     every = list(tables.strengths)
     colors = marks([series.regularizer for series in every])
-    lines = [(BASELINE, INK, "solid")]
+    lines = [(group[0].baseline, INK, "solid")]
     for series in group:
         few = _few(tables, series)
         for i, strength in enumerate(few):
@@ -64,7 +64,7 @@ def trajectory(
             axes.plot(
                 course.moments, mean, color=color, linestyle=dash, lw=1.8, label=text
             )
-            if course.setting == BASELINE and len({*rows}) == 1:
+            if course.setting.series is None and len({*rows}) == 1:
                 for _ in range(rows[0] - 1):
                     axes.plot([], [], alpha=0, label=" ")
             last = [course.moments[-1]] * len(course.ends)

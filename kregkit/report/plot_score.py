@@ -18,7 +18,7 @@ from kregkit.report.canvas import (
     shade,
     slug,
 )
-from kregkit.report.cells import BASELINE, Place, Series, Setting, whole
+from kregkit.report.cells import Place, Series, Setting, whole
 from kregkit.report.page import Figure
 from kregkit.report.tables import Tables
 
@@ -27,8 +27,9 @@ SCORE = Place("model", "", "model", "test_score")
 
 def score(tables: Tables, name: str, group: Sequence[Series]) -> Figure | None:
     """Return the test score along strength, every seed a point."""
-    base = tables.cell(BASELINE, SCORE)
+    base = tables.cell(group[0].baseline, SCORE)
     every = list(tables.strengths)
+    about = labels.setting(base.setting, every)
     colors = marks([series.regularizer for series in every])
     found = sorted({x for series in group for x in tables.strengths[series]})
     places = [math.log10(strength) for strength in found]
@@ -45,10 +46,8 @@ def score(tables: Tables, name: str, group: Sequence[Series]) -> Figure | None:
         axes.set_title("Test score against strength")
         if base.mean is not None:
             axes.axhline(base.mean, color=INK, lw=1.2, linestyle="dashed")
-            seeds = _seeds(tables, BASELINE, SCORE)
-            axes.plot(
-                [left] * len(seeds), seeds, "D", color=INK, ms=4, label="baseline"
-            )
+            seeds = _seeds(tables, base.setting, SCORE)
+            axes.plot([left] * len(seeds), seeds, "D", color=INK, ms=4, label=about)
         for i, series in enumerate(group):
             color, mark = colors[series.regularizer]
             shift = (i - (len(group) - 1) / 2) * span / 45
@@ -86,7 +85,7 @@ def score(tables: Tables, name: str, group: Sequence[Series]) -> Figure | None:
         if intervals
         else ""
     )
-    said = [f"baseline: {numbers.plain('test_score', base.mean, regression)}"]
+    said = [f"{about}: {numbers.plain('test_score', base.mean, regression)}"]
     for series in group:
         means = ", ".join(
             f"{numbers.plain('test_score', cell.mean, regression)} at "
@@ -122,7 +121,7 @@ def against_score(
         strengths = (None,) if series is None else tables.strengths[series]
         for i, strength in enumerate(strengths):
             color, mark = (INK, "D") if series is None else colors[series.regularizer]
-            setting = Setting(series, strength)
+            setting = Setting(series, strength) if series else group[0].baseline
             found = [
                 (
                     tables.values.get((t.trial, place)),
@@ -143,7 +142,11 @@ def against_score(
             strongest = (
                 series is None or setting.strength == tables.strengths[series][-1]
             )
-            text = "baseline" if series is None else labels.series(series, every)
+            text = (
+                labels.series(series, every)
+                if series
+                else labels.setting(setting, every)
+            )
             axes.plot(
                 *([x for x, _ in known], [y for _, y in known]),
                 marker=mark,

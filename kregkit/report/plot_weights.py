@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kregkit.report import labels, numbers
 from kregkit.report.canvas import INK, Painter, draw, marks
-from kregkit.report.cells import BASELINE, Series, Setting, whole
+from kregkit.report.cells import Series, Setting, whole
 from kregkit.report.operating import Operating
 from kregkit.report.page import Figure
 from kregkit.report.tables import Tables
@@ -41,7 +41,7 @@ def beside_baseline(tables: Tables, point: Operating, name: str) -> Figure | Non
     strength = point.strength or tables.strengths[series][-1]
     role = "bias" if series.target == "bias" else "kernel"
     drawn = []
-    for setting in (BASELINE, Setting(series, strength)):
+    for setting in (series.baseline, Setting(series, strength)):
         own = [trial.trial for trial in tables.done(setting)]
         drawn.append((setting, *weights(tables, own, role)))
     if any(len(values) == 0 for _, values, _ in drawn):

@@ -1,20 +1,20 @@
 """From a store to tables: means and paired effects over seeds.
 
 The one rule: a failed trial is counted and enters no mean; an effect compares a
-trial with the baseline of its own seed, by the difference, and for norms by the log
-ratio.
+trial with the baseline of its own seed and learning rate, by the difference, and for
+norms by the log ratio.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
 
 from kregkit.errors import StoreError
 from kregkit.report import statistics
-from kregkit.report.cells import BASELINE, Cell, Place, Series, Setting, Trial
-from kregkit.report.facts import Facts, facts
+from kregkit.report.cells import Cell, Place, Series, Setting, Trial
+from kregkit.report.facts import Facts, facts, with_learning_rates
 from kregkit.report.pooling import POOLED, pooled, undefined_as_null
 from kregkit.schema import MEASURES
 from kregkit.store import Contents
@@ -48,6 +48,11 @@ class Tables:
         """Whether there is a baseline and something to compare with it."""
         return bool(self.strengths)
 
+    @property
+    def baselines(self) -> tuple[Setting, ...]:
+        """The baselines of the series: one for each learning rate."""
+        return tuple(dict.fromkeys(series.baseline for series in self.strengths))
+
     def done(self, setting: Setting) -> tuple[Trial, ...]:
         """Return the finished trials of a setting, by seed."""
         return tuple(t for t in self.trials if t.setting == setting and not t.failed)
@@ -65,6 +70,7 @@ def kind(place: Place) -> str:
 
 def tables(contents: Contents) -> Tables:
     """Return the tables of a store."""
+    contents = replace(contents, finals=with_learning_rates(contents))
     trials = _trials(contents.finals)
     rows = undefined_as_null(contents.rows)
     finals = undefined_as_null(contents.finals)
@@ -73,7 +79,7 @@ def tables(contents: Contents) -> Tables:
     values = dict(_values(rows, finals))
     strengths: dict[Series, set[float]] = {}
     for trial in trials:
-        series, strength = trial.setting
+        series, strength = trial.setting[:2]
         if series is not None and strength is not None:
             strengths.setdefault(series, set()).add(strength)
     return Tables(
@@ -93,14 +99,15 @@ def _order(found: Mapping[Series, object]) -> list[Series]:
     def place(series: Series) -> tuple[object, ...]:
         known = series.target in TARGETS
         first = TARGETS.index(series.target) if known else len(TARGETS)
-        return (first, *(part or "" for part in series))
+        words = (series.regularizer, series.layers, series.solver, series.parameters)
+        return (first, series.learning_rate or 0.0, *(part or "" for part in words))
 
     return sorted(found, key=place)
 
 
 def _trials(finals: pl.DataFrame) -> tuple[Trial, ...]:
     def trial(row: Mapping[str, Any]) -> Trial:
-        setting = BASELINE
+        setting = Setting(None, None, row["learning_rate"])
         if row["regularizer"] is not None:
             series = Series(*(row[name] for name in Series._fields))
             setting = Setting(series, row["strength"])
@@ -153,17 +160,18 @@ def _cells(
 ) -> Iterator[Cell]:
     places = list(dict.fromkeys(place for _, place in values))
     base = {
-        trial.seed: trial.trial
+        (trial.setting, trial.seed): trial.trial
         for trial in trials
-        if trial.setting == BASELINE and not trial.failed and trial.seed is not None
+        if trial.setting.series is None and not trial.failed and trial.seed is not None
     }
     by_setting: dict[Setting, list[Trial]] = {}
     for trial in trials:
         by_setting.setdefault(trial.setting, []).append(trial)
     for setting, own in by_setting.items():
         done = [trial for trial in own if not trial.failed]
-        pairs = [(t.trial, base[t.seed]) for t in done if t.seed in base]
-        if setting == BASELINE:
+        beside = [(trial.trial, (setting.baseline, trial.seed)) for trial in done]
+        pairs = [(trial, base[other]) for trial, other in beside if other in base]
+        if setting.series is None:
             pairs = []
         for place in places:
             compare = (

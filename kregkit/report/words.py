@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 
 from kregkit.report import labels, numbers
-from kregkit.report.cells import BASELINE, Cell, Place, Setting, whole
+from kregkit.report.cells import Cell, Place, Setting, whole
 from kregkit.report.numbers import count, plain
 from kregkit.report.operating import Operating
 from kregkit.report.page import Saying
@@ -20,7 +20,8 @@ from kregkit.report.tables import GAP, Tables
 def sayings(tables: Tables, points: Sequence[Operating]) -> tuple[Saying, ...]:
     """Return what the study saw: the baseline, every series, exact zeros."""
     series = (_of_series(tables, point) for point in points)
-    return (_baseline(tables), *series, exact_zeros(tables))
+    baselines = (_baseline(tables, setting) for setting in tables.baselines)
+    return (*baselines, *series, exact_zeros(tables))
 
 
 def lead(tables: Tables) -> str:
@@ -41,6 +42,11 @@ def notes(tables: Tables) -> tuple[str, ...]:
         "The strengths of L1 and L2 are not comparable: one multiplies Σ|w|, the "
         "other Σw². Compare them at equal score, not at equal strength.",
     ]
+    if len(tables.baselines) > 1:
+        made.append(
+            "There are several learning rates (lr): a trial is compared with the "
+            "baseline of the same seed and learning rate."
+        )
     if pairs < FEWEST:
         made.append(
             f"With {count(pairs, 'seed')} there are no intervals: the figures draw "
@@ -105,8 +111,8 @@ def sparsity(tables: Tables, setting: Setting, role: str) -> str:
     beside = _beside(tables, setting, near) + _beside(tables, setting, hoyer)
     if zero.mean == 0:
         return f"No {names.element} is exactly zero{beside}."
-    base = tables.cell(BASELINE, zero.place).mean
-    than = f" ({_base(base, zero.place)})" if setting != BASELINE else ""
+    base = tables.cell(setting.baseline, zero.place).mean
+    than = f" ({_base(base, zero.place)})" if setting.series else ""
     share = plain("zero_fraction", zero.mean, False)
     text = f"{share} of the {names.elements} are exactly zero{than}{beside}."
     if zero.effect is not None and zero.effect > 0 and zero.agree == zero.pairs:
@@ -142,18 +148,19 @@ def exact_zeros(tables: Tables) -> Saying:
     )
 
 
-def _baseline(tables: Tables) -> Saying:
+def _baseline(tables: Tables, setting: Setting) -> Saying:
     regression = tables.facts.regression
-    done = len(tables.done(BASELINE))
+    about = labels.setting(setting, list(tables.strengths)).capitalize()
+    done = len(tables.done(setting))
     if not done:
-        return Saying("Baseline", "Its trials are missing or failed in every seed.")
+        return Saying(about, "Its trials are missing or failed in every seed.")
     words = [
         f"{labels.measure('model', name).lower()} "
-        + plain(name, tables.cell(BASELINE, _model(name)).mean, regression)
+        + plain(name, tables.cell(setting, _model(name)).mean, regression)
         for name in ("test_score", "test_data_loss", GAP)
     ]
     mean = f"Mean of {count(done, 'seed')}: {', '.join(words)}. "
-    return Saying("Baseline", mean + sparsity(tables, BASELINE, "kernel"))
+    return Saying(about, mean + sparsity(tables, setting, "kernel"))
 
 
 def _of_series(tables: Tables, point: Operating) -> Saying:
@@ -205,8 +212,8 @@ def _beside(tables: Tables, setting: Setting, cell: Cell) -> str:
     text = (
         f"Hoyer {value}" if measure == "hoyer" else f"{value} are within 1e-3 of zero"
     )
-    base = tables.cell(BASELINE, cell.place).mean
-    than = f" ({_base(base, cell.place)})" if setting != BASELINE else ""
+    base = tables.cell(setting.baseline, cell.place).mean
+    than = f" ({_base(base, cell.place)})" if setting.series else ""
     return f"; {text}{than}"
 
 

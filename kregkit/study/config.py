@@ -18,14 +18,13 @@ from kregkit.study import locate, values
 from kregkit.study.parts import (
     Cell,
     DataConfig,
-    LogRange,
     ModelConfig,
     StudyConfig,
     SweepConfig,
     TrainConfig,
 )
 from kregkit.study.problems import study_error
-from kregkit.study.values import Part
+from kregkit.study.values import LogRange, Part
 
 __all__ = [
     "Cell",
@@ -47,6 +46,7 @@ _TABLES: Final[dict[tuple[str | int, ...], type[Part]]] = {
     ("train",): TrainConfig,
     ("sweep",): SweepConfig,
     ("sweep", "strength"): LogRange,
+    ("sweep", "learning_rate"): LogRange,
 }
 
 

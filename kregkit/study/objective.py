@@ -138,7 +138,7 @@ class Mixture:
     ) -> Tensor:
         """Return the proximal points of one weight of all trials, stacked like it.
 
-        `step` is of every element, or a scalar.
+        `step` is of every element, or of every trial, or a scalar.
         """
         for place in self.proximal[index]:
             strength = parameters[place]["strength"]

@@ -5,16 +5,23 @@ loading data or building a model; that is for `resolve`.
 """
 
 import itertools
-import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from kregkit.schema import MODELS, OPTIMIZERS, REGULARIZERS, WITHOUT_PROX, Choice, Range
+from kregkit.schema import (
+    LEARNING_RATE,
+    MODELS,
+    OPTIMIZERS,
+    REGULARIZERS,
+    WITHOUT_PROX,
+    Choice,
+    Range,
+)
 from kregkit.study import values
 from kregkit.study.values import Part, fact, must
 
@@ -116,7 +123,7 @@ class TrainConfig(Part):
     epochs: values.Count
     batch_size: values.Count = 32
     optimizer: values.OptimizerName = "adam"
-    learning_rate: values.Positive = 1e-3
+    learning_rate: values.Positive = LEARNING_RATE
     momentum: values.Momentum | None = None
     nesterov: bool | None = None
     weight_decay: values.NotNegative | None = None
@@ -139,30 +146,6 @@ class TrainConfig(Part):
         return {name: value for name, value in given.items() if value is not None}
 
 
-class LogRange(Part):
-    """Strengths at equal steps of their logarithm, both ends included."""
-
-    low: values.Strength = Field(alias="from")
-    high: values.Strength = Field(alias="to")
-    count: values.Counted
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if (self.count == 1) != (self.low == self.high):
-            raise must("1 where from equals to, and else 2 or more", "count")
-        return self
-
-    def strengths(self) -> tuple[float, ...]:
-        """Return the strengths, rounded to 12 digits so that decades are exact."""
-        low, high = math.log(self.low), math.log(self.high)
-        inner = (
-            math.exp(low + (high - low) * step / (self.count - 1))
-            for step in range(1, self.count - 1)
-        )
-        ends = (self.low, self.high)[: self.count]
-        return (ends[0], *(float(f"{value:.12g}") for value in inner), *ends[1:])
-
-
 @dataclass(frozen=True)
 class Cell:
     """One combination of a sweep: a trial without its seed."""
@@ -172,6 +155,7 @@ class Cell:
     layers: str
     solver: str
     parameters: tuple[tuple[str, values.Parameter], ...]
+    learning_rate: float
     strength: float
 
     def __str__(self) -> str:
@@ -179,12 +163,9 @@ class Cell:
         further = "".join(f", {n} {values.told(v)}" for n, v in self.parameters)
         return (
             f"{self.regularizer} on {self.target} (layers {self.layers!r}, solver "
-            f"{self.solver!r}) at strength {self.strength:g}{further}"
+            f"{self.solver!r}) at strength {self.strength:g}, learning rate "
+            f"{self.learning_rate:g}{further}"
         )
-
-
-def _kind(strength: object) -> str:
-    return "table" if isinstance(strength, dict | LogRange) else "list"
 
 
 class SweepConfig(Part):
@@ -192,11 +173,8 @@ class SweepConfig(Part):
 
     regularizer: values.Regularizers
     target: values.Targets
-    strength: Annotated[
-        Annotated[values.Strengths, Tag("list")] | Annotated[LogRange, Tag("table")],
-        Discriminator(_kind),
-        BeforeValidator(values.many_or_table),
-    ]
+    strength: values.Swept
+    learning_rate: values.Swept | None = None
     solver: values.Solvers = ("gradient",)
     layers: Annotated[str, values.NOT_EMPTY] | None = None
     parameters: dict[str, values.Numbers] = Field(default_factory=dict)
@@ -239,9 +217,7 @@ class SweepConfig(Part):
     @property
     def strengths(self) -> tuple[float, ...]:
         """The strengths, one by one."""
-        if isinstance(self.strength, LogRange):
-            return self.strength.strengths()
-        return self.strength
+        return values.numbers(self.strength)
 
     @property
     def further(self) -> dict[str, tuple[values.Parameter, ...]]:
@@ -252,10 +228,14 @@ class SweepConfig(Part):
         default = () if rule.default is None else (rule.default,)
         return self.further.get(name, default)
 
-    def cells(self) -> Iterator[Cell]:
-        """Yield every combination, the strengths of one beside each other."""
-        for regularizer, target, solver in itertools.product(
-            self.regularizer, self.target, self.solver
+    def cells(self, learning_rate: float) -> Iterator[Cell]:
+        """Yield every combination, the strengths of one beside each other.
+
+        `learning_rate` is that of a sweep which names none.
+        """
+        rates = values.numbers(self.learning_rate or (learning_rate,))
+        for regularizer, target, solver, rate in itertools.product(
+            self.regularizer, self.target, self.solver, rates
         ):
             takes = REGULARIZERS[regularizer]
             given = [self._given(name, takes[name]) for name in takes]
@@ -268,6 +248,7 @@ class SweepConfig(Part):
                         self.layers or LAYERS[target],
                         solver,
                         parameters,
+                        rate,
                         strength,
                     )
 
@@ -289,7 +270,7 @@ class StudyConfig(Part):
     def _check(self) -> Self:
         first: dict[Cell, int] = {}
         for index, sweep in enumerate(self.sweep):
-            for cell in sweep.cells():
+            for cell in sweep.cells(self.train.learning_rate):
                 if cell in first:
                     raise fact(
                         f"{cell} is in sweep[{first[cell]}] already",

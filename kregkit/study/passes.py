@@ -88,6 +88,7 @@ class Passes:
         self,
         state: State,
         parameters: Any,
+        rates: Tensor | None,
         train: Part,
         val: Part,
         probe: Tensor,
@@ -99,7 +100,7 @@ class Passes:
         def step(rows: Tensor, carried: tuple[State, Sums]) -> tuple[State, Sums]:
             now, sums = carried
             x, y = ops.take(train[0], rows, axis=0), ops.take(train[1], rows, axis=0)
-            now, terms = self._step(now, parameters, x, y)
+            now, terms = self._step(now, parameters, rates, x, y)
             return now, self._add(sums, terms, y)
 
         after, sums = _over(train[2], batch, step, (state, self._zero()))
@@ -116,7 +117,7 @@ class Passes:
         return kept._replace(vectors=vectors), ops.concatenate(logs, axis=1), measured
 
     def _step(
-        self, state: State, parameters: Any, x: Tensor, y: Tensor
+        self, state: State, parameters: Any, rates: Tensor | None, x: Tensor, y: Tensor
     ) -> tuple[State, Losses]:
         """Return the state after one step of the optimizer, and what it minimised."""
 
@@ -133,7 +134,7 @@ class Passes:
             for index in self.mixture.proximal
         }
         weights, slots = self.optimizer.apply(
-            state.slots, gradients, state.weights, proxes
+            state.slots, gradients, state.weights, proxes, rates
         )
         return state._replace(weights=weights, others=terms.state, slots=slots), terms
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kregkit.errors import DataError
-from kregkit.study.config import Cell, StudyConfig
+from kregkit.study.config import StudyConfig
 from kregkit.study.values import Parameter
 
 
@@ -28,6 +28,7 @@ class Trial:
     solver: str
     strength: float | None
     parameters: tuple[tuple[str, Parameter], ...]
+    learning_rate: float
     seed: int
 
     @property
@@ -39,13 +40,17 @@ class Trial:
 def plan(config: StudyConfig, digest: str) -> tuple[Trial, ...]:
     """Return every trial: the baselines first, then sweep by sweep.
 
+    There are baselines of every learning rate that some sweep has.
     `digest` is that of the data file, from `digest`; "" for a named data set.
     """
     study = _determining(config, digest)
-    cells = [cell for sweep in config.sweep for cell in sweep.cells()]
+    own = config.train.learning_rate
+    cells = [cell for sweep in config.sweep for cell in sweep.cells(own)]
+    rates = dict.fromkeys(cell.learning_rate for cell in cells)
+    swept = [asdict(cell) for cell in cells]
     return tuple(
-        _trial(study, cell, seed)
-        for cell in (None, *cells)
+        _trial(study, fields, seed)
+        for fields in (*({"learning_rate": rate} for rate in rates), *swept)
         for seed in range(config.seeds)
     )
 
@@ -87,7 +92,8 @@ def _determining(config: StudyConfig, digest: str) -> dict[str, Any]:
     }
 
 
-def _trial(study: Mapping[str, Any], cell: Cell | None, seed: int) -> Trial:
+def _trial(study: Mapping[str, Any], given: Mapping[str, Any], seed: int) -> Trial:
+    """Return the trial with these fields; the others are those of a baseline."""
     fields: dict[str, Any] = {
         "regularizer": None,
         "target": None,
@@ -95,9 +101,12 @@ def _trial(study: Mapping[str, Any], cell: Cell | None, seed: int) -> Trial:
         "solver": "gradient",
         "strength": None,
         "parameters": (),
+        **given,
     }
-    fields |= asdict(cell) if cell else {}
-    content = {**study, "trial": {**fields, "seed": seed}}
+    # An id does not depend on which table of the study file names the learning rate.
+    rate = {"learning_rate": fields.pop("learning_rate")}
+    train = {**study["train"], **rate}
+    content = {**study, "train": train, "trial": {**fields, "seed": seed}}
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     name = hashlib.sha256(canonical.encode()).hexdigest()[:16]
-    return Trial(id=name, **fields, seed=seed)
+    return Trial(id=name, **fields, **rate, seed=seed)

@@ -125,6 +125,7 @@ def _identity(study: Study, trial: Trial, split: Split) -> dict[str, Any]:
         "solver": trial.solver,
         "strength": trial.strength,
         "parameters": json.dumps(dict(trial.parameters), sort_keys=True),
+        "learning_rate": trial.learning_rate,
         "seed": trial.seed,
         "epochs": study.config.train.epochs,
         "n_train": len(split.x_train),

@@ -169,7 +169,7 @@ def resolve(config: StudyConfig, file: Path) -> Study:
             )
     for index, sweep in enumerate(config.sweep):
         place = "layers" if sweep.layers else "target"
-        for cell in sweep.cells():
+        for cell in sweep.cells(config.train.learning_rate):
             with located(file, "sweep", index, place):
                 chosen = layers_for(model, cell.target, cell.layers)
             with located(file, "sweep", index):

@@ -68,6 +68,8 @@ class Shared:
             variable.assign(value)
         for slot, value in zip(self._slots, self._slots_start, strict=True):
             slot.assign(value)
+        if trial.learning_rate != self._study.config.train.learning_rate:
+            self.model.optimizer.learning_rate = trial.learning_rate
         penalty = self._study.penalty(trial)
         for name, parameter in self._parameters.items():
             parameter.assign(getattr(penalty, name))

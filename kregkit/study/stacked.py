@@ -22,7 +22,8 @@ _BASE: Any = next(
 )
 
 Proxes = Mapping[int, Callable[[Tensor, Tensor], Tensor]]
-"""For the index of a weight its proximal step: of the stack, and of the step size."""
+"""For the index of a weight its proximal step: of the stack, and of the step size,
+which is a scalar, or of every trial, or of every element."""
 
 
 def obstacle(optimizer: Optimizer) -> str | None:
@@ -40,7 +41,8 @@ def obstacle(optimizer: Optimizer) -> str | None:
 class Stacked:
     """An optimizer for `trials` copies of a model's weights, as pure functions.
 
-    The learning rate, a schedule's too, is that of all trials.
+    The learning rate, a schedule's too, is that of all trials, unless `apply` is given
+    one for each.
     """
 
     def __init__(self, optimizer: Optimizer, model: keras.Model, trials: int) -> None:
@@ -50,7 +52,11 @@ class Stacked:
             _without_strategy(optimizer)
         optimizer._clip_gradients = self._clip
         after_update(optimizer, self._proximal_point)
+        self._update = optimizer.update_step
+        optimizer.update_step = self._update_step
+        optimizer._apply_weight_decay = self._apply_weight_decay
         self._proxes: Proxes = {}
+        self._rates: Tensor | None = None
         stacked = [_copies(weight, trials) for weight in model.trainable_variables]
         optimizer.build(stacked)
         self.start = [ops.convert_to_numpy(v) for v in optimizer.variables]
@@ -61,9 +67,13 @@ class Stacked:
         gradients: list[Tensor],
         weights: list[Tensor],
         proxes: Proxes,
+        rates: Tensor | None = None,
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """Return the weights after one step, and the optimizer's variables."""
-        self._proxes = proxes
+        """Return the weights after one step, and the optimizer's variables.
+
+        `rates` are the learning rates of the trials; None: that of the optimizer.
+        """
+        self._proxes, self._rates = proxes, rates
         weights, slots = _BASE.stateless_apply(
             self._optimizer, slots, gradients, weights
         )
@@ -73,6 +83,23 @@ class Stacked:
         ]
         return constrained, slots
 
+    def _rate(self, learning_rate: Tensor, like: Tensor) -> Tensor:
+        """Return the learning rate, or that of each trial, to multiply `like` with."""
+        return learning_rate if self._rates is None else _along(self._rates, like)
+
+    def _update_step(
+        self, gradient: Tensor, weights: Tensor, learning_rate: Tensor
+    ) -> None:
+        self._update(gradient, weights, self._rate(learning_rate, weights))
+
+    def _apply_weight_decay(self, stacked: list[Tensor]) -> None:
+        """Decay weights as Keras does, each trial by its own learning rate."""
+        decay = self._optimizer.weight_decay
+        for weights in [] if decay is None else stacked:
+            if self._optimizer._use_weight_decay(weights):
+                rate = self._rate(self._optimizer.learning_rate, weights)
+                weights.assign(weights - weights * decay * rate)
+
     def _proximal_point(
         self, index: int, weights: Tensor, learning_rate: Tensor
     ) -> Tensor | None:
@@ -80,6 +107,8 @@ class Stacked:
             return None
         updates = self._optimizer.iterations + 1
         step = step_size(self._optimizer, index, learning_rate, updates)
+        if len(step.shape) and step.shape != weights.shape:  # one for each trial
+            step = ops.reshape(step, (-1,))
         return self._proxes[index](weights, step)
 
     def _clip(self, gradients: list[Tensor]) -> list[Tensor]:
@@ -100,8 +129,12 @@ def _factor(gradients: list[Tensor], limit: float, like: Tensor) -> Tensor:
     """Return `min(1, limit / ‖gradients of a trial‖)`, to multiply `like` with."""
     flat = [ops.reshape(g, (g.shape[0], -1)) for g in gradients]
     norm = ops.sqrt(sum(ops.sum(ops.square(g), axis=1) for g in flat))
-    factor = limit / ops.maximum(norm, limit)
-    return ops.reshape(factor, (-1,) + (1,) * (len(like.shape) - 1))
+    return _along(limit / ops.maximum(norm, limit), like)
+
+
+def _along(values: Tensor, like: Tensor) -> Tensor:
+    """Return a value of each trial in a shape that is broadcast along `like`."""
+    return ops.reshape(values, (-1,) + (1,) * (len(like.shape) - 1))
 
 
 def _copies(weight: keras.Variable, trials: int) -> keras.Variable:
@@ -118,8 +151,7 @@ def _without_strategy(optimizer: Any) -> None:
     """
     for name in ("assign", "assign_add", "assign_sub", "_var_key"):
         setattr(optimizer, name, getattr(_BASE, name).__get__(optimizer))
-    for name in ("_apply_weight_decay", "_backend_update_step"):
-        setattr(optimizer, name, getattr(_BASE, name).__get__(optimizer))
+    optimizer._backend_update_step = _BASE._backend_update_step.__get__(optimizer)
     if isinstance(optimizer, keras.optimizers.Nadam):
         update = optimizer._backend_update_step
 

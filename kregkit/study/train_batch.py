@@ -63,6 +63,7 @@ class Program:
         parameters = keras.tree.map_structure(
             ops.convert_to_tensor, passes.mixture.parameters(trials)
         )
+        rates = self._rates(trials)
         orders = {seed: order(seed, config.epochs, rows.shape[1]) for seed in seeds}
         state = self._start(trials)
         steps = ops.convert_to_tensor(Measuring.first_steps)
@@ -74,7 +75,13 @@ class Program:
             shuffled = [orders[trial.seed][epoch] for trial in trials]
             taken = ops.take_along_axis(rows, _tensor(shuffled), axis=1)
             state, logs, measured = passes.epoch(
-                state, parameters, (x, y, taken), parts["val"], probe, _tensor(active)
+                state,
+                parameters,
+                rates,
+                (x, y, taken),
+                parts["val"],
+                probe,
+                _tensor(active),
             )
             recording.logs.append(ops.convert_to_numpy(logs))
             recording.measured.append(ops.convert_to_numpy(measured))
@@ -117,6 +124,13 @@ class Program:
         self._structure = check_structure(self._study, trial, model, self._structure)
         self._models[trial.seed] = values
         return model
+
+    def _rates(self, trials: Sequence[Trial]) -> Tensor | None:
+        """Return the learning rate of each trial; None where all have the study's."""
+        rates = [trial.learning_rate for trial in trials]
+        if {*rates} == {self._study.config.train.learning_rate}:
+            return None
+        return ops.convert_to_tensor(rates, "float32")
 
     def _start(self, trials: Sequence[Trial]) -> State:
         """Return the state of every trial before its first step."""

@@ -5,10 +5,20 @@ list belongs is taken as a list of one. What is wrong is raised as a short fact 
 the path below the model; `problems` adds file, line and key.
 """
 
+import math
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, Final, Self, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from kregkit.schema import (
@@ -130,7 +140,7 @@ def _many(value: object) -> object:
     return tuple(value) if isinstance(value, list) else (value,)
 
 
-def many_or_table(value: object) -> object:
+def _many_or_table(value: object) -> object:
     """Return a table as it is, a list as a tuple and anything else as one of it."""
     return value if isinstance(value, dict) else _many(value)
 
@@ -188,6 +198,47 @@ Strengths = Annotated[tuple[Strength, ...], SOME, DISTINCT, OR_ONE]
 Regularizers = Annotated[tuple[RegularizerName, ...], FROM_ONE, SOME, DISTINCT, OR_ONE]
 Targets = Annotated[tuple[TargetName, ...], FROM_ONE, SOME, DISTINCT, OR_ONE]
 Solvers = Annotated[tuple[SolverName, ...], FROM_ONE, SOME, DISTINCT, OR_ONE]
+
+
+class LogRange(Part):
+    """Numbers at equal steps of their logarithm, both ends included."""
+
+    low: Strength = Field(alias="from")
+    high: Strength = Field(alias="to")
+    count: Counted
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.count == 1) != (self.low == self.high):
+            raise must("1 where from equals to, and else 2 or more", "count")
+        return self
+
+    def numbers(self) -> tuple[float, ...]:
+        """Return the numbers, rounded to 12 digits so that decades are exact."""
+        low, high = math.log(self.low), math.log(self.high)
+        inner = (
+            math.exp(low + (high - low) * step / (self.count - 1))
+            for step in range(1, self.count - 1)
+        )
+        ends = (self.low, self.high)[: self.count]
+        return (ends[0], *(float(f"{value:.12g}") for value in inner), *ends[1:])
+
+
+def _kind(numbers: object) -> str:
+    return "table" if isinstance(numbers, dict | LogRange) else "list"
+
+
+Swept = Annotated[
+    Annotated[Strengths, Tag("list")] | Annotated[LogRange, Tag("table")],
+    Discriminator(_kind),
+    BeforeValidator(_many_or_table),
+]
+"""Numbers above 0: one, a list of them, or a range."""
+
+
+def numbers(swept: tuple[float, ...] | LogRange) -> tuple[float, ...]:
+    """Return the numbers, one by one."""
+    return swept.numbers() if isinstance(swept, LogRange) else swept
 
 
 def _fit(name: str) -> bool:

@@ -43,12 +43,24 @@ LINEAR = (
     ("L1L2", "kernel", "[1e-2, 3e-2]"),
 )
 
+RATES = (
+    ("L1", "kernel", 1e-3, "learning_rate = [1e-2, 3e-3]"),
+    ("L2", "kernel", 1e-2, "learning_rate = 3e-2"),
+    ("L1L2", "activity", 1e-2),
+)
+"""For an own learning rate of 1e-2; there are baselines of three."""
+
 BOTH = 'solver = ["gradient", "proximal"]'
 PROXIMAL = (
     ("L1", "kernel", 3e-2, BOTH),
     ("L1", "bias", 1e-1, 'solver = "proximal"'),
     ("L1L2", "kernel", 3e-2, 'solver = "proximal"\nratio = [0.9, 0.3]'),
     ("GroupLasso", "kernel", 3e-2, 'solver = "proximal"\ngroup = ["unit", "input"]'),
+    ("MCP", "kernel", 3e-2, 'solver = "proximal"'),
+)
+PROXIMAL_RATES = (
+    ("L1", "kernel", 3e-2, BOTH + "\nlearning_rate = [2e-2, 5e-2]"),
+    ("GroupLasso", "kernel", 3e-2, 'solver = "proximal"\nlearning_rate = 5e-2'),
     ("MCP", "kernel", 3e-2, 'solver = "proximal"'),
 )
 FURTHER = (
@@ -75,8 +87,8 @@ class Optimized(Study):
 class Case:
     """A study and the numbers of the trials that `fit` trains too.
 
-    The trials of the batch are both baselines, then one for each term, the seeds
-    in turn.
+    The trials of the batch are two baselines, then one for each further learning
+    rate and for each term, the seeds in turn.
     """
 
     model: str
@@ -192,5 +204,34 @@ CASES = {
         'name = "digits"',
         terms=PROXIMAL,
         compared=(3, 4, 8),
+    ),
+    "learning rates, adam": Case(
+        MLP, INCOMPLETE + "learning_rate = 1e-2", terms=RATES, compared=(0, 2, 5, 6)
+    ),
+    "learning rates, sgd with momentum": Case(
+        'name = "cnn"\nfilters = [3, 4]\nhidden = []',
+        'epochs = 1\nbatch_size = 64\noptimizer = "sgd"\nmomentum = 0.9\n'
+        "learning_rate = 1e-2",
+        'name = "digits"',
+        terms=RATES,
+        compared=(2, 5, 6),
+    ),
+    "learning rates, adamw": Case(
+        MLP,
+        INCOMPLETE + 'optimizer = "adamw"\nweight_decay = 0.3\nlearning_rate = 1e-2',
+        terms=RATES,
+        compared=(3, 5, 6),
+    ),
+    "proximal, learning rates, adam": Case(
+        MLP,
+        INCOMPLETE + "learning_rate = 1e-2",
+        terms=PROXIMAL_RATES,
+        compared=(4, 6, 7, 8),
+    ),
+    "proximal, learning rates, sgd with momentum": Case(
+        MLP,
+        INCOMPLETE + 'optimizer = "sgd"\nmomentum = 0.9\nlearning_rate = 8e-2',
+        terms=PROXIMAL_RATES,
+        compared=(4, 6, 7, 8),
     ),
 }

@@ -9,7 +9,13 @@ from kregkit.study.engines import obstacle
 from kregkit.study.train_batch import Program
 
 # A minute each there.
-ON_JAX = ("mlp, adam", "cnn, sgd with momentum", "normalised, nadam", "proximal, adam")
+ON_JAX = (
+    "mlp, adam",
+    "cnn, sgd with momentum",
+    "normalised, nadam",
+    "proximal, adam",
+    "proximal, learning rates, adam",
+)
 
 
 def both(case, folder):

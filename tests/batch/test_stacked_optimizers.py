@@ -26,6 +26,9 @@ CASES = [
 ] + [(optimizers.SGD, clip) for clip in CLIPS[1:]]
 
 
+RATES = np.array([0.01, 0.1, 0.3], "float32")
+
+
 def falling():
     return optimizers.schedules.ExponentialDecay(0.1, 3, 0.5)
 
@@ -56,8 +59,9 @@ def by_keras(optimizer, weights, grads):
     return model.get_weights()
 
 
+@pytest.mark.parametrize("rates", [None, RATES], ids=["schedule", "rates"])
 @pytest.mark.parametrize(("kind", "options"), CASES)
-def test_every_trial_takes_the_steps_of_its_own_optimizer(kind, options):
+def test_every_trial_takes_the_steps_of_its_own_optimizer(kind, options, rates):
     random = np.random.default_rng(1)
     shapes = [(4, 3), (3,)]
     weights = [random.normal(size=(TRIALS, *s)).astype("float32") for s in shapes]
@@ -65,9 +69,10 @@ def test_every_trial_takes_the_steps_of_its_own_optimizer(kind, options):
         g.reshape((STEPS, TRIALS, *s)) for g, s in zip(gradients(), shapes, strict=True)
     ]
     model = keras.Sequential([keras.Input((4,)), layer()])
-    assert obstacle(kind(falling(), **options)) is None
-    stacked = Stacked(kind(falling(), **options), model, TRIALS)
-    apply = compiled(functools.partial(stacked.apply, proxes={}))
+    shared = kind(falling() if rates is None else 0.05, **options)
+    assert obstacle(shared) is None
+    stacked = Stacked(shared, model, TRIALS)
+    apply = compiled(functools.partial(stacked.apply, proxes={}, rates=rates))
     now = [keras.ops.convert_to_tensor(w) for w in weights]
     slots = [keras.ops.convert_to_tensor(s) for s in stacked.start]
     for step in range(STEPS):
@@ -76,7 +81,7 @@ def test_every_trial_takes_the_steps_of_its_own_optimizer(kind, options):
     found = [keras.ops.convert_to_numpy(w) for w in now]
     for trial in range(TRIALS):
         expected = by_keras(
-            kind(falling(), **options),
+            kind(falling() if rates is None else float(rates[trial]), **options),
             [w[trial] for w in weights],
             [g[:, trial] for g in grads],
         )

@@ -93,6 +93,22 @@ def test_plan_counts_the_trials_and_trains_nothing(study, monkeypatch, capfd):
     assert sorted(path.name for path in study.iterdir()) == ["quick.toml"]
 
 
+def test_plan_tells_learning_rates_apart(study, monkeypatch, capfd):
+    text = STUDY.replace("[1e-3, 1e9]", "1e-3\nlearning_rate = [0.1, 0.03]")
+    (study / "quick.toml").write_text(text)
+    assert run(monkeypatch, "plan", "quick.toml") == 0
+    out = capfd.readouterr().out.splitlines()
+    assert [line.split() for line in out[1:6]] == [
+        ["target", "regularizer", "layers", "solver", "learning", "rate", "trials"],
+        ["-", "baseline", "-", "gradient", "0.1", "2"],
+        ["-", "baseline", "-", "gradient", "0.03", "2"],
+        ["kernel", "L2", "all", "gradient", "0.1", "2"],
+        ["kernel", "L2", "all", "gradient", "0.03", "2"],
+    ]
+    assert len({len(line) for line in out[1:6]}) == 1
+    assert out[6] == "engine batch: 8 trials in 1 unit"
+
+
 BATCHED = ["because: up to 6 trials at a time"]
 
 BUILDER = """\

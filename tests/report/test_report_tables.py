@@ -9,6 +9,7 @@ import report_store
 import scipy.stats
 
 from kregkit.errors import StoreError
+from kregkit.report.build import files
 from kregkit.report.cells import BASELINE, Place, Series, Setting, whole
 from kregkit.report.pooling import pooled
 from kregkit.report.tables import GAP, Tables, tables
@@ -194,3 +195,64 @@ def test_the_end_of_a_trial_is_its_own_last_moment(stores: Path, read: Read) -> 
     )
     assert shorter.values[key] == pytest.approx(np.linalg.norm(own["l2"]))
     assert shorter.values[key] != read("three").values[key]
+
+
+RATES = (1e-3, 3e-3)
+
+
+@pytest.fixture(scope="module")
+def rates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a store of two learning rates, whose baselines have other scores.
+
+    Trials at the study's own rate, which its file does not name, are of an older
+    store: they have none.
+    """
+    path = tmp_path_factory.mktemp("rates")
+    own = report_store.cells((1e-4, 1e-3), ("kernel",))
+    other = [
+        dict(cell, learning_rate=3e-3, test_score=0.5 + 0.1 * bool(cell["target"]))
+        for cell in own
+    ]
+    return report_store.write_study(path, [*own, *other], seeds=2)
+
+
+def test_a_trial_is_compared_with_the_baseline_of_its_learning_rate(
+    rates: Path,
+) -> None:
+    made = tables(Store(rates).read())
+    finals = (
+        Store(rates).read().finals.with_columns(pl.col("learning_rate").fill_null(1e-3))
+    )
+    at = [Setting(None, None, rate) for rate in RATES]
+    assert set(made.baselines) == set(at)
+    for rate in RATES:
+        series = Series("kernel", "L1", "all", "gradient", "{}", rate)
+        cell = made.cell(Setting(series, 1e-3), model("test_score"))
+        own = finals.filter(learning_rate=rate).sort("seed")
+        base = own.filter(pl.col("regularizer").is_null())["test_score"]
+        one = own.filter(regularizer="L1", strength=1e-3)["test_score"]
+        assert (cell.n, cell.pairs) == (2, 2)
+        assert cell.effect == pytest.approx((one - base).mean())
+        assert cell.effect != 0
+    assert cell.effect == pytest.approx(0.1)
+
+
+def test_learning_rates_are_told_apart_on_the_page(rates: Path) -> None:
+    made = files(Store(rates).read())
+    page = made["report.md"].decode()
+    for words in ("L1 · lr 1e-3", "L1 · lr 3e-3", "baseline · lr 3e-3", "0.001, 0.003"):
+        assert words in page
+    cells = pl.read_csv(made["tables/cells.csv"])
+    assert set(cells["learning_rate"]) == set(RATES)
+
+
+def test_one_learning_rate_is_not_mentioned(tmp_path: Path) -> None:
+    """A store is the same to a report whether its trials have their rate or not."""
+    swept = report_store.cells((1e-4,), ("kernel",))
+    old, new = tmp_path / "old", tmp_path / "new"
+    report_store.write_study(old, swept, seeds=2)
+    report_store.write_study(new, swept, seeds=2, finals={"learning_rate": 1e-3})
+    assert files(Store(old).read()) == files(Store(new).read())
+    for content in files(Store(new).read()).values():
+        assert b"lr 1e-3" not in content
+        assert b"learning_rate" not in content

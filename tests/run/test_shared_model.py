@@ -174,6 +174,21 @@ def test_a_trial_on_a_shared_model_ends_as_it_does_alone(tmp_path, model, optimi
     assert assert_as_alone(study, Trainer(study), trials) == [False, True, True]
 
 
+def test_a_trial_of_another_learning_rate_ends_as_where_train_names_it(tmp_path):
+    """The models of all learning rates are one, and set back."""
+    rates = SWEEP.replace("0.2, 0.9", "0.2") + "learning_rate = [1e-2, 5e-2]\n"
+    study = study_of(tmp_path, STUDY, rates.replace("[1e-3, 0.3]", "[1e-3]"))
+    trials = [t for t in study.trials if t.regularizer and t.seed == 0]
+    trials += trials[:1]
+    assert [t.learning_rate for t in trials] == [1e-2, 5e-2, 1e-2]
+    trainer = Trainer(study)
+    assert assert_as_alone(study, trainer, trials) == [False, True, True]
+    text = STUDY.replace("learning_rate = 1e-2", "learning_rate = 5e-2")
+    of_train = study_of(tmp_path, text)
+    same = next(t for t in of_train.trials if t.id == trials[1].id)
+    assert_equal(train(of_train, same), train(study, trials[1]))
+
+
 @pytest.mark.parametrize("model", ["mlp", "structured"])
 def test_a_trial_after_one_that_diverged_ends_as_it_does_alone(tmp_path, model):
     text = STUDY

@@ -7,7 +7,8 @@ import pytest
 from kregkit.errors import StudyError
 from kregkit.schema import DATASETS, MODELS, OPTIMIZERS, REGULARIZERS, SOLVERS, TARGETS
 from kregkit.study import config
-from kregkit.study.parts import DEFAULTS, LAYERS, OWN_TEST, LogRange
+from kregkit.study.parts import DEFAULTS, LAYERS, OWN_TEST
+from kregkit.study.values import LogRange
 
 GOOD = """\
 name = "l1_vs_l2.digits-1"
@@ -44,9 +45,7 @@ NAME_RULE = (
     "must be at most 100 of A-Z a-z 0-9 _ . -, beginning with a letter or digit, "
     "without '..' (it names a folder)"
 )
-SWEEP_KEYS = (
-    "epsilon, group, layers, ratio, regularizer, solver, strength, target, threshold"
-)
+SWEEP_KEYS = "epsilon, group, layers, learning_rate, ratio, regularizer, solver, strength, target, threshold"
 REGULARIZER_NAMES = (
     "GroupLasso, HoyerSquare, L1, L1L2, L2, LogSum, MCP, SparseGroupLasso"
 )
@@ -81,6 +80,14 @@ BAD = {
     "string strength": ("strength = 1e-3", 'strength = "1e-3"', ":27: sweep[1].strength: expected number, received '1e-3'."),
     "no strength": ("strength = 1e-3", "strength = []", ":27: sweep[1].strength: must be a list of at least one value; received []."),
     "strength twice": ("strength = 1e-3", "strength = [1e-3,\n0.001]", ":28: sweep[1].strength[1]: 0.001 is in this list twice, at [0] too."),
+    "learning rate of zero in a sweep": ("strength = 1e-3", "strength = 1e-3\nlearning_rate = 0", ":28: sweep[1].learning_rate: must be a finite number > 0; received 0."),
+    "negative learning rate": ("strength = 1e-3", "strength = 1e-3\nlearning_rate = [0.1, -1.5]", ":28: sweep[1].learning_rate[1]: must be a finite number > 0; received -1.5."),
+    "bool learning rate": ("strength = 1e-3", "strength = 1e-3\nlearning_rate = true", ":28: sweep[1].learning_rate: expected number, received true."),
+    "string learning rate": ("strength = 1e-3", 'strength = 1e-3\nlearning_rate = ["1e-3"]', ":28: sweep[1].learning_rate[0]: expected number, received '1e-3'."),
+    "no learning rate": ("strength = 1e-3", "strength = 1e-3\nlearning_rate = []", ":28: sweep[1].learning_rate: must be a list of at least one value; received []."),
+    "learning rate twice": ("strength = 1e-3", "strength = 1e-3\nlearning_rate = [0.1, 0.1]", ":28: sweep[1].learning_rate[1]: 0.1 is in this list twice, at [0] too."),
+    "unknown key of a range of learning rates": ("strength = 1e-3", "strength = 1e-3\nlearning_rate = {from = 0.1, to = 1, count = 2, by = 1}", ":28: sweep[1].learning_rate.by: unknown 'by'. Known: count, from, to."),
+    "the learning rate of [train] in two sweeps": ('"L1L2"\nratio = [0.25, 0.5]\ntarget = "kernel"\nstrength = 1e-3\nlayers = "hidden_*"', '"L2"\ntarget = "kernel"\nstrength = 1e-3\nlearning_rate = [0.1, 0.001]', ":23: sweep[1]: L2 on kernel (layers 'all', solver 'gradient') at strength 0.001, learning rate 0.001 is in sweep[0] already (line 18)."),
     "zero in range": ("from = 1e-4", "from = 0", ":21: sweep[0].strength.from: must be a finite number > 0; received 0."),
     "empty range": ("count = 3", "count = 0", ":21: sweep[0].strength.count: must be from 1 to 10000; received 0."),
     "one of two": ("count = 3", "count = 1", ":21: sweep[0].strength.count: must be 1 where from equals to, and else 2 or more; received 1."),
@@ -94,7 +101,7 @@ BAD = {
     "unknown solver": ("layers =", 'solver = "newton"\nlayers =', f":28: sweep[1].solver: unknown 'newton'. Known: {', '.join(sorted(SOLVERS))}."),
     "no regularizer": ('["L1", "L2"]', "[]", ":19: sweep[0].regularizer: must be a list of at least one value; received []."),
     "regularizer twice": ('["L1", "L2"]', '["L1", "L1"]', ":19: sweep[0].regularizer[1]: 'L1' is in this list twice, at [0] too."),
-    "the same trial in two sweeps": ('"L1L2"\nratio = [0.25, 0.5]\ntarget = "kernel"\nstrength = 1e-3\nlayers = "hidden_*"', '"L2"\ntarget = "kernel"\nstrength = 1e-3', ":23: sweep[1]: L2 on kernel (layers 'all', solver 'gradient') at strength 0.001 is in sweep[0] already (line 18)."),
+    "the same trial in two sweeps": ('"L1L2"\nratio = [0.25, 0.5]\ntarget = "kernel"\nstrength = 1e-3\nlayers = "hidden_*"', '"L2"\ntarget = "kernel"\nstrength = 1e-3', ":23: sweep[1]: L2 on kernel (layers 'all', solver 'gradient') at strength 0.001, learning rate 0.001 is in sweep[0] already (line 18)."),
     "fraction of zero": ("test_fraction = 0.25", "test_fraction = 0", ":7: data.test_fraction: must be above 0 and below 1; received 0."),
     "fraction of one": ("test_fraction = 0.25", "test_fraction = 1.0", ":7: data.test_fraction: must be above 0 and below 1; received 1.0."),
     "NaN fraction": ("test_fraction = 0.25", "test_fraction = nan", ":7: data.test_fraction: must be above 0 and below 1; received nan."),
@@ -138,7 +145,7 @@ BAD = {
     "word twice": ('"L1L2"\nratio = [0.25, 0.5]', '"GroupLasso"\ngroup = ["unit", "unit"]', ":25: sweep[1].group[1]: 'unit' is in this list twice, at [0] too."),
     "word of another": ('"L1L2"\nratio = [0.25, 0.5]', '["GroupLasso", "L1"]\ngroup = "unit"', ":25: sweep[1].group: is not taken by L1; those that take it need a sweep of their own."),
     "other key of ours": ("ratio = [0.25, 0.5]", "structure = 1", f":25: sweep[1].structure: unknown 'structure'. Known: {SWEEP_KEYS}."),
-    "the same words in two sweeps": ('"L1L2"\nratio = [0.25, 0.5]', '"GroupLasso"\ngroup = "input"\ntarget = "kernel"\nstrength = 0.1\n[[sweep]]\nregularizer = "GroupLasso"\ngroup = "input"\nstrength = 0.1\ntarget = "kernel"\nlayers = "all"\n[[sweep]]\nregularizer = "L1L2"', ":28: sweep[2]: GroupLasso on kernel (layers 'all', solver 'gradient') at strength 0.1, group input is in sweep[1] already (line 23)."),
+    "the same words in two sweeps": ('"L1L2"\nratio = [0.25, 0.5]', '"GroupLasso"\ngroup = "input"\ntarget = "kernel"\nstrength = 0.1\n[[sweep]]\nregularizer = "GroupLasso"\ngroup = "input"\nstrength = 0.1\ntarget = "kernel"\nlayers = "all"\n[[sweep]]\nregularizer = "L1L2"', ":28: sweep[2]: GroupLasso on kernel (layers 'all', solver 'gradient') at strength 0.1, learning rate 0.001, group input is in sweep[1] already (line 23)."),
     "proximal step on an activity": ('target = "kernel"\nstrength = 1e-3', 'target = ["kernel", "activity"]\nsolver = ["gradient", "proximal"]\nstrength = 1e-3', ":27: sweep[1].solver[1]: 'proximal' acts on weights; the target 'activity' needs its own sweep."),
     "proximal step without an operator": ('"L1L2"\nratio = [0.25, 0.5]', '["L1", "HoyerSquare"]\nsolver = "proximal"', ":24: sweep[1].regularizer[1]: HoyerSquare has no proximal operator; it needs its own sweep."),
     "parameter of another": ('"L1L2"', '["L1L2", "L1"]', ":25: sweep[1].ratio: is not taken by L1; those that take it need a sweep of their own."),
@@ -228,14 +235,29 @@ def test_good_study_is_read_as_written():
     assert second.regularizer == ("L1L2",)
     assert second.strengths == (1e-3,)
     assert second.parameters == {"ratio": (0.25, 0.5)}
-    assert [cell.layers for cell in first.cells()] == ["all"] * 3 + ["hidden"] * 3 + [
-        "all"
-    ] * 3 + ["hidden"] * 3
-    assert [cell.parameters for cell in second.cells()] == [
+    assert [cell.layers for cell in first.cells(1e-3)] == ["all"] * 3 + [
+        "hidden"
+    ] * 3 + ["all"] * 3 + ["hidden"] * 3
+    assert [cell.parameters for cell in second.cells(1e-3)] == [
         (("ratio", 0.25),),
         (("ratio", 0.5),),
     ]
-    assert {cell.layers for cell in second.cells()} == {"hidden_*"}
+    assert {cell.layers for cell in second.cells(1e-3)} == {"hidden_*"}
+
+
+@pytest.mark.parametrize(
+    ("given", "rates"),
+    [
+        ("", [1e-3]),
+        ("learning_rate = 0.1", [0.1]),
+        ("learning_rate = [0.1, 1]", [0.1, 1.0]),
+        ("learning_rate = {from = 1e-3, to = 1e-1, count = 3}", [1e-3, 1e-2, 1e-1]),
+    ],
+)
+def test_learning_rates_are_swept_like_strengths(given, rates):
+    text = GOOD.replace("ratio = [0.25, 0.5]", given)
+    cells = config.parse(text, "s.toml").sweep[1].cells(1e-3)
+    assert [cell.learning_rate for cell in cells] == rates
 
 
 def test_title_is_the_name_by_default():
@@ -245,7 +267,7 @@ def test_title_is_the_name_by_default():
 
 def test_parameter_has_its_default():
     text = GOOD.replace("ratio = [0.25, 0.5]\n", "")
-    (cell,) = config.parse(text, "s.toml").sweep[1].cells()
+    (cell,) = config.parse(text, "s.toml").sweep[1].cells(1e-3)
     assert cell.parameters == (("ratio", 0.5),)
 
 
@@ -253,14 +275,14 @@ def test_words_are_swept_like_numbers():
     old = '"L1L2"\nratio = [0.25, 0.5]'
     new = '"SparseGroupLasso"\ngroup = ["input", "unit"]\nratio = [0.2, 0.7]'
     sweep = config.parse(GOOD.replace(old, new), "s.toml").sweep[1]
-    assert [cell.parameters for cell in sweep.cells()] == [
+    assert [cell.parameters for cell in sweep.cells(1e-3)] == [
         (("group", "input"), ("ratio", 0.2)),
         (("group", "unit"), ("ratio", 0.2)),
         (("group", "input"), ("ratio", 0.7)),
         (("group", "unit"), ("ratio", 0.7)),
     ]
     (sparse,) = (
-        config.parse(GOOD.replace(old, '"GroupLasso"'), "s.toml").sweep[1].cells()
+        config.parse(GOOD.replace(old, '"GroupLasso"'), "s.toml").sweep[1].cells(1e-3)
     )
     assert sparse.parameters == (("group", "unit"),)
 
@@ -286,7 +308,7 @@ def test_large_fraction_is_fine_beside_a_test_part_of_the_datas_own():
 )
 def test_range_is_logarithmic_with_both_ends(low, high, count, strengths):
     swept = LogRange.model_validate({"from": low, "to": high, "count": count})
-    assert swept.strengths() == strengths
+    assert swept.numbers() == strengths
 
 
 def test_range_too_narrow_for_its_count_is_refused():

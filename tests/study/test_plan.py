@@ -124,6 +124,33 @@ def test_what_determines_no_result_changes_no_id(change):
     assert ids() == ids(*change)
 
 
+RATES = "strength = [0.1, 0.01]\nlearning_rate = [1e-3, 3e-3]"
+
+
+def test_every_learning_rate_has_its_baselines():
+    planned = trials("strength = [0.1, 0.01]", RATES)
+    assert [(t.regularizer, t.learning_rate, t.seed) for t in planned[:5]] == [
+        (None, 1e-3, 0),
+        (None, 1e-3, 1),
+        (None, 3e-3, 0),
+        (None, 3e-3, 1),
+        ("L1", 1e-3, 0),
+    ]
+    assert [t.strength for t in planned[4:12:2]] == [0.1, 0.01, 0.1, 0.01]
+    assert [t.learning_rate for t in planned[4:12:2]] == [1e-3, 1e-3, 3e-3, 3e-3]
+    of_sweeps = trials("epochs = 10", "epochs = 10\nlearning_rate = 0.5")
+    assert {t.learning_rate for t in of_sweeps} == {0.5}
+
+
+def test_a_learning_rate_has_one_id_wherever_it_is_named():
+    of_train = ids("epochs = 10", "epochs = 10\nlearning_rate = 3e-3")
+    swept = ids("strength = [0.1, 0.01]", RATES)
+    assert ids() < swept
+    assert {t.id for t in trials("strength = [0.1, 0.01]", RATES)} == swept
+    assert len(swept & of_train) == 10  # all but those of the other sweep
+    assert len(swept) == len(ids()) + 10
+
+
 def test_more_seeds_keep_the_ids_of_the_first():
     assert ids() < ids("seeds = 2", "seeds = 3")
 

@@ -53,6 +53,20 @@ def test_a_table_with_other_columns_is_refused(tmp_path: Path) -> None:
         )
 
 
+def test_a_column_that_was_added_is_null_where_an_older_store_lacks_it(
+    tmp_path: Path,
+) -> None:
+    store = store_of(tmp_path, "a")
+    file = next((tmp_path / "parts").iterdir()) / "finals.parquet"
+    old = pl.read_parquet(file).drop(*schema.ADDED)
+    assert old.width == len(schema.FINALS) - 1
+    old.write_parquet(file)
+    store.write(*trial("b", learning_rate=0.5))
+    assert store.read().finals["learning_rate"].to_list() == [None, 0.5]
+    old.drop("schema_version").write_parquet(file)
+    assert "not those of this kregkit" in refused(StoreError, store.read)
+
+
 @pytest.mark.parametrize("table", [0, 1, 2])
 def test_a_trial_in_two_parts_with_different_results_is_refused(
     tmp_path: Path, table: int
