@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from keras import layers
+
 KERNELS = frozenset(
     {
         "kernel",
@@ -17,6 +19,10 @@ KERNELS = frozenset(
         "embeddings",
     }
 )
+
+
+OPAQUE = layers.RNN | layers.TimeDistributed
+"""Layers that call those inside them in a loop, once for every time step."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,20 @@ class Place:
 def walk_layers(model: Any) -> Iterator[Place]:
     """Yield every layer below a built model once, parents before children."""
     yield from _below(model, "", {id(model)})
+
+
+def output_places(model: Any) -> dict[str, Place]:
+    """Return by the path of every layer the place whose output is its activation.
+
+    It is the layer's own, or that of the layer around it that calls it in a loop.
+    """
+    found: dict[str, Place] = {}
+    outer: Place | None = None
+    for place in walk_layers(model):
+        if outer is None or not place.path.startswith(f"{outer.path}/"):
+            outer = place if isinstance(place.layer, OPAQUE) else None
+        found[place.path] = outer or place
+    return found
 
 
 def walk(model: Any) -> Iterator[Weight]:

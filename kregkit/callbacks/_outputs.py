@@ -12,7 +12,7 @@ import keras
 from keras import layers
 
 from kregkit.numerics import Tensor
-from kregkit.weights import Place, walk_layers
+from kregkit.weights import OPAQUE, Place, output_places
 
 _ACTIVATIONS = (
     layers.Activation
@@ -22,23 +22,16 @@ _ACTIVATIONS = (
     | layers.ReLU
     | layers.Softmax
 )
-# What these call is called in a loop, once for every time step.
-_OPAQUE = layers.RNN | layers.TimeDistributed
 
 
 def watched(model: Any) -> list[Place]:
     """Return the layers whose outputs are activations worth a row."""
     found: list[Place] = []
-    opaque: tuple[str, ...] = ()
-    for place in walk_layers(model):
-        if place.path.startswith(opaque):
-            continue
+    for path, place in output_places(model).items():
         layer = place.layer
-        if isinstance(layer, _OPAQUE):
-            opaque = (*opaque, f"{place.path}/")
-        if (
+        if path == place.path and (
             layer._trainable_variables
-            or isinstance(layer, _ACTIVATIONS | _OPAQUE)
+            or isinstance(layer, _ACTIVATIONS | OPAQUE)
             or layer.activity_regularizer is not None
         ):
             found.append(place)

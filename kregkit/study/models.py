@@ -15,7 +15,7 @@ from typing import Any, Final
 import keras
 
 from kregkit.errors import ModelError, StudyError
-from kregkit.weights import walk, walk_layers
+from kregkit.weights import Place, output_places, walk, walk_layers
 
 Shape = tuple[int, ...]
 
@@ -179,8 +179,10 @@ def holders(
     chosen = {id(layer) for layer in layers_for(model, target, layers)}
     own = [weight for weight in walk(model) if id(weight.layer) in chosen]
     if target == "activity":
+        places = output_places(model)
+        held = [places.get(w.layer_path, Place(w.layer_path, w.layer)) for w in own]
         attribute = "activity_regularizer"
-        return {(w.layer_path, "activation"): (w.layer, attribute) for w in own}
+        return {(place.path, "activation"): (place.layer, attribute) for place in held}
     return {
         (w.layer_path, w.name): (w.variable, "regularizer")
         for w in own

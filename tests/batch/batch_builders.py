@@ -101,6 +101,18 @@ def unnamed(shape, outputs):
     )
 
 
+def recurrent(shape, outputs):
+    """Return an LSTM over 8 rows of 8 numbers."""
+    return keras.Sequential(
+        [
+            keras.Input(shape),
+            layers.Reshape((8, 8), name="rows"),
+            layers.LSTM(4, name="lstm"),
+            layers.Dense(outputs, name="output"),
+        ]
+    )
+
+
 def embedded(shape, outputs):
     given = keras.Input(shape)
     x = layers.Embedding(8, 3, name="embedding")(Bins(name="bins")(given))

@@ -205,6 +205,12 @@ CASES = {
         terms=PROXIMAL,
         compared=(3, 4, 8),
     ),
+    "lstm, adam": Case(
+        built("recurrent"),
+        "epochs = 1\nbatch_size = 36\nlearning_rate = 1e-2",
+        'name = "digits"',
+        compared=(2, 3),
+    ),
     "learning rates, adam": Case(
         MLP, INCOMPLETE + "learning_rate = 1e-2", terms=RATES, compared=(0, 2, 5, 6)
     ),
