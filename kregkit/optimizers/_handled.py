@@ -37,6 +37,11 @@ class Handled(keras.regularizers.Regularizer):
         return self.penalty.get_config()
 
 
+def unhandled(regularizer: Any) -> Any:
+    """Return a variable's regularizer as it was before an optimizer handled it."""
+    return regularizer.penalty if isinstance(regularizer, Handled) else regularizer
+
+
 def proximable(regularizer: Any) -> Penalty | None:
     """Return the penalty whose proximal step can stand for a regularizer, or None."""
     match type(regularizer):
