@@ -86,7 +86,8 @@ FINALS: Final[dict[str, str]] = {
     "jacobian_norm": "float",
     "inputs_ignored": "float",
     "permuted_change": "float",
-    "kkt_residual": "float",
+    "kkt_residual": "float",  # √(Σd²/n) over the weights that the penalty is on, d the
+    # distance of u to its subdifferential; null: the baseline, activity, a failed trial
     "engine": "str",
     "wall_seconds": "float",
     "backend": "str",
@@ -105,7 +106,8 @@ TENSORS: Final[dict[str, str]] = {
     "shape": "ints",
     "size": "int",
     "values": "floats",  # flattened in C order; a seeded sample when `sampled`
-    "u": "floats",  # -∂(data loss)/∂w at the elements of `values`
+    "u": "floats",  # -∂(data loss)/∂w at the elements of `values`, over the training
+    # part in inference mode; null: frozen, a failed trial, a log without `optimality`
     "sampled": "bool",
     "histogram": "ints",  # 200 bins of equal width over [low, high]
     "low": "float",

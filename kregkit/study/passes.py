@@ -162,11 +162,11 @@ class Passes:
             x, y = ops.take(part[0], rows, axis=0), ops.take(part[1], rows, axis=0)
 
             def total(weights: list[Tensor]) -> tuple[Tensor, None]:
-                terms = self._map(
-                    lambda own: self._objective(own, training=False),
+                data_loss = self._map(
+                    lambda own: self._objective(own, training=False).data_loss,
                     (weights, state.others, x, y, parameters),
                 )
-                return ops.sum(terms.data_loss), None
+                return ops.sum(data_loss), None
 
             gradients, _ = gradient(total, state.weights)
             share = rows.shape[1] / count
