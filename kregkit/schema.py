@@ -44,6 +44,8 @@ ROWS: Final[dict[str, str]] = {
     "size": "int",  # elements; of an activation: elements per sample
     **_MEASURED,
     "penalty": "float",  # value of this tensor's penalty; of the model: their sum
+    "kkt_residual": "float",  # of `kregkit.optimality`, as the next: only of weights,
+    "gradient_ratio": "float",  # and only in a log with `optimality`
     "loss": "float",  # from here on: only in the row of the whole model
     "data_loss": "float",
     "score": "float",

@@ -170,17 +170,69 @@ def optimality(
         raise ParameterError(
             must("optimality", "batch_size", "a positive number of rows", batch_size)
         )
-    return balances(Descent(model, loss), x, y, batch_size)
+    descent = Descent(model, loss)
+    _warn_of_activities("optimality", descent)
+    return _balances(descent, x, y, batch_size)
 
 
-def balances(descent: Descent, x: Any, y: Any, batch_size: int = 256) -> Optimality:
-    """Return the balance of every trained weight of a model as it is now."""
+class Balances:
+    """The balance of a model's weights at every logging point of a `fit`.
+
+    Args:
+        data: `(x, y)`, or None to leave everything out.
+    """
+
+    def __init__(self, data: tuple[Any, Any] | None) -> None:
+        if data is not None and not (isinstance(data, tuple) and len(data) == 2):
+            rule = "a pair (x, y)"
+            raise ParameterError(must("RegularizationLogger", "optimality", rule, data))
+        self._data = data
+        self._descent: Descent | None = None
+        self._last: Optimality | None = None
+
+    def begin(self, model: Any) -> None:
+        """Begin anew, with the model that is trained."""
+        self._last = None
+        self._descent = None if self._data is None else Descent(model)
+        if self._descent is not None:
+            _warn_of_activities("RegularizationLogger", self._descent)
+
+    def columns(self) -> dict[tuple[str, str], dict[str, float | None]]:
+        """Return what is logged now of each weight, by layer and tensor."""
+        if self._descent is None or self._data is None:
+            return {}
+        self._last = _balances(self._descent, *self._data)
+        return {
+            (t.layer, t.tensor): {
+                "kkt_residual": t.kkt_residual,
+                "gradient_ratio": t.gradient_ratio,
+            }
+            for t in self._last.tensors
+        }
+
+    def final(self) -> dict[str, float | None]:
+        """Return the column of `finals` that was found last."""
+        return {} if self._last is None else {"kkt_residual": self._last.kkt_residual}
+
+    def u_of(self, variable: Any) -> Any:
+        """Return the u of a variable that was found last, or None."""
+        if self._descent is None or self._last is None:
+            return None
+        pairs = zip(self._descent.weights, self._last.tensors, strict=True)
+        return next((t.u for w, t in pairs if w.variable is variable), None)
+
+
+def _warn_of_activities(owner: str, descent: Descent) -> None:
     if descent.activities:
+        left_out = ", ".join(descent.activities)
         warnings.warn(
-            "optimality: activity penalties are left out: "
-            f"{', '.join(descent.activities)}.",
+            f"{owner}: the balance of weights leaves out activity penalties: "
+            f"{left_out}.",
             stacklevel=3,
         )
+
+
+def _balances(descent: Descent, x: Any, y: Any, batch_size: int = 256) -> Optimality:
     us = descent(x, y, batch_size)
     return Optimality(tuple(map(_balance, descent.weights, us)))
 

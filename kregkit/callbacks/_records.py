@@ -35,6 +35,23 @@ def solver(optimizer: Any) -> str:
     return found or ("gradient" if inner is None else solver(inner))
 
 
+def fit_record(
+    model: Any, rows: list[dict[str, Any]], failed_epoch: int | None
+) -> dict[str, Any]:
+    """Return what the columns of `finals` hold of a `fit` that logged these rows."""
+    models = [row for row in rows if not row["layer"]]
+    last = models[-1] if models else {}
+    return {
+        "status": "done" if failed_epoch is None else "failed",
+        "failed_epoch": failed_epoch,
+        "model": model.name,
+        "solver": solver(model.optimizer),
+        "engine": "fit",
+        "val_data_loss": last.get("val_data_loss"),
+        "val_score": last.get("val_score"),
+    }
+
+
 def tensor_records(
     model: Any,
     values_of: Callable[[Any], Any] | None = None,
