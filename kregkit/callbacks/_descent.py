@@ -4,6 +4,7 @@ The one rule: what is compared with the data's gradient is the subdifferential o
 penalty, at a kink too, and never the one slope that a backend picks there.
 """
 
+import functools
 import math
 from collections.abc import Callable, Iterable
 from typing import Any, Final
@@ -74,7 +75,8 @@ class Descent:
         self._penalties = Penalties(model)
         paths = self._penalties.paths
         self.activities = paths[: len(self._penalties.layers)]
-        self._add = compiled(self._added)
+        # Partial: TensorFlow warns of one function that is traced for many models.
+        self._add = compiled(functools.partial(self._added))
 
     def __call__(self, x: Any, y: Any, batch_size: int) -> list[Any]:
         """Return `u` of each of `weights`, as arrays.

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 _PANELS: Final = 12
 _COLUMNS: Final = 3
-_POINTS: Final = 5_000
-"""With more weights than this, what is drawn is how many are where."""
+_POINTS: Final = 20_000
+"""Of a tensor with more weights a seeded sample of so many is drawn."""
 
 _DATA, _ALLOWED, _FAINT = "#31688e", "#c44e52", 0.18
 
@@ -42,8 +42,11 @@ def plot(tensors: "Sequence[Balance]") -> Figure:
         _panel(axis, tensor)
     for axis in axes[len(shown) :]:
         axis.set_axis_off()
-    figure.supxlabel("weight w")
-    figure.supylabel("u = −∂(data loss)/∂w")
+    for index in range(len(shown)):
+        if index + columns >= len(shown):
+            axes[index].set_xlabel("weight w")
+        if index % columns == 0:
+            axes[index].set_ylabel("u = −∂(data loss)/∂w")
     if left_out:
         figure.suptitle(f"the first {_PANELS} tensors; {left_out} more in .table()")
     handles = [
@@ -62,22 +65,24 @@ def _panel(axis: Axes, tensor: "Balance") -> None:
     reach = 1.1 * max(np.abs(w).max(initial=0.0), 1e-12)
     line = _line(tensor, reach)
     if w.size > _POINTS:
-        axis.hexbin(w, u, gridsize=60, bins="log", cmap="Blues", rasterized=True)
-    else:
-        alpha = 0.8 if w.size < 200 else 0.35
-        axis.plot(
-            w, u, "o", color=_DATA, alpha=alpha, ms=4, mew=0, zorder=3, rasterized=True
-        )
+        chosen = np.random.default_rng(0).choice(w.size, _POINTS, replace=False)
+        w, u = w[chosen], u[chosen]
+    alpha, size = (0.8, 4) if w.size < 200 else (0.35, 4) if w.size < 5000 else (0.2, 3)
+    axis.plot(
+        w, u, "o", color=_DATA, alpha=alpha, ms=size, mew=0, zorder=3, rasterized=True
+    )
     if line is not None:
         x, y = line
         band = INSIDE * (tensor.strength or 0.0)
         axis.fill_between(x, y - band, y + band, color=_ALLOWED, alpha=_FAINT, lw=0)
-        axis.plot(x, y, color=_ALLOWED, lw=1.6)
+        axis.plot(x, y, color=_ALLOWED, lw=1.6, zorder=4)
         axis.set_xlim(-reach, reach)
     name = f"{tensor.layer}/{tensor.tensor}".lstrip("/")
+    kind = "" if tensor.penalty is None else f", {type(tensor.penalty).__name__}"
     residual = tensor.kkt_residual
     found = "not defined" if residual is None else f"{residual:.2g}"
-    axis.set_title(f"{name}\nKKT residual {found}", fontsize=10)
+    shared = "" if line is not None else " (no line: weights share a group)"
+    axis.set_title(f"{name}{kind}\nKKT residual {found}{shared}", fontsize=10)
 
 
 def _line(tensor: "Balance", reach: float) -> tuple[Any, Any] | None:

@@ -4,6 +4,7 @@ The one rule: nothing here depends on the engine, so that a trial is the same tr
 whichever of them trained it.
 """
 
+import functools
 import json
 import math
 from collections.abc import Callable
@@ -16,6 +17,7 @@ import numpy as np
 from kregkit.callbacks import compiled, distance, environment, root_mean_square
 from kregkit.errors import ModelError
 from kregkit.numerics import Tensor
+from kregkit.regularizers import Penalty
 from kregkit.study.data import Split
 from kregkit.study.models import holders
 from kregkit.study.plan import Trial, words
@@ -149,14 +151,16 @@ class Residuals:
         )
         key = (trial.regularizer, trial.target, trial.layers, trial.structure)
         if key not in self._distances:
-
-            def distances(ws: Any, us: Any, numbers: Any) -> list[Tensor]:
-                live = penalty.replace(**numbers)
-                return [distance(live, w, u) for w, u in zip(ws, us, strict=True)]
-
-            self._distances[key] = compiled(distances)
+            self._distances[key] = compiled(functools.partial(_distances, penalty))
         found = self._distances[key](*given)
         return root_mean_square(map(keras.ops.convert_to_numpy, found))
+
+
+def _distances(
+    penalty: Penalty, ws: list[Tensor], us: list[Tensor], numbers: dict[str, Tensor]
+) -> list[Tensor]:
+    live = penalty.replace(**numbers)
+    return [distance(live, w, u) for w, u in zip(ws, us, strict=True)]
 
 
 def _identity(study: Study, trial: Trial, split: Split) -> dict[str, Any]:

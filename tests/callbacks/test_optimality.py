@@ -321,7 +321,7 @@ def test_the_plot_has_a_step_for_l1_a_line_for_l2_and_none_for_groups():
     figure = found.plot()
     shown = [axis for axis in figure.axes if axis.get_title()]
     titles = [axis.get_title().partition("\n")[0] for axis in shown]
-    assert titles == ["one/kernel", "two/kernel", "group/kernel"]
+    assert titles == ["one/kernel, L1", "two/kernel, L2", "group/kernel, GroupLasso"]
     one, two, group = (axis.get_lines() for axis in shown)
     np.testing.assert_array_equal(one[0].get_xdata(), found.tensors[0].w.ravel())
     np.testing.assert_array_equal(one[0].get_ydata(), found.tensors[0].u.ravel())
