@@ -45,15 +45,15 @@ class Descent:
 
     Raises:
         ModelError: a model without weights, or without a loss; another backend than
-            TensorFlow and JAX.
+            TensorFlow, JAX and PyTorch.
     """
 
     def __init__(self, model: Any, loss: Loss | None = None) -> None:
         backend = keras.backend.backend()
-        if backend not in ("tensorflow", "jax"):
+        if backend not in ("tensorflow", "jax", "torch"):
             raise ModelError(
-                "optimality: gradients are taken on TensorFlow and JAX; Keras runs on "
-                f"{backend}."
+                "optimality: gradients are taken on TensorFlow, JAX and PyTorch; Keras "
+                f"runs on {backend}."
             )
         if not model.built:
             raise ModelError(

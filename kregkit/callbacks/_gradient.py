@@ -1,4 +1,4 @@
-"""The gradient of a scalar, on the backends that a study's models train on.
+"""The gradient of a scalar, on every backend.
 
 The one rule: gradients are taken here and nowhere else.
 """
@@ -21,6 +21,15 @@ def gradient(
 
         gradients, other = jax.grad(function, has_aux=True)(at)
         return gradients, other
+    if keras.backend.backend() == "torch":
+        import torch
+
+        with torch.enable_grad():
+            own = [w.detach().requires_grad_() for w in at]
+            value, other = function(own)
+            found = torch.autograd.grad(value, own, allow_unused=True)
+        pairs = zip(own, found, strict=True)
+        return [torch.zeros_like(w) if g is None else g for w, g in pairs], other
     import tensorflow as tf
 
     with tf.GradientTape(watch_accessed_variables=False) as tape:

@@ -158,8 +158,8 @@ def optimality(
 
     Raises:
         ParameterError: x and y differ in rows, or `batch_size` is not a positive int.
-        ModelError: a model without weights or loss, or a backend other than TensorFlow
-            and JAX.
+        ModelError: a model without weights or loss, or a backend other than
+            TensorFlow, JAX and PyTorch.
 
     Warns:
         UserWarning: the model has activity penalties, which are left out: then what

@@ -80,7 +80,7 @@ def assert_same_finals(final, expected, rel):
             gap = score_gap(other, rel, expected["task"], rows)
         else:
             scored = kind == "data_loss" or key in ("penalty", "kkt_residual")
-            gap = rel * abs(other) if scored else 0.0
+            gap = rel * abs(other or 0.0) if scored else 0.0
         assert_close(key, final[key], other, gap)
 
 
