@@ -10,10 +10,20 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-__all__ = ["callbacks", "errors", "optimizers", "regularizers", "report", "study"]
+__all__ = [
+    "callbacks",
+    "errors",
+    "optimality",
+    "optimizers",
+    "regularizers",
+    "report",
+    "study",
+]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "optimality":  # a function, not a module
+        return importlib.import_module("kregkit.callbacks").optimality
     if name in __all__:
         return importlib.import_module(f"kregkit.{name}")
     raise AttributeError(f"module 'kregkit' has no attribute {name!r}")

@@ -44,12 +44,14 @@ ROWS: Final[dict[str, str]] = {
     "size": "int",  # elements; of an activation: elements per sample
     **_MEASURED,
     "penalty": "float",  # value of this tensor's penalty; of the model: their sum
-    "loss": "float",  # from here on: only in the row of the whole model
+    "loss": "float",  # as the next five: only in the row of the whole model
     "data_loss": "float",
     "score": "float",
     "val_loss": "float",
     "val_data_loss": "float",
     "val_score": "float",
+    "kkt_residual": "float",  # of `kregkit.optimality`, as the next: only of weights,
+    "gradient_ratio": "float",  # and only in a log with `optimality`
 }
 
 FINALS: Final[dict[str, str]] = {
@@ -86,7 +88,8 @@ FINALS: Final[dict[str, str]] = {
     "jacobian_norm": "float",
     "inputs_ignored": "float",
     "permuted_change": "float",
-    "kkt_residual": "float",
+    "kkt_residual": "float",  # √(Σd²/n) over the weights that the penalty is on, d the
+    # distance of u to its subdifferential; null: the baseline, activity, a failed trial
     "engine": "str",
     "wall_seconds": "float",
     "backend": "str",
@@ -98,8 +101,8 @@ FINALS: Final[dict[str, str]] = {
     "learning_rate": "float",
 }
 
-ADDED: Final = ("learning_rate",)
-"""Columns that older stores lack, each the last of its table; there they are null."""
+ADDED: Final = ("learning_rate", "kkt_residual", "gradient_ratio")
+"""Columns that older stores lack, the last of their tables; there they are null."""
 
 TENSORS: Final[dict[str, str]] = {
     "trial": "str",
@@ -109,7 +112,8 @@ TENSORS: Final[dict[str, str]] = {
     "shape": "ints",
     "size": "int",
     "values": "floats",  # flattened in C order; a seeded sample when `sampled`
-    "u": "floats",  # -∂(data loss)/∂w at the elements of `values`
+    "u": "floats",  # -∂(data loss)/∂w at the elements of `values`, over the training
+    # part in inference mode; null: frozen, a failed trial, a log without `optimality`
     "sampled": "bool",
     "histogram": "ints",  # 200 bins of equal width over [low, high]
     "low": "float",

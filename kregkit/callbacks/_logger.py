@@ -15,7 +15,8 @@ import keras
 
 from kregkit.callbacks._loss_terms import LossTerms
 from kregkit.callbacks._measuring import Measuring
-from kregkit.callbacks._records import environment, solver, tensor_records
+from kregkit.callbacks._optimality import Balances
+from kregkit.callbacks._records import environment, fit_record, tensor_records
 from kregkit.errors import (
     ModelError,
     ParameterError,
@@ -64,9 +65,11 @@ class RegularizationLogger(keras.callbacks.Callback):
             end of the execution that reaches it.
         store: a folder to keep the log in, as a store that `kregkit report` reads.
         score: the name of a metric of the model that is kept as the score.
+        optimality: `(x, y)`, the training part: `kkt_residual` and `gradient_ratio` of
+            `kregkit.optimality` are logged too, each time by a pass over these rows.
 
     Raises:
-        ParameterError: `every` is neither "epoch" nor a positive integer.
+        ParameterError: `every` is not "epoch" or a positive int; `optimality` no pair.
         StoreError: the store cannot be written, or holds a study.
         VersionError: in `fit`, when other versions wrote the store.
         UnknownNameError: in `fit`, when no metric is called as `score` says.
@@ -86,6 +89,7 @@ class RegularizationLogger(keras.callbacks.Callback):
         every: str | int = "epoch",
         store: str | Path | None = None,
         score: str | None = None,
+        optimality: tuple[Any, Any] | None = None,
     ) -> None:
         super().__init__()
         steps = isinstance(every, int) and not isinstance(every, bool) and every > 0
@@ -93,6 +97,7 @@ class RegularizationLogger(keras.callbacks.Callback):
             rule = '"epoch" or a positive number of steps'
             raise ParameterError(must("RegularizationLogger", "every", rule, every))
         self._probe = probe
+        self._balances = Balances(optimality)
         self._every = every if isinstance(every, int) else 0
         if self._every:
             # Not a method: Keras would then hand over the logs of every step.
@@ -169,6 +174,7 @@ class RegularizationLogger(keras.callbacks.Callback):
         self._iterations = int(self.model.optimizer.iterations)
         self._build()
         self._measure = self._measuring(self.model, self._probe)
+        self._balances.begin(self.model)
         if LossTerms.held_by(self.model) is not None:
             return  # kept from before, or attached by another logger of this fit
         obstacle = LossTerms.obstacle(self.model)
@@ -238,7 +244,10 @@ class RegularizationLogger(keras.callbacks.Callback):
     def _log(self) -> None:
         assert self._measure is not None  # made when training begins
         point = {"step": self._step, "epoch": self._epoch}
-        self._rows.extend(point | row for row in self._measure())
+        columns = self._balances.columns()
+        for row in self._measure():
+            row.update(columns.get((row["layer"], row["tensor"]), {}))
+            self._rows.append(point | row)
 
     def _finish(self) -> None:
         """Log the last step where it was not, and make its spectral norms exact.
@@ -275,23 +284,13 @@ class RegularizationLogger(keras.callbacks.Callback):
 
     def _write(self, store: Store) -> None:
         trial = {"trial": f"fit-{len(store.finished()) + 1:03d}"}
-        models = [row for row in self._rows if not row["layer"]]
-        last = models[-1] if models else {}
-        final = {
-            "status": "done" if self._failed_epoch is None else "failed",
-            "failed_epoch": self._failed_epoch,
-            "model": self.model.name,
-            "solver": solver(self.model.optimizer),
-            "engine": "fit",
-            "epochs": self._epoch,
-            "val_data_loss": last.get("val_data_loss"),
-            "val_score": last.get("val_score"),
-            "penalty": self.penalty(),
-        }
+        found = self._balances if self._failed_epoch is None else Balances(None)
+        final = fit_record(self.model, self._rows, self._failed_epoch)
+        final |= {"epochs": self._epoch, "penalty": self.penalty(), **found.final()}
         store.write(
             [trial | row for row in self._rows],
             [trial | final | environment()],
-            [trial | tensor for tensor in tensor_records(self.model)],
+            [trial | t for t in tensor_records(self.model, u_of=found.u_of)],
         )
 
 

@@ -73,6 +73,12 @@ class LossTerms:
         held = getattr(model.compute_loss, "__self__", None)
         return held if isinstance(held, LossTerms) else None
 
+    @classmethod
+    def untouched(cls, model: Any) -> Callable[..., Tensor]:
+        """Return the `compute_loss` that a model has without such terms."""
+        held = cls.held_by(model)
+        return model.compute_loss if held is None else held._compute_loss  # type: ignore[no-any-return]  # Keras is untyped
+
     @staticmethod
     def obstacle(model: Any) -> str | None:
         """Return why the terms of this model cannot be told apart, or None."""

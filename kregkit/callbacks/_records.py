@@ -35,14 +35,34 @@ def solver(optimizer: Any) -> str:
     return found or ("gradient" if inner is None else solver(inner))
 
 
+def fit_record(
+    model: Any, rows: list[dict[str, Any]], failed_epoch: int | None
+) -> dict[str, Any]:
+    """Return what the columns of `finals` hold of a `fit` that logged these rows."""
+    models = [row for row in rows if not row["layer"]]
+    last = models[-1] if models else {}
+    return {
+        "status": "done" if failed_epoch is None else "failed",
+        "failed_epoch": failed_epoch,
+        "model": model.name,
+        "solver": solver(model.optimizer),
+        "engine": "fit",
+        "val_data_loss": last.get("val_data_loss"),
+        "val_score": last.get("val_score"),
+    }
+
+
 def tensor_records(
-    model: Any, values_of: Callable[[Any], Any] | None = None
+    model: Any,
+    values_of: Callable[[Any], Any] | None = None,
+    u_of: Callable[[Any], Any] = lambda variable: None,
 ) -> list[dict[str, Any]]:
     """Return one record for each weight: its values, or a sample, and a histogram.
 
     Weights of more than 100,000 elements are kept as a seeded sample of 20,000, the
     first kernel excepted. `values_of` gives the array of a variable of the model;
-    without it, the variable's own.
+    without it, the variable's own. `u_of` gives −∂(data loss)/∂w, or None; what is
+    not finite is not kept.
     """
     values_of = values_of or keras.ops.convert_to_numpy
     records: list[dict[str, Any]] = []
@@ -52,7 +72,9 @@ def tensor_records(
         flat = values.ravel()
         kernels += weight.role == "kernel"
         whole = flat.size <= TENSOR_WHOLE or (weight.role == "kernel" and kernels == 1)
-        kept = flat if whole else flat[_sample(flat.size)]
+        chosen = slice(None) if whole else _sample(flat.size)
+        u = u_of(weight.variable)
+        known = u is not None and np.isfinite(u).all()
         records.append(
             {
                 "layer": weight.layer_path,
@@ -60,7 +82,8 @@ def tensor_records(
                 "role": weight.role,
                 "shape": list(values.shape),
                 "size": flat.size,
-                "values": kept.tolist(),
+                "values": flat[chosen].tolist(),
+                "u": u.astype("float32").ravel()[chosen].tolist() if known else None,
                 "sampled": not whole,
                 **_histogram(flat),
             }

@@ -1,6 +1,15 @@
 """Optimizers that end at exact zeros, and the steps that optimizers take."""
 
+from kregkit.optimizers._handled import proximable, unhandled
 from kregkit.optimizers._steps import KNOWN, after_update, innermost, step_size
 from kregkit.optimizers.proximal import Proximal
 
-__all__ = ["KNOWN", "Proximal", "after_update", "innermost", "step_size"]
+__all__ = [
+    "KNOWN",
+    "Proximal",
+    "after_update",
+    "innermost",
+    "proximable",
+    "step_size",
+    "unhandled",
+]

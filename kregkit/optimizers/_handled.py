@@ -38,6 +38,11 @@ class Handled(keras.regularizers.Regularizer):
         return self.penalty.get_config()
 
 
+def unhandled(regularizer: Any) -> Any:
+    """Return a variable's regularizer as it was before an optimizer handled it."""
+    return regularizer.penalty if isinstance(regularizer, Handled) else regularizer
+
+
 def penalty_of(regularizer: Any) -> Penalty | None:
     """Return the penalty that a regularizer is, as one of this package, or None."""
     match type(regularizer):
@@ -48,6 +53,12 @@ def penalty_of(regularizer: Any) -> Penalty | None:
         case keras.regularizers.L1L2 if regularizer.l1 or regularizer.l2:
             return L1L2(float(regularizer.l1), float(regularizer.l2))
     return regularizer if isinstance(regularizer, Penalty) else None
+
+
+def proximable(regularizer: Any) -> Penalty | None:
+    """Return the penalty whose proximal step can stand for a regularizer, or None."""
+    penalty = penalty_of(regularizer)
+    return penalty if penalty is not None and penalty.proximal else None
 
 
 def optimizers_in_use() -> set[Any]:

@@ -1,38 +1,15 @@
-"""What Keras's backends do each in their own way: gradients of a stacked program.
+"""What Keras's backends tell of a traced model, each in its own way.
 
-The one rule: gradients, and what a traced model tells about itself, are read here
-and nowhere else; maps, loops and everything else are `keras.ops`.
+The one rule: what a traced model tells about itself is read here and nowhere else;
+gradients are in `callbacks`, maps, loops and everything else are `keras.ops`.
 """
 
 from collections.abc import Callable
 from typing import Any, Final
 
 import keras
-from keras import ops
-
-from kregkit.numerics import Tensor
 
 SUPPORTED: Final = ("tensorflow", "jax")
-
-
-def gradient(
-    function: Callable[[list[Tensor]], tuple[Tensor, Any]], at: list[Tensor]
-) -> tuple[list[Tensor], Any]:
-    """Return the gradient of a scalar, and what the function returns beside it."""
-    if keras.backend.backend() == "jax":
-        import jax
-
-        gradients, other = jax.grad(function, has_aux=True)(at)
-        return gradients, other
-    import tensorflow as tf
-
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(at)
-        value, other = function(at)
-    gradients = tape.gradient(
-        value, at, unconnected_gradients=tf.UnconnectedGradients.ZERO
-    )
-    return [ops.convert_to_tensor(g) for g in gradients], other
 
 
 def obstacle(forward: Callable[[Any], Any], given: Any) -> str | None:

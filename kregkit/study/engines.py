@@ -181,10 +181,10 @@ def need(study: Study, trials: Sequence[Trial]) -> Need:
     batch = study.config.train.batch_size
     return Need(
         # The state, gradients and the state after, what the optimizer was built on,
-        # and what is stored of a weight, a Python float for each; what a pass keeps
-        # for the gradient, or computes on the probe.
+        # and what is stored of a weight and its gradient, a Python float for each;
+        # what a pass keeps for the gradient, or computes on the probe.
         5 * state
-        + 8 * weights
+        + 16 * weights
         + max(3, PROBE // batch) * forward
         + row * (PROBE + 4 * batch),
         2 * sum(part.nbytes for part in parts),  # as they are, and all seeds' together

@@ -12,9 +12,8 @@ import keras
 from keras import ops
 from keras.metrics import sparse_categorical_accuracy
 
-from kregkit.callbacks import Measuring, compiled
+from kregkit.callbacks import Measuring, compiled, gradient
 from kregkit.numerics import Tensor
-from kregkit.study import backends
 from kregkit.study.convolutions import formed, forms
 from kregkit.study.objective import Losses, Mixture, Objective
 from kregkit.study.plan import Trial
@@ -73,6 +72,7 @@ class Passes:
         self.evaluate = compiled(self._evaluated)
         self.epoch = compiled(self._trained)
         self.exact = compiled(self._exact)
+        self.descent = compiled(self._descended)
 
     def values(self, state: State) -> list[Tensor]:
         """Return the state as the values of the model's variables, in their order."""
@@ -128,7 +128,7 @@ class Passes:
             )
             return ops.sum(terms.loss), terms
 
-        gradients, terms = backends.gradient(total, state.weights)
+        gradients, terms = gradient(total, state.weights)
         proxes = {
             index: functools.partial(self.mixture.prox, index, parameters)
             for index in self.mixture.proximal
@@ -151,6 +151,30 @@ class Passes:
 
         sums = _over(part[2], chunk(part[2].shape[1]), step, self._zero())
         return self._means(sums, part[2].shape[1])
+
+    def _descended(self, state: State, parameters: Any, part: Part) -> list[Tensor]:
+        """Return `−∂(data loss)/∂w` of every trained weight of every trial.
+
+        So many rows at a time as a step of training has, whose memory is known.
+        """
+        count, size = part[2].shape[1], self._study.config.train.batch_size
+
+        def step(rows: Tensor, sums: list[Tensor]) -> list[Tensor]:
+            x, y = ops.take(part[0], rows, axis=0), ops.take(part[1], rows, axis=0)
+
+            def total(weights: list[Tensor]) -> tuple[Tensor, None]:
+                data_loss = self._map(
+                    lambda own: self._objective(own, training=False).data_loss,
+                    (weights, state.others, x, y, parameters),
+                )
+                return ops.sum(data_loss), None
+
+            gradients, _ = gradient(total, state.weights)
+            share = rows.shape[1] / count
+            return [u - share * g for u, g in zip(sums, gradients, strict=True)]
+
+        start = [ops.zeros_like(weight) for weight in state.weights]
+        return list(_over(part[2], size, step, start))
 
     def _measured(
         self, state: State, parameters: Any, probe: Tensor, steps: Tensor

@@ -4,17 +4,22 @@ The one rule: nothing here depends on the engine, so that a trial is the same tr
 whichever of them trained it.
 """
 
+import functools
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 import keras
 import numpy as np
 
-from kregkit.callbacks import environment
+from kregkit.callbacks import compiled, distance, environment, root_mean_square
 from kregkit.errors import ModelError
+from kregkit.numerics import Tensor
+from kregkit.regularizers import Penalty
 from kregkit.study.data import Split
+from kregkit.study.models import holders
 from kregkit.study.plan import Trial, words
 from kregkit.study.resolve import Study
 
@@ -111,6 +116,51 @@ def score(study: Study, y: Any, answers: Any) -> float:
     metric = study.metric()
     metric.update_state(y, answers)
     return float(metric.result())
+
+
+class Residuals:
+    """`finals.kkt_residual` of the trials of a study, by both engines.
+
+    What trials have in common is compiled once; their parameters are tensors.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+        self._distances: dict[Any, Callable[..., list[Tensor]]] = {}
+
+    def __call__(
+        self,
+        trial: Trial,
+        model: keras.Model,
+        values_of: Callable[[Any], Any],
+        u_of: Callable[[Any], Any],
+    ) -> float | None:
+        """Return the residual of a trial whose penalty is on weights, or None.
+
+        `values_of` and `u_of` give, for a variable of the model, arrays of the trial.
+        """
+        penalty = self._study.penalty(trial)
+        if penalty is None or trial.target in (None, "activity"):
+            return None
+        held = holders(model, str(trial.target), str(trial.layers))
+        on = [variable for variable, _ in held.values()]
+        arrays = [values_of(v) for v in on], [u_of(v) for v in on]
+        numbers = {name: getattr(penalty, name) for name in penalty.ranges}
+        given = keras.tree.map_structure(
+            lambda own: keras.ops.convert_to_tensor(own, "float32"), (*arrays, numbers)
+        )
+        key = (trial.regularizer, trial.target, trial.layers, trial.structure)
+        if key not in self._distances:
+            self._distances[key] = compiled(functools.partial(_distances, penalty))
+        found = self._distances[key](*given)
+        return root_mean_square(map(keras.ops.convert_to_numpy, found))
+
+
+def _distances(
+    penalty: Penalty, ws: list[Tensor], us: list[Tensor], numbers: dict[str, Tensor]
+) -> list[Tensor]:
+    live = penalty.replace(**numbers)
+    return [distance(live, w, u) for w, u in zip(ws, us, strict=True)]
 
 
 def _identity(study: Study, trial: Trial, split: Split) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kregkit.callbacks import LossTerms, Measuring
+from kregkit.callbacks import Descent, LossTerms, Measuring
 from kregkit.optimizers import Proximal
 from kregkit.study.models import holders
 from kregkit.study.plan import Trial
@@ -52,6 +52,7 @@ class Shared:
         self._slots = list(model.optimizer.variables)
         self._slots_start = [ops.convert_to_numpy(slot) for slot in self._slots]
         self.measuring = Measuring(model, probe)
+        self.descent = Descent(model, study.loss())
         self.resettable = False
         # A step of the model's own is not looked into, nor is another backend's.
         known = keras.backend.backend() == "tensorflow"

@@ -17,7 +17,14 @@ from kregkit.numerics import Tensor
 from kregkit.study.data import Split
 from kregkit.study.passes import Part, Passes, State
 from kregkit.study.plan import Trial
-from kregkit.study.protocol import PROBE, Result, Structure, check_structure, order
+from kregkit.study.protocol import (
+    PROBE,
+    Residuals,
+    Result,
+    Structure,
+    check_structure,
+    order,
+)
 from kregkit.study.resolve import Study
 from kregkit.study.unstack import Recording, unstack
 
@@ -38,6 +45,7 @@ class Program:
         self._study = study
         self._models: dict[int, list[Any]] = {}
         self._structure: Structure | None = None
+        self._residuals = Residuals(study)
         self._passes = Passes(study, self._build(mixed[0]), mixed, trials)
 
     def train(
@@ -93,6 +101,8 @@ class Program:
             scores = passes.evaluate(state, parameters, part)
             recording.scores[name] = ops.convert_to_numpy(scores)
         recording.exact = [ops.convert_to_numpy(pairs) for pairs in passes.exact(state)]
+        descent = passes.descent(state, parameters, parts["train"])
+        recording.descent = [ops.convert_to_numpy(u) for u in descent]
         recording.values = [ops.convert_to_numpy(v) for v in passes.values(state)]
         seconds = (time.perf_counter() - begin) / len(asked)
         return [
@@ -105,6 +115,7 @@ class Program:
                 passes.measuring,
                 passes.model,
                 passes.mixture.owned(trial),
+                self._residuals,
                 seconds,
             )
             for index, trial in enumerate(asked)

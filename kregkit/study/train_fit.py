@@ -22,6 +22,7 @@ from kregkit.study.data import Split
 from kregkit.study.plan import Trial
 from kregkit.study.protocol import (
     PROBE,
+    Residuals,
     Result,
     Structure,
     check_structure,
@@ -49,6 +50,7 @@ class Trainer:
         self._shared: Shared | None = None
         self._starts: dict[int, Start] = {}
         self._structure: Structure | None = None
+        self._residuals = Residuals(study)
 
     def train(self, trial: Trial) -> Result:
         """Train one trial and return what is stored of it.
@@ -73,9 +75,17 @@ class Trainer:
             callbacks=[log, _StopAtNonFinite(log)],
             verbose=0,
         )
-        found = {}
+        found: dict[str, Any] = {}
+        us: dict[int, Any] = {}
         if log.failed_epoch is None:
             found = {**_scores(study, model, split), "penalty": log.penalty()}
+            descent = shared.descent
+            at_the_end = descent(split.x_train, split.y_train, config.batch_size)
+            for weight, u in zip(descent.weights, at_the_end, strict=True):
+                us[id(weight.variable)] = u
+            found["kkt_residual"] = self._residuals(
+                trial, model, ops.convert_to_numpy, lambda v: us[id(v)]
+            )
         if shared.resettable:
             self._shared = shared
         return result(
@@ -84,7 +94,7 @@ class Trainer:
             split,
             "fit",
             log.rows,
-            tensor_records(model),
+            tensor_records(model, u_of=lambda variable: us.get(id(variable))),
             found,
             log.failed_epoch,
             time.perf_counter() - begin,

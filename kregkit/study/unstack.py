@@ -14,7 +14,7 @@ import numpy as np
 from kregkit.callbacks import Measuring, tensor_records
 from kregkit.study.data import Split
 from kregkit.study.plan import Trial
-from kregkit.study.protocol import Result, result
+from kregkit.study.protocol import Residuals, Result, result
 from kregkit.study.resolve import Study
 
 LOGS = ("loss", "data_loss", "penalty", "score")
@@ -29,7 +29,8 @@ class Recording:
     """Everything that was read from a batch while it trained, as NumPy arrays.
 
     Of shape `(trials, ...)`: `measured` at every logging point, `logs` of every epoch
-    (training, then validation), `scores` of the final weights on each part.
+    (training, then validation), `scores` of the final weights on each part; `descent`
+    is −∂(data loss)/∂w there, of the trained weights.
     """
 
     measured: list[Any] = field(default_factory=list)
@@ -37,6 +38,7 @@ class Recording:
     scores: dict[str, Any] = field(default_factory=dict)
     exact: list[Any] = field(default_factory=list)
     values: list[Any] = field(default_factory=list)
+    descent: list[Any] = field(default_factory=list)
 
     def finite(self) -> Any:
         """Return which trials had finite losses in the last epoch."""
@@ -53,6 +55,7 @@ def unstack(
     measuring: Measuring,
     model: keras.Model,
     owned: frozenset[tuple[str, str]],
+    residuals: Residuals,
     seconds: float,
 ) -> Result:
     """Return the result of the trial at `index`; `owned` is what its penalty is on."""
@@ -95,6 +98,23 @@ def unstack(
             strict=True,
         )
     )
+    us: dict[int, Any] = {}
+
+    def value_of(variable: Any) -> Any:
+        return values[id(variable)]
+
+    def u_of(variable: Any) -> Any:
+        return us.get(id(variable))
+
+    kkt = None
+    if failed_epoch is None:
+        us = {
+            id(variable): u[index]
+            for variable, u in zip(
+                model.trainable_variables, recording.descent, strict=True
+            )
+        }
+        kkt = residuals(trial, model, value_of, u_of)
     scores = {
         f"{part}_{name}": float(found[index, LOGS.index(name)])
         for part, found in recording.scores.items()
@@ -107,8 +127,8 @@ def unstack(
         split,
         "batch",
         rows,
-        tensor_records(model, lambda variable: values[id(variable)]),
-        {**scores, "penalty": penalty},
+        tensor_records(model, value_of, u_of),
+        {**scores, "penalty": penalty, "kkt_residual": kkt},
         failed_epoch,
         seconds,
     )

@@ -75,7 +75,9 @@ def test_a_diverging_trial_fails_alone(
     last = failed.rows[-1]
     losses = [last[name] for name in ("loss", "data_loss", "val_loss", "val_data_loss")]
     assert None in losses
-    assert not {"test_score", "val_data_loss", "penalty"} & failed.final.keys()
+    found = {"test_score", "val_data_loss", "penalty", "kkt_residual"}
+    assert not found & failed.final.keys()
+    assert [tensor["u"] for tensor in failed.tensors] == [None, None]
     assert list(map(without_time, results)) == list(map(without_time, harmless))
     assert_fails_alike(failed, train_fit.train(study, bad), 1e-5)
 

@@ -31,6 +31,14 @@ def both(case, folder):
         yield results[index], train_fit.train(study, trials[index])
 
 
+def assert_optimality_is_told(result):
+    """Assert that u is there for trained weights, and a residual for penalised ones."""
+    told = {t["layer"] for t in result.tensors if t["u"] is not None}
+    assert told == {t["layer"] for t in result.tensors} - {"frozen"}
+    on_weights = result.final["target"] in ("kernel", "bias")
+    assert (result.final["kkt_residual"] is not None) == on_weights
+
+
 def assert_zeros_are_proximal(result):
     """Assert that kernels have exact zeros by an L1 with proximal steps alone."""
     last = {
@@ -50,6 +58,7 @@ def assert_zeros_are_proximal(result):
 def test_a_trial_of_a_batch_ends_as_fit_ends_it(name, tmp_path):
     for result, expected in both(CASES[name], tmp_path):
         assert_agree(result, expected, CASES[name].rel)
+        assert_optimality_is_told(result)
         if name.startswith("proximal"):
             for one in (result, expected):
                 assert_zeros_are_proximal(one)

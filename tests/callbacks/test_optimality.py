@@ -1,0 +1,402 @@
+"""What data asks of weights against what penalties allow, by NumPy and scikit-learn."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+from models import KINDS, data, make
+from sklearn import linear_model
+from sklearn.datasets import load_diabetes
+
+import kregkit
+from kregkit.callbacks import Descent, RegularizationLogger, distance
+from kregkit.errors import ModelError, ParameterError
+from kregkit.optimizers import Proximal
+from kregkit.regularizers import (
+    L1,
+    L1L2,
+    L2,
+    MCP,
+    GroupLasso,
+    HoyerSquare,
+    LogSum,
+    SparseGroupLasso,
+)
+from kregkit.store import Store
+from kregkit.weights import walk
+
+X, Y = data()
+
+
+def linear(penalty, w, bias=False):
+    """Return a linear model with this kernel."""
+    layer = layers.Dense(
+        w.shape[1], use_bias=bias, kernel_regularizer=penalty, name="only"
+    )
+    model = keras.Sequential([keras.Input(w.shape[:1]), layer])
+    layer.kernel.assign(w)
+    model.compile("sgd", "mse")
+    return model
+
+
+@pytest.fixture(scope="module")
+def diabetes():
+    x, y = load_diabetes(return_X_y=True)
+    x = (x - x.mean(axis=0)) / x.std(axis=0)
+    return x, (y - y.mean()) / y.std()
+
+
+# Half the mean squared error there, the whole of it here; `Ridge` has the sum.
+SOLVED = {
+    "lasso": (lambda n: linear_model.Lasso(0.1), L1(0.2)),
+    "Keras's lasso": (lambda n: linear_model.Lasso(0.1), keras.regularizers.L1(0.2)),
+    "elastic net": (
+        lambda n: linear_model.ElasticNet(0.3, l1_ratio=1 / 3),
+        L1L2(0.2, 0.2),
+    ),
+    "ridge": (lambda n: linear_model.Ridge(0.2 * n), L2(0.2)),
+}
+
+
+@pytest.mark.jax
+@pytest.mark.parametrize("name", SOLVED)
+def test_the_solutions_of_scikit_learn_are_optimal_and_others_are_not(name, diabetes):
+    x, y = diabetes
+    make_solver, penalty = SOLVED[name]
+    solver = make_solver(len(x)).set_params(fit_intercept=False, tol=1e-12)
+    w = solver.fit(x, y).coef_.reshape(-1, 1)
+    model = linear(penalty, w)
+    found = kregkit.optimality(model, x, y[:, None])
+    assert found.kkt_residual <= 1e-6
+    (row,) = found.table().iter_rows(named=True)
+    assert row["largest"] <= 1e-6
+    assert row["inside_fraction"] == 1.0
+    assert row["gradient_ratio"] == pytest.approx(1.0, rel=1e-5)
+    u = found.tensors[0].u
+    np.testing.assert_allclose(u, 2 * x.T @ (y[:, None] - x @ w) / len(x), atol=1e-6)
+    if name != "ridge":
+        assert 0 < np.sum(w == 0) < w.size
+        assert np.all(np.abs(u[w == 0]) <= 0.2)
+    model.layers[0].kernel.assign(w + 0.1)
+    assert kregkit.optimality(model, x, y[:, None]).kkt_residual > 0.01
+
+
+def soft(u, limit):
+    return np.sign(u) * np.maximum(np.abs(u) - limit, 0)
+
+
+def elementwise(slope, limit):
+    """Return the distance, from the slope at sizes > 0 and its limit at 0."""
+
+    def oracle(w, u):
+        return np.where(w == 0, soft(u, limit), u - np.sign(w) * slope(np.abs(w)))
+
+    return oracle
+
+
+def by_units(l1, l21):
+    """Return the distance for `l1·Σ|w| + l21·Σ √d·‖w_g‖`, a group for each column."""
+
+    def oracle(w, u):
+        found = np.empty(w.shape)
+        for j, (column, pull) in enumerate(zip(w.T, u.T, strict=True)):
+            norm, amount = np.linalg.norm(column), l21 * np.sqrt(len(column))
+            rest = np.where(column == 0, soft(pull, l1), pull - l1 * np.sign(column))
+            if norm:
+                found[:, j] = rest - amount * column / norm
+            else:
+                found[:, j] = rest * max(1 - amount / (np.linalg.norm(rest) or 1), 0)
+        return found
+
+    return oracle
+
+
+DISTANCES = {
+    "L1": (L1(0.7), elementwise(lambda w: 0.7, 0.7)),
+    "L2": (L2(0.7), elementwise(lambda w: 1.4 * w, 0.0)),
+    "L1L2": (L1L2(0.3, 0.2), elementwise(lambda w: 0.3 + 0.4 * w, 0.3)),
+    "MCP": (
+        MCP(0.7, 0.3),
+        elementwise(lambda w: 0.7 * np.maximum(1 - w / 0.3, 0), 0.7),
+    ),
+    "narrow MCP": (
+        MCP(0.7, 1e-6),
+        elementwise(lambda w: 0.7 * np.maximum(1 - w / 1e-6, 0), 0.7),
+    ),
+    "LogSum": (LogSum(0.7, 0.3), elementwise(lambda w: 0.7 / (0.3 + w), 0.7 / 0.3)),
+    "narrow LogSum": (
+        LogSum(1e-6, 1e-6),
+        elementwise(lambda w: 1e-6 / (1e-6 + w), 1.0),
+    ),
+    "GroupLasso": (GroupLasso(0.5), by_units(0.0, 0.5)),
+    "SparseGroupLasso": (SparseGroupLasso(0.3, 0.2), by_units(0.3, 0.2)),
+    "Keras's L1": (keras.regularizers.L1(0.7), elementwise(lambda w: 0.7, 0.7)),
+    "Keras's L2": (keras.regularizers.L2(0.7), elementwise(lambda w: 1.4 * w, 0.0)),
+    "Keras's L1L2": (
+        keras.regularizers.L1L2(0.3, 0.2),
+        elementwise(lambda w: 0.3 + 0.4 * w, 0.3),
+    ),
+    "none": (None, lambda w, u: u),
+}
+
+
+@pytest.mark.jax
+@pytest.mark.parametrize("size", [1e-6, 1e-3, 1.0, 1e3])
+@pytest.mark.parametrize("name", DISTANCES)
+def test_the_distance_is_that_to_the_subdifferential(name, size):
+    """Of weights of every size, with single zeros and a unit of zeros."""
+    penalty, oracle = DISTANCES[name]
+    random = np.random.default_rng(0)
+    w = random.normal(size=(6, 5)).astype("float32") * np.float32(size)
+    w[random.random(w.shape) < 0.4] = 0
+    w[:, :2] = 0
+    u = random.normal(size=w.shape).astype("float32")
+    u[:, 1] *= 10
+    found = ops.convert_to_numpy(distance(penalty, w, u))
+    expected = oracle(np.float64(w), np.float64(u))
+    gap = 2e-6 * max(np.abs(u).max(), np.abs(expected).max())
+    np.testing.assert_allclose(found, expected, rtol=0, atol=gap)
+
+
+@pytest.mark.jax
+@pytest.mark.parametrize("size", [1e-12, 1e-3, 1e6])
+def test_the_distance_scales_with_u_and_the_strength(size):
+    w, u = np.float32([0, 0, 0.5, -2]), np.float32([0.3, -2, 0.3, -2])
+    found = ops.convert_to_numpy(distance(L1(0.5 * size), w, np.float32(size) * u))
+    np.testing.assert_allclose(
+        found / size, [0, -1.5, -0.2, -1.5], rtol=1e-5, atol=1e-7
+    )
+
+
+def test_where_a_subdifferential_is_not_known_there_is_no_distance():
+    w, u = np.float32([[0.0, 1.0], [2.0, -3.0]]), np.ones((2, 2), "float32")
+    found = ops.convert_to_numpy(distance(HoyerSquare(0.1), w, u))
+    assert np.isnan(found).tolist() == [[True, False], [False, False]]
+    l1, l2 = 6.0, 14.0
+    slope = 0.1 * 2 * l1 / l2 * (np.sign(w) - l1 / l2 * w)
+    np.testing.assert_allclose(found[w != 0], (u - slope)[w != 0], rtol=1e-5)
+    result = kregkit.optimality(linear(HoyerSquare(0.1), w), X[:, :2], X[:, 2:4])
+    assert result.kkt_residual is None
+    (row,) = result.table().iter_rows(named=True)
+    undefined = ("kkt_residual", "largest", "inside_fraction", "gradient_ratio")
+    assert [row[name] for name in undefined] == [None] * 4
+    assert row["strength"] == 0.1
+
+
+@pytest.mark.parametrize("kind", ["functional", "nested", "subclassed", "sequences"])
+def test_u_is_a_step_of_gradient_descent_without_penalties(kind):
+    model, plain = make(kind), make(kind, regularized=False)
+    plain.set_weights(model.get_weights())
+    plain.compile(keras.optimizers.SGD(1.0), model.loss)
+    before = [keras.ops.convert_to_numpy(w.variable) for w in walk(plain)]
+    plain.train_on_batch(X, Y)
+    after = [keras.ops.convert_to_numpy(w.variable) for w in walk(plain)]
+    with pytest.warns(UserWarning, match="^optimality: the balance of weights leaves"):
+        found = kregkit.optimality(model, X, Y, batch_size=len(X))
+    assert len(found.tensors) == len(before)
+    for one, then, now in zip(found.tensors, before, after, strict=True):
+        np.testing.assert_array_equal(one.w, then)
+        np.testing.assert_allclose(one.u, now - then, rtol=0, atol=1e-6)
+
+
+def test_u_is_a_finite_difference_in_inference_mode():
+    """Of a model with dropout and batch statistics, in float64."""
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float64")
+    keras.config.set_floatx("float64")
+    try:
+        model = make("sequential", regularized=False)
+        model.fit(X, Y, verbose=0)
+        found = Descent(model)(X, Y, 40)
+        random = np.random.default_rng(0)
+        for u, weight in zip(found, Descent(model).weights, strict=True):
+            direction, values = random.normal(size=u.shape), weight.variable.numpy()
+            losses = []
+            for step in (1e-4, -1e-4):
+                weight.variable.assign(values + step * direction)
+                losses.append(model.evaluate(X, Y, len(X), verbose=0)[0])
+            weight.variable.assign(values)
+            slope = (losses[0] - losses[1]) / 2e-4
+            assert np.sum(u * direction) == pytest.approx(-slope, rel=1e-5, abs=1e-8)
+    finally:
+        keras.config.set_floatx("float32")
+        keras.config.set_dtype_policy(policy)
+
+
+def test_how_many_rows_at_a_time_is_of_no_influence():
+    model = make("sequential", regularized=False)
+    whole, parts = Descent(model)(X, Y, 96), Descent(model)(X, Y, 7)
+    for one, other in zip(whole, parts, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_model_is_left_as_it_was(kind):
+    model = make(kind)
+    before = [v.numpy() for v in model.variables]
+    held = [w.variable.regularizer for w in walk(model)]
+    with pytest.warns(UserWarning, match="activity penalties"):
+        kregkit.optimality(model, X, Y)
+    for variable, value in zip(model.variables, before, strict=True):
+        np.testing.assert_array_equal(variable, value)
+    assert [w.variable.regularizer for w in walk(model)] == held
+    assert not model.optimizer.built
+
+
+def test_several_inputs_and_outputs_have_the_loss_that_they_are_compiled_with():
+    def build(a, b):
+        one, two = keras.Input((3,), name="one"), keras.Input((3,), name="two")
+        left = layers.Dense(1, name="left", kernel_regularizer=a)(one)
+        right = layers.Dense(1, name="right", kernel_regularizer=b)(two)
+        return keras.Model({"one": one, "two": two}, [left, right])
+
+    model = build(L1(0.1), None)
+    model.compile("sgd", ["mse", "mae"], loss_weights=[1.0, 3.0])
+    x, y = {"one": X[:, :3], "two": X[:, 3:]}, [X[:, :1], X[:, 5:]]
+    found = kregkit.optimality(model, x, y, batch_size=50)
+    named = {(t.layer, t.tensor): t for t in found.tensors}
+    left, right = named["left", "kernel"], named["right", "kernel"]
+    error = X[:, :1] - X[:, :3] @ left.w
+    np.testing.assert_allclose(left.u, 2 * X[:, :3].T @ error / 96, atol=1e-6)
+    sign = np.sign(X[:, 5:] - X[:, 3:] @ right.w)
+    np.testing.assert_allclose(right.u, 3 * X[:, 3:].T @ sign / 96, atol=1e-6)
+
+
+def test_a_penalty_that_an_optimizer_handles_counts():
+    w = np.float32([[0.0], [0.5], [-0.1]])
+    plain, handled = linear(L1(0.2), w), linear(L1(0.2), w)
+    handled.compile(Proximal(keras.optimizers.Adam()), "mse")
+    handled.optimizer.build(handled.trainable_variables)
+    one, other = (
+        kregkit.optimality(model, X[:, :3], X[:, 3:4]) for model in (plain, handled)
+    )
+    assert one.table().equals(other.table())
+
+
+def test_a_loss_takes_the_place_of_that_of_compile():
+    w = np.float32([[0.3], [0.5], [-0.1]])
+    model, x, y = linear(None, w, bias=True), X[:, :3], X[:, 3:4]
+    model.compile("sgd", "mae")
+    found = kregkit.optimality(model, x, y, loss=keras.losses.mean_squared_error)
+    error = y - x @ w
+    np.testing.assert_allclose(found.tensors[0].u, 2 * x.T @ error / 96, atol=1e-6)
+    np.testing.assert_allclose(found.tensors[1].u, [2 * error.mean()], atol=1e-6)
+
+
+def test_what_is_found_is_told():
+    w = np.float32([[0.0], [0.5], [-0.1]])
+    found = kregkit.optimality(linear(L1(0.2), w, bias=True), X[:, :3], X[:, 3:4])
+    kernel, bias = found.table().iter_rows(named=True)
+    u = found.tensors[0].u
+    off = np.where(w == 0, soft(u, 0.2), u - 0.2 * np.sign(w))
+    assert kernel["kkt_residual"] == pytest.approx(np.sqrt(np.mean(off**2)), rel=1e-5)
+    assert kernel["largest"] == pytest.approx(np.abs(off).max(), rel=1e-5)
+    assert kernel["inside_fraction"] == np.mean(np.abs(off) <= 0.02)
+    ratio = np.linalg.norm(u - off) / np.linalg.norm(u)
+    assert kernel["gradient_ratio"] == pytest.approx(ratio, rel=1e-5)
+    assert (kernel["size"], kernel["strength"]) == (3, 0.2)
+    assert (bias["strength"], bias["inside_fraction"]) == (None, None)
+    assert bias["kkt_residual"] == pytest.approx(abs(found.tensors[1].u[0]))
+    assert found.kkt_residual == kernel["kkt_residual"]
+    assert repr(found) == (
+        "<Optimality: 1 of 2 tensors penalised, KKT residual "
+        f"{found.kkt_residual:.3g}; see .table() and .plot()>"
+    )
+    assert "gradient_ratio" in found._repr_html_()
+
+
+def test_the_plot_has_a_step_for_l1_a_line_for_l2_and_none_for_groups():
+    inner = [
+        layers.Dense(4, kernel_regularizer=penalty, name=name)
+        for penalty, name in (
+            (L1(0.3), "one"),
+            (L2(0.3), "two"),
+            (GroupLasso(0.3), "group"),
+            (None, "none"),
+        )
+    ]
+    model = keras.Sequential([keras.Input((6,)), *inner])
+    model.compile("sgd", "mse")
+    found = kregkit.optimality(model, X, X[:, :4])
+    figure = found.plot()
+    shown = [axis for axis in figure.axes if axis.get_title()]
+    titles = [axis.get_title().partition("\n")[0] for axis in shown]
+    assert titles == ["one/kernel, L1", "two/kernel, L2", "group/kernel, GroupLasso"]
+    one, two, group = (axis.get_lines() for axis in shown)
+    np.testing.assert_array_equal(one[0].get_xdata(), found.tensors[0].w.ravel())
+    np.testing.assert_array_equal(one[0].get_ydata(), found.tensors[0].u.ravel())
+    for lines, slope in ((one, lambda w: 0.3 * np.sign(w)), (two, lambda w: 0.6 * w)):
+        x, y = lines[1].get_data()
+        np.testing.assert_allclose(y, slope(x), rtol=1e-5)
+    assert len(group) == 1
+
+
+def test_what_cannot_be_asked_is_refused():
+    model = linear(None, np.float32([[1.0]]))
+    x = X[:, :1]
+    with pytest.raises(ParameterError) as refused:
+        kregkit.optimality(model, x, x[:5])
+    assert str(refused.value) == (
+        "optimality: `y` must be of as many rows as `x`, which must be at least one; "
+        "received [5, 96]."
+    )
+    for size in (0, -1, 1.5, True):
+        with pytest.raises(ParameterError) as refused:
+            kregkit.optimality(model, x, x, batch_size=size)
+        assert str(refused.value) == (
+            "optimality: `batch_size` must be a positive number of rows; "
+            f"received {size!r}."
+        )
+    bare = keras.Sequential([keras.Input((1,)), layers.Dense(1)], name="bare")
+    with pytest.raises(ModelError) as refused:
+        kregkit.optimality(bare, x, x)
+    assert str(refused.value) == (
+        "optimality: model 'bare' was compiled without a loss; compile it with one, "
+        "or give `loss`."
+    )
+    late = keras.Sequential([layers.Dense(1)], name="late")
+    with pytest.raises(ModelError) as refused:
+        kregkit.optimality(late, x, x)
+    assert str(refused.value) == (
+        "optimality: model 'late' has no weights yet; begin it with `keras.Input`, or "
+        "call it on data."
+    )
+    with pytest.raises(ParameterError) as refused:
+        RegularizationLogger(optimality=3)
+    assert str(refused.value) == (
+        "RegularizationLogger: `optimality` must be a pair (x, y); received 3."
+    )
+
+
+def test_the_logger_logs_it_and_traces_once(monkeypatch, tmp_path):
+    traced = []
+    added = Descent._added
+    monkeypatch.setattr(
+        Descent, "_added", lambda *given: traced.append(1) or added(*given)
+    )
+    model = linear(L1(0.2), np.float32([[0.3], [0.5], [-0.1]]), bias=True)
+    x, y = X[:, :3], X[:, 3:4]
+    log = RegularizationLogger(optimality=(x, y), store=tmp_path)
+    model.fit(x, y, epochs=3, verbose=0, callbacks=[log])
+    assert len(traced) == 1
+    found = kregkit.optimality(model, x, y)
+    kernel = log.table().filter(tensor="kernel")
+    expected = found.table().row(0, named=True)
+    for name in ("kkt_residual", "gradient_ratio"):
+        assert kernel[name].null_count() == 0
+        assert kernel[name][0] != kernel[name][-1] == pytest.approx(expected[name])
+    assert log.table().filter(tensor="model")["kkt_residual"].null_count() == 3
+    contents = Store(tmp_path).read()
+    assert contents.finals["kkt_residual"][0] == pytest.approx(found.kkt_residual)
+    for stored, tensor in zip(contents.tensors["u"], found.tensors, strict=True):
+        np.testing.assert_allclose(stored, tensor.u.ravel(), rtol=1e-6)
+
+
+def test_without_it_the_columns_of_a_log_are_null(tmp_path):
+    model = linear(L1(0.2), np.float32([[0.3], [0.5], [-0.1]]))
+    log = RegularizationLogger(store=tmp_path)
+    model.fit(X[:, :3], X[:, 3:4], verbose=0, callbacks=[log])
+    table = log.table()
+    for name in ("kkt_residual", "gradient_ratio"):
+        assert table[name].null_count() == table.height
+    assert Store(tmp_path).read().tensors["u"].to_list() == [None]
