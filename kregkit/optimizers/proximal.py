@@ -252,10 +252,13 @@ class Proximal(keras.optimizers.Optimizer):
         penalty = self._penalties.get(index)
         if penalty is None:
             return None
-        step = ops.cast(learning_rate, weight.dtype)
+        # Every step is proportional to the learning rate: the strength is multiplied
+        # into a scalar here, not into a tensor of the weight's shape.
+        rate = ops.cast(learning_rate, weight.dtype)
+        amount = rate * ops.cast(penalty.strength, weight.dtype)
         if self.metric == "optimizer":
-            step = step_size(self._core, index, step, self._core.iterations + 1)
-        return penalty.prox(weight, step * ops.cast(penalty.strength, step.dtype))
+            amount = step_size(self._core, index, amount, self._core.iterations + 1)
+        return penalty.prox(weight, amount)
 
 
 def _executing_eagerly() -> bool:

@@ -133,5 +133,5 @@ def _value(owner: str, w: Tensor, group: Group) -> Tensor:
 
 
 def _prox(owner: str, w: Tensor, amount: Tensor, group: Group) -> Tensor:
-    w, axes, root = _split(owner, w, group)
-    return group_soft_threshold(w, root * amount, axes)[0]
+    w, axes, _ = _split(owner, w, group)
+    return group_soft_threshold(w, amount, axes)[0]
