@@ -98,7 +98,8 @@ def _group_root(w: Tensor, amount: Tensor, axis: Axis) -> Tensor:
     settled = ops.logical_and(settled, ops.logical_and(start > 1e-15, start < 1e15))
 
     def with_zeros() -> Tensor:
-        share = w / ops.maximum(amount, 1e-30)
+        least = float(np.finfo(backend.standardize_dtype(w.dtype)).tiny)
+        share = w / ops.maximum(amount, least)  # 0/0 otherwise
         zero = _mean(ops.square(share), axis) <= 1.0
         enough = ops.all(ops.logical_or(settled, zero))
         s = ops.cond(enough, lambda: easy, lambda: _hard_root(w, amount, zero, axis))
@@ -127,7 +128,10 @@ def _hard_root(w: Tensor, amount: Tensor, zero: Tensor, axis: Axis) -> Tensor:
         )
 
     high = ops.sqrt(_mean(ops.square(w), axis))
-    return between(least * ops.ones_like(high), high, PASSES) * largest
+    # Each |wᵢ| <= √d·(s + amountᵢ): for a single weight the root, without rounding.
+    root = ops.sqrt(ops.sum(ops.ones_like(w), axis=axis, keepdims=True))
+    single = ops.max(ops.abs(w) / root - amount, axis=axis, keepdims=True)
+    return between(ops.maximum(single, least), high, PASSES) * largest
 
 
 def _group_step(
