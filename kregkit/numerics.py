@@ -128,10 +128,7 @@ def _hard_root(w: Tensor, amount: Tensor, zero: Tensor, axis: Axis) -> Tensor:
         )
 
     high = ops.sqrt(_mean(ops.square(w), axis))
-    # Each |wᵢ| <= √d·(s + amountᵢ): for a single weight the root, without rounding.
-    root = ops.sqrt(ops.sum(ops.ones_like(w), axis=axis, keepdims=True))
-    single = ops.max(ops.abs(w) / root - amount, axis=axis, keepdims=True)
-    return between(ops.maximum(single, least), high, PASSES) * largest
+    return between(least * ops.ones_like(high), high, PASSES) * largest
 
 
 def _group_step(
