@@ -123,12 +123,10 @@ class Phases:
             step = step_size(optimizer, index, step, optimizer.iterations + 1)
         return step
 
-    def _prox(self, index: int, weight: Tensor, step: Tensor) -> Tensor:
+    def _strength(self, index: int, dtype: str) -> Tensor:
         penalty = self.penalties[index]
-        amount = step * ops.cast(penalty.strength, step.dtype)
-        if penalty.sparse:
-            amount = amount * ops.cast(self.factor, step.dtype)
-        return penalty.prox(weight, amount)
+        strength = ops.cast(penalty.strength, dtype)
+        return strength * ops.cast(self.factor, dtype) if penalty.sparse else strength
 
     def _proximal_point(
         self, index: int, weight: Tensor, learning_rate: Tensor
@@ -136,7 +134,11 @@ class Phases:
         penalty = self.penalties.get(index)
         if penalty is None or not penalty.proximal or self._rests(penalty):
             return None
-        return self._prox(index, weight, self._step(index, learning_rate))
+        # Every step is proportional to the learning rate: the strength is multiplied
+        # into a scalar here, not into a tensor of the weight's shape.
+        rate = ops.cast(learning_rate, weight.dtype)
+        amount = self._step(index, rate * self._strength(index, weight.dtype))
+        return penalty.prox(weight, amount)
 
     def _kept(self, index: int, weight: Tensor) -> Tensor | None:
         penalty = self.penalties.get(index)
@@ -148,5 +150,6 @@ class Phases:
         point, step = self._averaged[index]
         moved = point - step * ops.cast(gradient, point.dtype)
         self._optimizer.assign(point, moved)
-        updates = self._optimizer.iterations + 1 - self._begun
-        return self._prox(index, moved, step * ops.cast(updates, point.dtype))
+        updates = ops.cast(self._optimizer.iterations + 1 - self._begun, point.dtype)
+        amount = step * (updates * self._strength(index, point.dtype))
+        return self.penalties[index].prox(moved, amount)

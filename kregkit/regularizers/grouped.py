@@ -133,5 +133,7 @@ def _value(owner: str, w: Tensor, group: Group) -> Tensor:
 
 
 def _prox(owner: str, w: Tensor, amount: Tensor, group: Group) -> Tensor:
-    w, axes, root = _split(owner, w, group)
-    return group_soft_threshold(w, root * amount, axes)[0]
+    w, axes, _ = _split(owner, w, group)
+    if math.prod(w.shape[axis] for axis in axes) == 1:
+        return soft_threshold(w, amount)[0]  # without the rounding of a root
+    return group_soft_threshold(w, amount, axes)[0]

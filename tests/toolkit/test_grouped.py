@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from formulas import members
 from hypothesis import given
 from hypothesis import strategies as st
@@ -119,6 +120,25 @@ def test_amounts_as_wide_as_their_weights_are_solved_too(decades: int) -> None:
             assert np.any(expected)
             found = GroupLasso(group=()).prox(w, amount)
             np.testing.assert_allclose(found, expected, 1e-4, 5e-7)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_ordinary_groups_zero_ones_and_hard_ones_are_solved_together(jit: bool) -> None:
+    random = np.random.default_rng(0)
+    w = np.float32(random.normal(size=(6, 30)))
+    amount = np.float32(1e-3 * random.exponential(size=(6, 30)))
+    w[1], amount[1] = 0.0, 0.0
+    amount[2], amount[3] = 2.0 * np.abs(w[2:4])
+    amount[3] *= random.uniform(0.35, 0.6, 30)
+    w[4:] *= np.float32([[1e-33], [1e30]])
+    amount[4:] = np.float32([[0.0], [1e30]]) * np.abs(amount[4:])
+    prox = tf.function(GroupLasso(group="input").prox, jit_compile=jit)
+    for rows in (slice(0, 1), slice(0, 2), slice(0, 3), slice(0, 6)):
+        found = prox(w[rows], amount[rows])
+        for own, start, step in zip(found, w[rows], amount[rows], strict=True):
+            expected = bisected(start, step * np.sqrt(30))
+            largest = np.abs(start).max()
+            np.testing.assert_allclose(own, expected, 0, 2e-7 * largest)
 
 
 @given(seed=st.integers(0, 10**6), size=st.integers(1, 40))

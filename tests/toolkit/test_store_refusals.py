@@ -57,12 +57,16 @@ def test_a_column_that_was_added_is_null_where_an_older_store_lacks_it(
     tmp_path: Path,
 ) -> None:
     store = store_of(tmp_path, "a")
-    file = next((tmp_path / "parts").iterdir()) / "finals.parquet"
-    old = pl.read_parquet(file).drop(*schema.ADDED)
-    assert old.width == len(schema.FINALS) - 1
+    part = next((tmp_path / "parts").iterdir())
+    rows, file = part / "rows.parquet", part / "finals.parquet"
+    added = {"rows": ["kkt_residual", "gradient_ratio"], "finals": ["learning_rate"]}
+    assert set().union(*added.values()) == set(schema.ADDED)
+    old = pl.read_parquet(file).drop(added["finals"])
     old.write_parquet(file)
+    pl.read_parquet(rows).drop(added["rows"]).write_parquet(rows)
     store.write(*trial("b", learning_rate=0.5))
     assert store.read().finals["learning_rate"].to_list() == [None, 0.5]
+    assert store.read().rows["gradient_ratio"].null_count() == store.read().rows.height
     old.drop("schema_version").write_parquet(file)
     assert "not those of this kregkit" in refused(StoreError, store.read)
 
