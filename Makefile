@@ -13,9 +13,10 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-# Minutes of training: hundreds of steps by both engines, over paired seeds.
+# Minutes of training: every kind of model by both engines, and hundreds of steps over
+# paired seeds.
 test-long: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -m long tests/long
+	$(BIN)/python -m pytest -m long -n 2 --dist loadfile
 
 # The engine `batch` and the optimizers on the other backend that both engines support.
 test-jax: $(VENV)/.installed-test

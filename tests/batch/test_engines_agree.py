@@ -51,9 +51,21 @@ def assert_zeros_are_proximal(result):
         assert (max(last.values()) > 0) == proximal
 
 
+EVERY_TIME = ("mlp, adam", "cnn, sgd with momentum", "proximal, learning rates, adam")
+"""What `make test` compares: half a minute each, with all that both engines log. The
+others are for `make test-long`."""
+
+
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=[pytest.mark.jax] if n in ON_JAX else []) for n in CASES],
+    [
+        pytest.param(
+            name,
+            marks=[pytest.mark.jax] * (name in ON_JAX)
+            + [pytest.mark.long] * (name not in EVERY_TIME),
+        )
+        for name in CASES
+    ],
 )
 def test_a_trial_of_a_batch_ends_as_fit_ends_it(name, tmp_path):
     for result, expected in both(CASES[name], tmp_path):

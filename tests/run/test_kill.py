@@ -86,7 +86,12 @@ train(job, lambda done, failed: None, sys.argv[3])
 
 
 @pytest.mark.parametrize(
-    ("parts", "engine", "size"), [(0, "fit", 1), (4, "fit", 1), (2, "batch", 2)]
+    ("parts", "engine", "size"),
+    [
+        (0, "fit", 1),
+        pytest.param(4, "fit", 1, marks=pytest.mark.long),
+        (2, "batch", 2),
+    ],
 )
 def test_a_killed_study_resumes_to_the_same_store(
     tmp_path, request, parts, engine, size
