@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ml_dtypes import bfloat16
 
-from kregkit.regularizers import Penalty
+from kregkit.regularizers import L1L2, Penalty
 
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 every_proximal = pytest.mark.parametrize("case", PROXIMAL, ids=str)
@@ -258,3 +258,21 @@ def test_prox_of_a_convex_penalty_is_non_expansive(
     amount = float(random.exponential())
     ends = [np.asarray(case.penalty.prox(w, amount)) for w in (pair, other)]
     assert np.linalg.norm(ends[0] - ends[1]) <= np.linalg.norm(pair - other) + 1e-12
+
+
+@every_case
+def test_it_is_convex_where_it_says_so(case: Case) -> None:
+    random = np.random.default_rng(0)
+    pairs = [[case.fit(random.normal(size=(3, 4))) for _ in "ab"] for _ in range(200)]
+    gaps = [
+        case.value((a + b) / 2) - (case.value(a) + case.value(b)) / 2 for a, b in pairs
+    ]
+    assert (max(gaps) <= 1e-12) == case.penalty.convex
+
+
+@every_proximal
+def test_prox_makes_zeros_where_it_says_so(case: Case) -> None:
+    w = case.fit(np.random.default_rng(0).normal(size=(3, 4)))
+    zeros = np.asarray(case.penalty.prox(w, 100.0)) == 0
+    ridge = isinstance(case.penalty, L1L2) and case.penalty.ratio == 0.0
+    assert zeros.any() == (case.penalty.sparse and not ridge)
