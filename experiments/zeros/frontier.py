@@ -6,8 +6,8 @@ runs/frontier_<data>.jsonl as they come, and those that are there are not made a
 
 Every point is one `fit` of 40 epochs, Adam 1e-3 inside `Proximal`, batches of 100, with
 `Consolidate`; in the last phase, healing, the learning rate falls by a cosine to 1e-5.
-5,000 of the 60,000 training rows are the validation part. One seed sweeps. For each
-of four floors of validation accuracy the most compressed point above it is trained with
+5,000 of the 60,000 training rows are the validation part. One seed sweeps. For
+each of three floors of validation accuracy the most compressed point is trained with
 two seeds more; only these are to be compared with what others have published. The test
 part chooses nothing.
 """
@@ -32,7 +32,7 @@ from kregkit.regularizers import L1, MCP, HoyerSquare, LogSum, Penalty
 
 EPOCHS, HEAL, RATE, LAST_RATE = 40, 14, 1e-3, 1e-5
 SEEDS = (0, 1, 2)
-FLOORS = (98.4, 98.2, 98.0, 97.8)
+FLOORS = (98.2, 98.0, 97.8)
 """Of validation accuracy; the most compressed point above each is looked at closer."""
 AVERAGED = {"average": 12, "heal": HEAL}
 RAMPED = {"average": 0, "heal": HEAL, "ramp": 16}
@@ -40,10 +40,10 @@ RAMPED = {"average": 0, "heal": HEAL, "ramp": 16}
 POINTS: dict[str, tuple[Penalty, dict[str, Any]]] = {
     **{f"L1 {s:g}": (L1(s), AVERAGED) for s in (1e-5, 2e-5, 5e-5, 1e-4, 2e-4)},
     **{f"MCP {s:g}": (MCP(s, 0.1), RAMPED) for s in (5e-4, 1e-3, 2e-3)},
-    **{f"LogSum {s:g}": (LogSum(s, 0.1), RAMPED) for s in (5e-5, 1e-4, 2e-4)},
+    **{f"LogSum {s:g}": (LogSum(s, 0.1), RAMPED) for s in (1e-4, 2e-4)},
     **{
         f"HoyerSquare {d:g}": (HoyerSquare(1e-5), {**RAMPED, "ramp": 0, "density": d})
-        for d in (0.1, 0.04, 0.017)
+        for d in (0.1, 0.04)
     },
 }
 """What the sweep trains. MCP's threshold and LogSum's epsilon are 0.1, the Hoyer square
