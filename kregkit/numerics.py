@@ -1,7 +1,8 @@
 """Operations whose dtype or gradient needs care.
 
 The one rule: what is squared or summed is at least float32. Half precision
-overflows at 65504, which the sum of squares of one hidden layer already passes.
+overflows at 65504, which the sum of squares of one hidden layer already passes. And
+float64 stays float64: `ops.maximum` and `ops.minimum` round it on PyTorch.
 """
 
 from typing import Any, Final, TypeAlias
@@ -34,7 +35,12 @@ def magnitude(w: Tensor) -> Tensor:
 
 def soft_threshold(w: Tensor, amount: Tensor) -> Tensor:
     """Return `sign(w)·max(|w| − amount, 0)`, exactly zero where `|w| <= amount`."""
-    return ops.sign(w) * ops.maximum(ops.abs(w) - amount, 0.0)
+    return ops.sign(w) * ops.relu(ops.abs(w) - amount)
+
+
+def larger(x: Tensor, y: Tensor) -> Tensor:
+    """Return `max(x, y)` in the dtype of both; NaN where `x` is."""
+    return ops.where(x < y, y, x)
 
 
 def scaled(w: Tensor, axis: Axis = None) -> tuple[Tensor, Tensor]:
@@ -92,14 +98,14 @@ def group_soft_threshold(w: Tensor, amount: Tensor, axis: Axis) -> Tensor:
     mean = total(shape * (shape * t)) / ops.where(alive, squares, 1.0)
     low = high - mean
     single = ops.max(ops.abs(z) - t, axis=axis, keepdims=True, initial=0.0)
-    low = ops.maximum(low, single)
+    low = larger(low, single)
     for step in range(BISECTIONS + NEWTON_STEPS):
-        middle = ops.sqrt(ops.maximum(low, 1e-7 * high)) * ops.sqrt(high)
+        middle = ops.sqrt(larger(low, 1e-7 * high)) * ops.sqrt(high)
         s = middle if step < BISECTIONS else low
         share = ops.square(z / (s + t))
         value, slope = total(share), total(share / (s + t))
         high = ops.where(value > 1.0, high, s)
         tangent = s + value * (ops.sqrt(value) - 1.0) / ops.where(alive, slope, 1.0)
-        low = ops.maximum(low, tangent)
+        low = larger(low, tangent)
     shrunk = ops.where(alive, w * (low / (low + t)), ops.zeros_like(w))
     return ops.where(amount > 0, shrunk, w)
