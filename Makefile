@@ -2,10 +2,12 @@
 # and passes the tests. Both need only python3 (3.11 or later) and make.
 PYTHON ?= python3
 VENV := .venv
+BACKENDS := .venv-backends
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 BIN := $(VENV)/bin
 SUPPORTED := 3.11, 3.12, 3.13
 
-.PHONY: demo test test-long test-jax check-python clean
+.PHONY: demo test test-long test-backends check-python clean
 
 demo: $(VENV)/.installed
 	$(BIN)/kregkit run experiments/l1_vs_l2_digits.toml --out build/demo
@@ -18,10 +20,11 @@ test: $(VENV)/.installed-test
 test-long: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m long -n 2 --dist loadfile
 
-# The engine `batch` and the optimizers on the other backend that both engines support.
-test-jax: $(VENV)/.installed-test
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,jax]'
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -m "jax and not tensorflow" tests/batch tests/optimizers
+# The optimizers on the other backends; the engine `batch` on JAX, which is the one of
+# them that it supports; values, gradients and proxes on PyTorch.
+test-backends: $(BACKENDS)/.installed
+	KERAS_BACKEND=jax $(BACKENDS)/bin/python -m pytest -n 2 --dist worksteal -m "jax and not tensorflow" tests/batch tests/optimizers tests/callbacks/test_consolidate.py
+	KERAS_BACKEND=torch $(BACKENDS)/bin/python -m pytest -n 2 --dist worksteal -m "torch and not tensorflow" tests/toolkit tests/optimizers
 
 check-python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else "kregkit needs Python $(SUPPORTED), for which TensorFlow has wheels; this is Python %d.%d. Name another one: make PYTHON=python3.12" % v)'
@@ -30,12 +33,20 @@ $(VENV)/bin/python: | check-python
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(BIN)/python $(PIP_INSTALL) --editable .
 	touch $@
 
 $(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	$(BIN)/python $(PIP_INSTALL) --editable '.[test]'
 	touch $@ $(VENV)/.installed
 
+# Of torch the wheel for CPUs, where one is found: `+cpu` goes before the same version
+# without it, which brings gigabytes of CUDA.
+$(BACKENDS)/.installed: pyproject.toml | check-python
+	$(PYTHON) -m venv $(BACKENDS)
+	$(BACKENDS)/bin/python $(PIP_INSTALL) --no-deps --extra-index-url https://download.pytorch.org/whl/cpu 'torch==2.13.*'
+	$(BACKENDS)/bin/python $(PIP_INSTALL) --editable '.[test,jax,torch]'
+	touch $@
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(BACKENDS)

@@ -76,7 +76,7 @@ def exact_spectral_norm(matrix: Tensor) -> Tensor:
     adjoint = ops.transpose(matrix)
     gram = ops.matmul(matrix, adjoint) if wide else ops.matmul(adjoint, matrix)
     eigenvalues, _ = ops.linalg.eigh(gram)
-    return scale * ops.sqrt(ops.maximum(ops.max(eigenvalues), 0.0))
+    return scale * ops.sqrt(ops.relu(ops.max(eigenvalues)))
 
 
 def power_iteration(

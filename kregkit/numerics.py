@@ -1,7 +1,8 @@
 """Operations whose dtype or gradient needs care.
 
 The one rule: what is squared or summed is at least float32. Half precision
-overflows at 65504, which the sum of squares of one hidden layer already passes.
+overflows at 65504, which the sum of squares of one hidden layer already passes. And
+float64 stays float64: `ops.maximum` and `ops.minimum` round it on PyTorch.
 """
 
 from typing import Any, Final, TypeAlias
@@ -33,7 +34,12 @@ def magnitude(w: Tensor) -> Tensor:
 
 def soft_threshold(w: Tensor, amount: Tensor) -> Tensor:
     """Return `sign(w)·max(|w| − amount, 0)`, exactly zero where `|w| <= amount`."""
-    return w - ops.maximum(ops.minimum(w, amount), -amount)
+    return ops.sign(w) * ops.relu(ops.abs(w) - amount)
+
+
+def larger(x: Tensor, y: Tensor) -> Tensor:
+    """Return `max(x, y)` in the dtype of both; NaN where `x` is."""
+    return ops.where(x < y, y, x)
 
 
 def scaled(w: Tensor, axis: Axis = None) -> tuple[Tensor, Tensor]:
@@ -78,7 +84,7 @@ def group_soft_threshold(w: Tensor, amount: Tensor, axis: Axis) -> Tensor:
     if len(amount.shape) == 0:
         shape, largest = scaled(w, axis)
         s = largest * ops.sqrt(_mean(ops.square(shape), axis))
-        s = ops.maximum(s - amount, 0.0)
+        s = ops.relu(s - amount)
     else:
         s = _group_root(w, amount, axis)
     return w * (s / (ops.where(s > 0.0, s, ops.ones_like(s)) + amount))
@@ -99,7 +105,7 @@ def _group_root(w: Tensor, amount: Tensor, axis: Axis) -> Tensor:
 
     def with_zeros() -> Tensor:
         least = float(np.finfo(backend.standardize_dtype(w.dtype)).tiny)
-        share = w / ops.maximum(amount, least)  # 0/0 otherwise
+        share = w / larger(amount, least)  # 0/0 otherwise
         zero = _mean(ops.square(share), axis) <= 1.0
         enough = ops.all(ops.logical_or(settled, zero))
         s = ops.cond(enough, lambda: easy, lambda: _hard_root(w, amount, zero, axis))
@@ -119,7 +125,7 @@ def _hard_root(w: Tensor, amount: Tensor, zero: Tensor, axis: Axis) -> Tensor:
     def between(low: Tensor, high: Tensor, passes: int) -> Tensor:
         s = ops.where(high > 4.0 * low, ops.sqrt(low) * ops.sqrt(high), low)
         value, tangent, doubt = _group_step(w, amount, s, least, axis)
-        low, high = ops.maximum(low, tangent), ops.where(value > 1.0, high, s)
+        low, high = larger(low, tangent), ops.where(value > 1.0, high, s)
         settled = ops.logical_or(zero, doubt <= 2.0 * precision * low)
         if passes == 1:
             return low
@@ -144,7 +150,9 @@ def _group_step(
     inverse = 1.0 / (s + amount)
     squares = ops.square(w * inverse)
     value, slope = _mean(squares, axis), _mean(squares * inverse, axis)
-    tangent = ops.maximum(s + value * (ops.sqrt(value) - 1.0) / slope, least)
-    fall = ops.minimum(s / tangent, 1.0)
-    bend = 1.0 / ops.minimum(s, tangent) - slope / value * (fall * fall * fall)
+    tangent = larger(s + value * (ops.sqrt(value) - 1.0) / slope, least)
+    fall = ops.where(s < tangent, s / tangent, 1.0)
+    bend = 1.0 / ops.where(tangent < s, tangent, s) - slope / value * (
+        fall * fall * fall
+    )
     return value, tangent, 1.5 * bend * ops.square(tangent - s)

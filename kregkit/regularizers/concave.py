@@ -37,15 +37,17 @@ class MCP(Penalty):
 
     def _value(self, w: Tensor) -> Tensor:
         threshold = ops.convert_to_tensor(self.threshold, w.dtype)
-        least = ops.minimum(magnitude(w), threshold)
+        size = magnitude(w)
+        least = ops.where(size > threshold, threshold, size)
         return ops.sum(least * (1.0 - least / (2.0 * threshold)))
 
     def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
         threshold = ops.convert_to_tensor(self.threshold, w.dtype)
         size, convex = ops.abs(w), amount < threshold
         gap = ops.where(convex, threshold - amount, ops.ones_like(amount))
-        firm = ops.maximum(size - amount, 0.0) * (threshold / gap)
-        firm = ops.where(size > threshold, size, ops.minimum(firm, size))
+        firm = ops.relu(size - amount) * (threshold / gap)
+        free = ops.logical_or(size > threshold, firm > size)
+        firm = ops.where(free, size, firm)
         knot = ops.sqrt(amount) * ops.sqrt(threshold)
         hard = ops.where(size > knot, size, ops.zeros_like(size))
         return ops.sign(w) * ops.where(convex, firm, hard)
@@ -81,9 +83,9 @@ class LogSum(Penalty):
         # cancellation, and |w| itself at amount 0.
         x = 0.5 * (size + epsilon)
         below = 0.5 * ((size - limit) + (epsilon - limit))  # x − √amount
-        split = ops.sqrt(ops.maximum(below, 0.0)) * ops.sqrt(x + limit)
+        split = ops.sqrt(ops.relu(below)) * ops.sqrt(x + limit)
         shift = amount / (x + split)
-        root = ops.maximum(size - shift, 0.0)
+        root = ops.relu(size - shift)
         gain = root * ((size + shift) / (2.0 * amount))
         better = (limit <= epsilon) | (gain > ops.log1p(root / epsilon))
         moved = ops.where((below >= 0.0) & better, root, ops.zeros_like(root))

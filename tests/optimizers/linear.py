@@ -1,6 +1,7 @@
 """Linear problems with known solutions, and training that solves them."""
 
 import functools
+import itertools
 
 import keras
 import numpy as np
@@ -41,14 +42,18 @@ def solved(penalty, optimizer, x, y, steps, loss="mse", start=0.0):
         kernel_regularizer=penalty,
     )
     model = keras.Sequential([keras.Input(x.shape[1:]), layer])
-    model.compile(optimizer, loss, steps_per_execution=500)
+    # PyTorch runs step by step.
+    at_once = 1 if keras.backend.backend() == "torch" else 500
+    model.compile(optimizer, loss, steps_per_execution=at_once)
     data = rows(x, y)
     model.fit(data, steps_per_epoch=steps, shuffle=False, verbose=0)
-    return layer.kernel.numpy()
+    return keras.ops.convert_to_numpy(layer.kernel)
 
 
 def rows(x, y):
     """Return a dataset that gives all rows at every step."""
+    if keras.backend.backend() == "torch":
+        return ((x, y) for _ in itertools.count())
     import tensorflow as tf
 
     whole = tf.data.Dataset.from_tensors((x, y)).cache().repeat()

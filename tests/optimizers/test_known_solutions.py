@@ -11,7 +11,8 @@ from keras import optimizers
 from linear import diabetes, falling, planted, solved
 from sklearn import linear_model
 
-from kregkit.optimizers import KNOWN, Proximal
+from kregkit.optimizers import KNOWN, Proximal, innermost
+from kregkit.optimizers._steps import kind
 from kregkit.regularizers import L1, L1L2, L2, MCP, GroupLasso
 
 pytestmark = pytest.mark.jax
@@ -56,10 +57,11 @@ def assert_same(found, expected, atol):
 
 def test_every_known_optimizer_is_tested():
     made = [make() for make, _ in OPTIMIZERS.values()]
-    kinds = {type(getattr(one, "inner_optimizer", one)) for one in made}
+    kinds = {kind(innermost(one)) for one in made}
     assert kinds == set(KNOWN)
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_the_lasso_of_diabetes(name):
     make, atol = OPTIMIZERS[name]

@@ -6,6 +6,8 @@ from formulas import log_sum, mcp
 
 from kregkit.regularizers import MCP, LogSum, Penalty
 
+pytestmark = pytest.mark.torch
+
 CASES = [
     (MCP(0.1, 0.5), mcp(0.5)[0], 0.5),
     (LogSum(0.1, 0.5), log_sum(0.5)[0], 0.25),

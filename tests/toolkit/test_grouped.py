@@ -16,6 +16,8 @@ from kregkit.errors import ParameterError
 from kregkit.groups import group_axes, weight_axes
 from kregkit.regularizers import GroupLasso, SparseGroupLasso
 
+pytestmark = pytest.mark.torch
+
 PLAIN = {
     "dense": (layers.Dense(4), (3,), "kernel"),
     "conv1d": (layers.Conv1D(4, 2), (5, 3), "kernel"),

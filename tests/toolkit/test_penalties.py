@@ -1,17 +1,18 @@
 """Families over the registry: value, gradient and prox against NumPy."""
 
-from collections.abc import Callable
-
 import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
-import tensorflow as tf
 from formulas import CASES, PROXIMAL, Case, cases_of
+from gradients import dtype_of, gradient, numpy
 from hypothesis import given
 from hypothesis import strategies as st
+from keras import ops
 from ml_dtypes import bfloat16
 
 from kregkit.regularizers import L1L2, Penalty
+
+pytestmark = pytest.mark.torch
 
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 every_proximal = pytest.mark.parametrize("case", PROXIMAL, ids=str)
@@ -26,22 +27,6 @@ def arrays(low: float = -10.0, high: float = 10.0) -> st.SearchStrategy[np.ndarr
     return shapes.flatmap(
         lambda shape: hnp.arrays("float64", shape, elements=number | st.just(0.0))
     )
-
-
-def gradient_of(penalty: Penalty) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Return the gradient of `strength * value`, as TensorFlow takes it."""
-
-    def slope(w: tf.Tensor) -> tf.Tensor:
-        with tf.GradientTape() as tape:
-            tape.watch(w)
-            penalised = penalty(w)
-        return tape.gradient(penalised, w)
-
-    return slope
-
-
-def gradient(penalty: Penalty, w: object) -> np.ndarray:
-    return gradient_of(penalty)(tf.constant(w)).numpy()
 
 
 def subdifferential(case: Case, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -83,7 +68,7 @@ def test_value_is_the_formula(case: Case, shape: tuple[int, ...]) -> None:
         kept = np.asarray(w, dtype)
         value, penalised = case.penalty.value(kept), case.penalty(kept)
         assert value.shape == penalised.shape == ()
-        assert value.dtype == penalised.dtype == dtype
+        assert dtype_of(value) == dtype_of(penalised) == dtype
         expected = case.value(kept)
         np.testing.assert_allclose(value, expected, rtol)
         np.testing.assert_allclose(penalised, case.penalty.strength * expected, rtol)
@@ -118,7 +103,7 @@ def test_gradient_is_zero_where_that_of_the_formula_is_and_only_there(
 def test_prox_beats_every_point_of_a_grid(case: Case, amount: float) -> None:
     for w in (-2.5, -0.4, -0.1, -1e-3, 0.0, 0.05, 0.15, 0.3, 0.4, 1.7):
         at = case.fit(np.array([w]))
-        found = np.asarray(case.penalty.prox(at, amount))
+        found = numpy(case.penalty.prox(at, amount))
         if amount == 0:
             assert np.array_equal(found, at)
             continue
@@ -140,10 +125,10 @@ def test_prox_beats_nearby_points_with_an_amount_per_weight(
     common = float(random.exponential(0.5))
     for given_amount, amount in (
         (amounts, amounts),
-        (tf.constant(amounts, "float32"), np.float64(np.float32(amounts))),
+        (ops.convert_to_tensor(amounts, "float32"), np.float64(np.float32(amounts))),
         (common, np.full(w.shape, common)),
     ):
-        found = np.asarray(case.penalty.prox(w, given_amount))
+        found = numpy(case.penalty.prox(w, given_amount))
         reached = objective(case, found, w, amount)
         for size in (1.0, 0.1, 1e-2, 1e-3):
             shift = random.normal(scale=size, size=w.shape)
@@ -162,11 +147,10 @@ def test_zero_tensor_has_finite_value_gradient_and_prox(
         assert float(case.penalty.value(w)) == 0.0
         assert np.all(gradient(case.penalty, w) == 0)
         # TensorFlow's own √ has gradient 0 where 0 comes in; XLA's has not.
-        slope = tf.function(gradient_of(case.penalty), jit_compile=True)
-        assert np.all(slope(tf.constant(w)).numpy() == 0)
+        assert np.all(gradient(case.penalty, w, xla=True) == 0)
         amounts = (0.0, 0.5, np.zeros(w.shape), np.full(w.shape, 0.5))
         for amount in amounts if case.penalty.proximal else ():
-            assert np.all(case.penalty.prox(w, amount).numpy() == 0)
+            assert np.all(numpy(case.penalty.prox(w, amount)) == 0)
 
 
 @every_proximal
@@ -181,12 +165,12 @@ def test_amount_zero_returns_the_weight_bit_for_bit(
     w = case.fit(w)
     none, one_free = np.zeros(w.shape), np.zeros(w.shape)
     one_free[..., 3] = 0.5
-    for amount in (0, 0.0, np.float32(0), tf.constant(0.0), none):
-        assert np.asarray(case.penalty.prox(w, amount)).tobytes() == w.tobytes()
-    moved = np.asarray(case.penalty.prox(w, one_free))
+    for amount in (0, 0.0, np.float32(0), ops.convert_to_tensor(0.0), none):
+        assert numpy(case.penalty.prox(w, amount)).tobytes() == w.tobytes()
+    moved = numpy(case.penalty.prox(w, one_free))
     one = case.fit(w[..., 3:4])
     alone = case.penalty.prox(one, np.full(one.shape, 0.5))
-    assert np.all(np.asarray(alone) != one)
+    assert np.all(numpy(alone) != one)
     # Among weights of 1e38, in one group with it, it may stay.
     others = np.arange(w.size) != 3
     assert moved.ravel()[others].tobytes() == w.ravel()[others].tobytes()
@@ -206,7 +190,7 @@ def test_extreme_float32_gives_the_formula_or_infinity_but_never_nan(
     np.testing.assert_allclose(slope, expected, 1e-5)
     amounts = (1e-3, np.full(w.shape, 1e-3), 1e30)
     for amount in amounts if case.penalty.proximal else ():
-        assert np.all(np.isfinite(case.penalty.prox(w, amount)))
+        assert np.all(np.isfinite(numpy(case.penalty.prox(w, amount))))
 
 
 @every_case
@@ -215,7 +199,7 @@ def test_half_precision_is_summed_in_float32(case: Case, dtype: np.dtype) -> Non
     # Σ|w| is 7.7e4 and Σw² is 2.3e7, beyond float16.
     w = case.fit(np.full((16, 16), 300.0).astype(dtype))
     value = case.penalty.value(w)
-    assert value.dtype == case.penalty(w).dtype == "float32"
+    assert dtype_of(value) == dtype_of(case.penalty(w)) == "float32"
     np.testing.assert_allclose(value, case.value(w), 1e-6)
     slope = gradient(case.penalty, w)
     assert slope.dtype == w.dtype
@@ -229,16 +213,17 @@ def test_prox_keeps_shape_and_dtype_whatever_the_amount(
     case: Case, dtype: np.dtype
 ) -> None:
     w = case.fit(np.random.default_rng(0).normal(size=(3, 4)).astype(dtype))
-    wide = np.asarray(case.penalty.prox(np.float64(w), 0.25))
+    wide = numpy(case.penalty.prox(np.float64(w), 0.25))
     for amount in (
         0.25,
         np.float64(0.25),
-        tf.constant(0.25, "float16"),
-        tf.constant(np.full(w.shape, 0.25)),
+        ops.convert_to_tensor(0.25, "float16"),
+        ops.convert_to_tensor(np.full(w.shape, 0.25)),
         np.full(w.shape, 0.25, "float32"),
     ):
         found = case.penalty.prox(w, amount)
-        assert found.dtype == dtype.name
+        found = numpy(found)
+        assert found.dtype == dtype
         assert found.shape == w.shape
         # As if computed in float64 and rounded once.
         np.testing.assert_allclose(
@@ -254,9 +239,10 @@ def test_prox_of_a_convex_penalty_is_non_expansive(
     case: Case, pair: np.ndarray, seed: int
 ) -> None:
     pair, random = case.fit(pair), np.random.default_rng(seed)
-    other = pair + random.normal(scale=random.choice([1e-3, 1.0]), size=pair.shape)
+    shift = random.normal(scale=random.choice([1e-3, 1.0]), size=pair.shape)
+    other = np.asarray(pair + shift)  # PyTorch has a NumPy scalar as float32
     amount = float(random.exponential())
-    ends = [np.asarray(case.penalty.prox(w, amount)) for w in (pair, other)]
+    ends = [numpy(case.penalty.prox(w, amount)) for w in (pair, other)]
     assert np.linalg.norm(ends[0] - ends[1]) <= np.linalg.norm(pair - other) + 1e-12
 
 
