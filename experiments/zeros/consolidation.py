@@ -1,4 +1,4 @@
-"""How zeros that come and go are made to stay: four ways, one start.
+"""How zeros that come and go are made to stay: six ways, one start.
 
 `KREGKIT_DATA=... python -m experiments.zeros.consolidation` writes
 reports/consolidation/report.md; results are kept in runs/consolidation.jsonl as they
@@ -8,8 +8,8 @@ then goes on from there for 4:
 - `none` trains on as before;
 - `snap`: 1 epoch more, |w| <= 1e-3 set to zero, and 3 epochs of healing: the zeros
   stay and the others train without a penalty;
-- `freeze`: a weight that is zero at 3 checks in a row, each 100 steps after the last,
-  stays zero;
+- `freeze`: a weight that is zero at 3 checks in a row, one after every 100 steps of an
+  epoch, stays zero;
 - `gradient average`: Adam with β₁ = 0.99, which averages ten times as many gradients;
 - `dual average`: w = prox(w₀ - s·Σg, t·s·λ) after t steps, with the sum of all
   gradients and the step s of Adam as it was when these epochs began;
@@ -75,7 +75,7 @@ class Freeze(keras.callbacks.Callback):
             kernel.mask.assign(1.0 - frozen)
 
 
-def dual_average(model: keras.Model, x: Any, y: Any) -> None:
+def dual_average(model: keras.Model, x: Any, y: Any, seed: int) -> None:
     """Train for the last epochs by regularized dual averaging in Adam's metric."""
     optimizer, penalty = innermost(model.optimizer), L1(STRENGTH)
     weights = model.trainable_variables
@@ -100,7 +100,7 @@ def dual_average(model: keras.Model, x: Any, y: Any) -> None:
                 point = penalty.prox(point, time * steps[i] * STRENGTH)
             weights[i].assign(point)
 
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(seed)
     for _ in range(LAST):
         order = random.permutation(len(x))
         for begun in range(0, len(x), BATCH):
@@ -123,7 +123,7 @@ def seed_of(seed: int) -> dict[str, Any]:
         for variable, value in zip(model.optimizer.variables, state, strict=True):
             variable.assign(value)
         if way == "dual average":
-            dual_average(model, *data)
+            dual_average(model, *data, seed)
         else:
             callbacks = {
                 "snap": [Consolidate(average=0, heal=3)],

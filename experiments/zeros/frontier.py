@@ -5,7 +5,7 @@ reports/frontier_mnist/; `fashion_mnist` likewise. Results are kept in
 runs/frontier_<data>.jsonl as they come, and those that are there are not made again.
 
 Every point is one `fit` of 40 epochs, Adam 1e-3 inside `Proximal`, batches of 100, with
-`Consolidate`; in the last phase, healing, the learning rate falls by a cosine to 1e-5.
+`Consolidate`; in its last phase the learning rate falls by a cosine towards 1e-5.
 5,000 of the 60,000 training rows are the validation part. One seed sweeps. For
 each of three floors of validation accuracy the most compressed point is trained with
 two seeds more; only these are to be compared with what others have published. The test

@@ -24,22 +24,25 @@ class Consolidate(keras.callbacks.Callback):
     training has phases, for every weight whose penalty makes zeros (all but `L2`;
     other weights train as ever):
 
-    1. warm-up: no penalty acts;
-    2. sparsify: the penalties act, with strengths that rise as `(epochs/ramp)³` where
+    1. warm-up: no proximal step is taken;
+    2. sparsify: they are taken, with strengths that rise as `(epochs/ramp)³` where
        there is a ramp;
-    3. average: where a penalty is convex, steps of dual averaging take the place of
-       proximal ones. A weight is zero where the mean of all gradients since is below
-       the strength: the pattern settles, and has more zeros (Xiao 2010, JMLR 11; Lee
-       and Wright 2012, JMLR 13);
+    3. average: where a penalty is known to be convex, dual averaging takes their place.
+       A weight is zero where the mean of all gradients since is below the strength:
+       the pattern settles, and has more zeros (Xiao 2010, JMLR 11; Lee and Wright
+       2012, JMLR 13);
     4. heal: weights with `|w| <= below`, or all but the largest share `density`, are
        set to zero. Zeros stay there, and the others train on without a penalty, which
        takes its shrinkage back.
 
     Phases are epochs of one `fit`, and what `average`, `heal` and `warm_up` leave is
     for sparsifying. The loss and its penalties are logged at full strength in all of
-    them. Penalties without a proximal operator act by their gradients up to healing.
-    Weight decay and constraints inside the optimizer do not reach the averages. At the
-    end the optimizer is as it was: another `fit` has the penalties again.
+    them. Penalties without a proximal operator act by their gradients until healing
+    begins. Weight decay and constraints inside the optimizer do not reach averages.
+
+    At the end the optimizer is as it was: another `fit` has the penalties again. After
+    a `fit` that was interrupted, call `detach`, or train with a `Consolidate` again. A
+    callback that restores the best weights must not look at epochs before healing.
 
     Args:
         average: how many epochs there are of dual averaging.
@@ -131,6 +134,10 @@ class Consolidate(keras.callbacks.Callback):
         rising = (done / self.ramp) ** 3 if self.ramp else 1.0
         self._phases.factor.assign(min(rising, 1.0) if done > 0 else 0.0)
 
+    def detach(self) -> None:
+        """Give the optimizer back as it was, after an interrupted `fit`."""
+        self._begin(None)
+
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         if self._phase != "heal":
             warnings.warn(
@@ -138,7 +145,7 @@ class Consolidate(keras.callbacks.Callback):
                 "to zero.",
                 stacklevel=2,
             )
-        self._begin(None)
+        self.detach()
 
     def _begin(self, phase: str | None) -> None:
         """Begin a phase, unless it is the present one; None is that of every `fit`."""

@@ -23,7 +23,8 @@ class Phases:
     Attributes:
         penalties: by the index of their weight.
         factor: what the strengths of sparse penalties are multiplied by, a variable.
-        frozen: whether weights at zero stay there, and sparse penalties rest.
+        frozen: whether weights at zero stay there, and sparse penalties rest, with all
+            of their terms.
     """
 
     factor: keras.Variable
@@ -34,8 +35,15 @@ class Phases:
         self._optimizer = optimizer
         self._metric = metric
         self._averaged: dict[int, tuple[keras.Variable, keras.Variable]] = {}
-        self._begun = 0
-        after_update(optimizer, self._proximal_point, self._kept, self._instead)
+        after_update(optimizer, self._point, self._kept)
+        self._load = optimizer.load_own_variables
+        optimizer.load_own_variables = self._loaded
+
+    def _loaded(self, store: Any) -> None:
+        """Load the optimizer's variables, but not a phase: it ended with its `fit`."""
+        self._load(store)
+        if self._optimizer.built:
+            self.factor.assign(1.0)
 
     def build(self) -> None:
         # A variable that is made while a step is traced has TensorFlow trace it anew:
@@ -64,26 +72,21 @@ class Phases:
     def average(self) -> None:
         """Begin dual averaging, of the weights whose penalty is convex and sparse.
 
-        From here on `w = prox(w₀ − s·Σg, t·s·strength)` after `t` steps, with the step
-        `s` of each weight as it is now. The zeros are those where the mean of all
-        gradients is below the strength, not that of the last few: that a pattern found
-        so settles while proximal steps go in and out of it is shown by Lee and Wright
-        2012, JMLR 13. The method is Xiao's 2010, JMLR 11.
+        From here on `w = prox(w₀ + ΣΔ, Σstep·strength)`, with the optimizer's own
+        displacements Δ and its step of each weight: `ΣΔ = −Σstep·g` where gradients
+        are steady. A weight is zero where the mean of all gradients, with the steps as
+        weights, is below the strength (but for `w₀/Σstep`, which vanishes). That the
+        pattern found so settles, while proximal steps go in and out of it, is shown by
+        Lee and Wright 2012, JMLR 13; the method is Xiao's 2010, JMLR 11, here with the
+        momentum and the metric of the optimizer.
         """
-        optimizer = self._optimizer
         self._stop_averaging()
-        self._begun = int(optimizer.iterations)
         for index in self.sparse():
-            weight = optimizer._trainable_variables[index]
+            weight = self._optimizer._trainable_variables[index]
             if self.penalties[index].convex:
-                size = ops.broadcast_to(self._step(index, self._rate()), weight.shape)
-                pair = [
-                    optimizer.add_variable(weight.shape, dtype=weight.dtype, name=name)
-                    for name in ("averaged_point", "averaged_step")
-                ]
-                pair[0].assign(ops.copy(weight.value))  # JAX donates the weight's
-                pair[1].assign(size)
-                self._averaged[index] = (pair[0], pair[1])
+                point = self._variable(ops.copy(weight.value))  # JAX donates buffers
+                steps = self._variable(ops.zeros_like(weight.value))
+                self._averaged[index] = (point, steps)
 
     def freeze(self, below: float) -> None:
         """Set weights with `|w| <= below` to zero, and keep them there."""
@@ -92,64 +95,67 @@ class Phases:
         optimizer = self._optimizer
         for index in self.sparse():
             weight = optimizer._trainable_variables[index]
-            kept = ops.abs(weight.value) > below
+            gone = ops.abs(weight.value) <= below  # NaN stays
             held = [weight]
             if optimizer.use_ema:
                 held.append(optimizer._model_variables_moving_average[index])
             for variable in held:
                 value = variable.value
-                variable.assign(ops.where(kept, value, ops.zeros_like(value)))
+                variable.assign(ops.where(gone, ops.zeros_like(value), value))
+
+    def _variable(self, value: Tensor) -> keras.Variable:
+        variable = keras.Variable(value, trainable=False, name="average")
+        if keras.backend.backend() == "jax":  # whose steps change what they are given
+            self._optimizer._track_variable(variable)
+        return variable
 
     def _stop_averaging(self) -> None:
-        made = {id(variable) for pair in self._averaged.values() for variable in pair}
-        held = self._optimizer._variables
-        for index in reversed(range(len(held))):
-            if id(held[index]) in made:
-                del held[index]
+        if keras.backend.backend() == "jax":
+            made = {id(v) for pair in self._averaged.values() for v in pair}
+            held = self._optimizer._variables
+            for index in reversed(range(len(held))):
+                if id(held[index]) in made:
+                    del held[index]
         self._averaged.clear()
 
     def _rests(self, penalty: Penalty) -> bool:
         return self.frozen and penalty.sparse
 
-    def _rate(self) -> Tensor:
-        return self._optimizer.learning_rate
+    def _kept(self, index: int, weight: Tensor) -> Tensor | None:
+        """Return what is to be known of a weight after its update."""
+        penalty = self.penalties.get(index)
+        if index in self._averaged:
+            return ops.copy(weight)  # PyTorch updates it in place
+        return weight == 0 if penalty is not None and self._rests(penalty) else None
+
+    def _point(
+        self, index: int, weight: Tensor, learning_rate: Tensor, kept: Tensor | None
+    ) -> Tensor | None:
+        penalty = self.penalties.get(index)
+        if penalty is None:
+            return None
+        if self._rests(penalty):
+            return ops.where(kept, ops.zeros_like(weight), weight)
+        if not penalty.proximal:
+            return None
+        rate = ops.cast(learning_rate, weight.dtype)
+        strength = ops.cast(penalty.strength, weight.dtype)
+        if penalty.sparse:
+            strength = strength * ops.cast(self.factor, weight.dtype)
+        if index not in self._averaged:
+            # Every step is proportional to the learning rate: the strength is
+            # multiplied into a scalar here, not into a tensor of the weight's shape.
+            return penalty.prox(weight, self._step(index, rate * strength))
+        point, steps = self._averaged[index]
+        moved = point + (weight - kept)
+        taken = steps + self._step(index, rate)
+        self._optimizer.assign(point, moved)
+        self._optimizer.assign(steps, taken)
+        return penalty.prox(moved, taken * strength)
 
     def _step(self, index: int, learning_rate: Tensor) -> Tensor:
         """Return the step of a weight after an update of this learning rate."""
+        if self._metric == "euclidean":
+            return learning_rate
         optimizer = self._optimizer
-        dtype = optimizer._trainable_variables[index].dtype
-        step = ops.cast(learning_rate, dtype)
-        if self._metric == "optimizer":
-            step = step_size(optimizer, index, step, optimizer.iterations + 1)
-        return step
-
-    def _strength(self, index: int, dtype: str) -> Tensor:
-        penalty = self.penalties[index]
-        strength = ops.cast(penalty.strength, dtype)
-        return strength * ops.cast(self.factor, dtype) if penalty.sparse else strength
-
-    def _proximal_point(
-        self, index: int, weight: Tensor, learning_rate: Tensor
-    ) -> Tensor | None:
-        penalty = self.penalties.get(index)
-        if penalty is None or not penalty.proximal or self._rests(penalty):
-            return None
-        # Every step is proportional to the learning rate: the strength is multiplied
-        # into a scalar here, not into a tensor of the weight's shape.
-        rate = ops.cast(learning_rate, weight.dtype)
-        amount = self._step(index, rate * self._strength(index, weight.dtype))
-        return penalty.prox(weight, amount)
-
-    def _kept(self, index: int, weight: Tensor) -> Tensor | None:
-        penalty = self.penalties.get(index)
-        return weight == 0 if penalty is not None and self._rests(penalty) else None
-
-    def _instead(self, index: int, gradient: Tensor) -> Tensor | None:
-        if index not in self._averaged:
-            return None
-        point, step = self._averaged[index]
-        moved = point - step * ops.cast(gradient, point.dtype)
-        self._optimizer.assign(point, moved)
-        updates = ops.cast(self._optimizer.iterations + 1 - self._begun, point.dtype)
-        amount = step * (updates * self._strength(index, point.dtype))
-        return self.penalties[index].prox(moved, amount)
+        return step_size(optimizer, index, learning_rate, optimizer.iterations + 1)

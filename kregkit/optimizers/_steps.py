@@ -103,29 +103,21 @@ def _nesterov(beta: float, time: Tensor, product: Tensor) -> Tensor:
     return mean + (1.0 - now) / (1.0 - product)
 
 
-def _nothing(index: int, tensor: Tensor) -> None:
-    return None
-
-
 def after_update(
     optimizer: Any,
-    proximal_point: Callable[[int, Tensor, Tensor], Tensor | None],
-    kept: Callable[[int, Tensor], Tensor | None] = _nothing,
-    instead: Callable[[int, Tensor], Tensor | None] = _nothing,
+    point: Callable[[int, Tensor, Tensor, Any], Tensor | None],
+    kept: Callable[[int, Tensor], Any] = lambda index, weight: None,
 ) -> None:
-    """Let functions set every weight where the optimizer updates it.
+    """Let a function set every weight after the optimizer has updated it.
 
-    They are called wherever the optimizer itself updates: on each replica, and in the
+    It is called wherever the optimizer itself updates: on each replica, and in the
     branch that is taken.
 
     Args:
         optimizer: that updates.
-        proximal_point: of a weight's index, its updated value and the learning rate:
-            what is to become of it, or None.
-        kept: of a weight's index and its value before the update: which elements are
-            to stay zero, or None.
-        instead: of a weight's index and its gradient: the value that it gets instead
-            of an update, or None.
+        point: of a weight's index, its updated value, the learning rate, and what was
+            `kept`: what is to become of it, or None.
+        kept: of a weight's index and its value before the update.
     """
 
     def value(variable: Any) -> Tensor:
@@ -133,27 +125,14 @@ def after_update(
         return ops.convert_to_tensor(own)
 
     def updated(gradients: Any, variables: Any, learning_rate: Tensor) -> None:
-        several = isinstance(variables, list)
-        pairs = zip(gradients, variables, strict=True) if several else None
-        left = []
-        for gradient, variable in pairs or [(gradients, variables)]:
-            index = optimizer._get_variable_index(variable)
-            point = instead(index, gradient)
-            if point is None:
-                left.append((index, gradient, variable, kept(index, value(variable))))
-            else:
-                optimizer.assign(variable, point)
-        if several and left:
-            _, gradients, variables, _ = map(list, zip(*left, strict=True))
-        if left:
-            update(gradients, variables, learning_rate)
-        for index, _, variable, zeros in left:
-            point = proximal_point(index, value(variable), learning_rate)
-            if zeros is not None:
-                point = value(variable) if point is None else point
-                point = ops.where(zeros, ops.zeros_like(point), point)
-            if point is not None:
-                optimizer.assign(variable, point)
+        several = variables if isinstance(variables, list) else [variables]
+        indices = [optimizer._get_variable_index(variable) for variable in several]
+        before = [kept(i, value(v)) for i, v in zip(indices, several, strict=True)]
+        update(gradients, variables, learning_rate)
+        for index, variable, own in zip(indices, several, before, strict=True):
+            found = point(index, value(variable), learning_rate, own)
+            if found is not None:
+                optimizer.assign(variable, found)
 
     update = getattr(optimizer, _UPDATE)
     setattr(optimizer, _UPDATE, updated)

@@ -45,8 +45,8 @@ class Penalty(keras.regularizers.Regularizer, ABC):
     proximal: ClassVar[bool] = True
     """Whether it has a proximal operator, which is then `_prox`."""
 
-    convex: ClassVar[bool] = True
-    """Whether its value is convex."""
+    convex: ClassVar[bool] = False
+    """Whether its value is convex, and known to be."""
 
     sparse: ClassVar[bool] = True
     """Whether it drives weights to zero rather than towards it."""

@@ -32,7 +32,6 @@ class MCP(Penalty):
 
     threshold: float = 0.1
 
-    convex: ClassVar[bool] = False
     ranges: ClassVar[dict[str, Range]] = numeric("MCP")
 
     def _value(self, w: Tensor) -> Tensor:
@@ -69,7 +68,6 @@ class LogSum(Penalty):
 
     epsilon: float = 0.1
 
-    convex: ClassVar[bool] = False
     ranges: ClassVar[dict[str, Range]] = numeric("LogSum")
 
     def _value(self, w: Tensor) -> Tensor:

@@ -24,6 +24,8 @@ class L1(Penalty):
     descent on it does not.
     """
 
+    convex: ClassVar[bool] = True
+
     def _value(self, w: Tensor) -> Tensor:
         return ops.sum(ops.abs(w))
 
@@ -39,6 +41,7 @@ class L2(Penalty):
     Hoerl and Kennard 1970, doi:10.1080/00401706.1970.10488634.
     """
 
+    convex: ClassVar[bool] = True
     sparse: ClassVar[bool] = False
 
     def _value(self, w: Tensor) -> Tensor:
@@ -67,6 +70,7 @@ class L1L2(Penalty):
     l2: float = 0.0
 
     ranges: ClassVar[dict[str, Range]] = numeric("L1L2")
+    convex: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         two_strengths(self, "l1", "l2")

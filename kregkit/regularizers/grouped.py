@@ -39,6 +39,8 @@ class GroupLasso(Penalty):
 
     group: Group = "unit"
 
+    convex: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "group", _checked("GroupLasso", self.group))
@@ -71,6 +73,7 @@ class SparseGroupLasso(Penalty):
     group: Group = "unit"
 
     ranges: ClassVar[dict[str, Range]] = numeric("SparseGroupLasso")
+    convex: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         two_strengths(self, "l1", "l21")

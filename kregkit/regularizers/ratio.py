@@ -24,7 +24,6 @@ class HoyerSquare(Penalty):
     """
 
     proximal: ClassVar[bool] = False
-    convex: ClassVar[bool] = False
 
     def _value(self, w: Tensor) -> Tensor:
         w, largest = scaled(ops.reshape(w, (-1,)), axis=0)

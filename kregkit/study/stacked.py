@@ -101,7 +101,7 @@ class Stacked:
                 weights.assign(weights - weights * decay * rate)
 
     def _proximal_point(
-        self, index: int, weights: Tensor, learning_rate: Tensor
+        self, index: int, weights: Tensor, learning_rate: Tensor, _: None
     ) -> Tensor | None:
         if index not in self._proxes:
             return None

@@ -66,46 +66,54 @@ def smallest_to_zero(w, density):
     return w
 
 
-def by_numpy(strength=0.0, hoyer=0.0, below=0.1, density=None):
-    """Return weights and bias after full-batch steps of SGD in the three phases."""
+def by_numpy(
+    strength=0.0, hoyer=0.0, below=0.1, density=None, momentum=0.0, epochs=EPOCHS
+):
+    """Return weights and bias after full-batch steps of SGD in the four phases."""
     x, y = (part.astype("float64") for part in data())
     w, b = start().astype("float64"), np.ones(2)
-    for epoch in range(EPOCHS):
+    velocity, slide = np.zeros_like(w), np.zeros(2)
+    averaging_from, healing_from = EPOCHS - HEAL - AVERAGE, EPOCHS - HEAL
+    for epoch in range(epochs):
         done = epoch - WARM_UP + 1
         factor = 0.0 if done <= 0 else min((done / RAMP) ** 3, 1.0)
-        healing = epoch >= EPOCHS - HEAL
-        averaging = epoch - (EPOCHS - HEAL - AVERAGE) + 1 if not hoyer else 0
-        if averaging == 1:
-            point = w
-        if epoch == EPOCHS - HEAL and density is not None:
+        step = RATE * sum(momentum**k for k in range(epoch + 1))
+        if epoch == averaging_from:
+            point, steps = w, 0.0
+        if epoch == healing_from and density is not None:
             w = smallest_to_zero(w, density)
-        elif epoch == EPOCHS - HEAL:
+        elif epoch == healing_from:
             w[np.abs(w) <= below] = 0.0
         zeros = w == 0
         residual = 2 * (x @ w + b - y) / y.size
         gradient = x.T @ residual
-        if hoyer and not healing:
+        if hoyer and epoch < healing_from:
             l1, squares = np.abs(w).sum(), np.square(w).sum()
             gradient += hoyer * 2 * l1 / squares * (np.sign(w) - w * l1 / squares)
-        if averaging > 0 and not healing:
-            point = point - RATE * gradient
-            w = soft(point, averaging * RATE * strength)
+        velocity = momentum * velocity - RATE * gradient
+        slide = momentum * slide - RATE * residual.sum(axis=0)
+        b = (b + slide) / (1 + 2 * step * BIAS)
+        if epoch >= healing_from:
+            w = np.where(zeros, 0.0, w + velocity)
+        elif epoch >= averaging_from and not hoyer:
+            point, steps = point + velocity, steps + step
+            w = soft(point, steps * strength)
         else:
-            w = w - RATE * gradient
-        b = (b - RATE * residual.sum(axis=0)) / (1 + 2 * RATE * BIAS)
-        if healing:
-            w[zeros] = 0.0
-        elif averaging <= 0:
-            w = soft(w, RATE * factor * strength)
+            w = soft(w + velocity, step * factor * strength)
     return w, b
 
 
 @pytest.mark.parametrize("eager", [False, True], ids=["compiled", "eager"])
-@pytest.mark.parametrize("density", [None, 0.25], ids=["below", "density"])
-def test_every_step_is_that_of_numpy(density, eager):
-    model = built(L1(0.2), run_eagerly=eager)
+@pytest.mark.parametrize(
+    ("density", "momentum"),
+    [(None, 0.0), (0.25, 0.0), (None, 0.8)],
+    ids=["below", "density", "momentum"],
+)
+def test_every_step_is_that_of_numpy(density, momentum, eager):
+    inner = optimizers.SGD(RATE, momentum=momentum)
+    model = built(L1(0.2), inner, run_eagerly=eager)
     w, b = fit(model, consolidate(density=density))
-    expected, bias = by_numpy(0.2, density=density)
+    expected, bias = by_numpy(0.2, density=density, momentum=momentum)
     np.testing.assert_allclose(w, expected, atol=2e-6)
     np.testing.assert_allclose(b, bias, atol=2e-6)
     assert 0 < np.sum(w == 0) < w.size
@@ -174,28 +182,81 @@ def test_the_logged_penalty_is_at_full_strength_in_every_phase():
         assert row["penalty"] == pytest.approx(0.2 * row["l1"], rel=1e-5)
 
 
-def test_an_interrupted_fit_leaves_nothing_frozen_for_the_next():
-    class Stop(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None):
-            if epoch == EPOCHS - 2:
-                raise KeyboardInterrupt
+class Stop(keras.callbacks.Callback):
+    """Ends training after so many epochs, kindly or not."""
 
+    def __init__(self, epochs, error=None):
+        super().__init__()
+        self.epochs, self.error = epochs, error
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == self.epochs - 1:
+            if self.error is not None:
+                raise self.error
+            self.model.stop_training = True
+
+
+PHASES = {"warm-up": 2, "ramp": 5, "average": 11, "heal": 16}
+
+
+@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("kind", ["stopped", "interrupted"])
+def test_after_any_phase_a_plain_fit_has_the_penalty_at_full_strength(kind, phase):
+    phases, model = consolidate(), built(L1(0.2), bias=None)
+    done = PHASES[phase]
+    if kind == "interrupted":
+        with pytest.raises(KeyboardInterrupt):
+            fit(model, phases, Stop(done, KeyboardInterrupt()))
+        phases.detach()
+    elif phase == "heal":
+        fit(model, phases, Stop(done))
+    else:
+        with pytest.warns(UserWarning, match="ended before it began to heal; nothing"):
+            fit(model, phases, Stop(done))
+    w, b = (keras.ops.convert_to_numpy(own) for own in model.layers[-1].weights)
+    x, y = data()
+    after, _ = fit(model, epochs=1)
+    residual = 2 * (x @ w + b - y) / y.size
+    expected = soft(w - RATE * x.T @ residual, RATE * 0.2)
+    np.testing.assert_allclose(after, expected, atol=2e-6)
+
+
+def test_an_interrupted_fit_is_no_part_of_the_next_with_phases():
     model = built(L1(0.2))
     with pytest.raises(KeyboardInterrupt):
-        fit(model, consolidate(), Stop())
-    assert model.optimizer.phases.frozen
+        fit(model, consolidate(), Stop(EPOCHS - 1, KeyboardInterrupt()))
     model.layers[-1].set_weights([start(), np.ones(2)])
     w, _ = fit(model, consolidate())
     np.testing.assert_allclose(w, by_numpy(0.2)[0], atol=2e-6)
 
 
-def test_ending_before_healing_warns():
-    class Stop(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None):
-            self.model.stop_training = True
+def test_weights_that_are_not_finite_are_not_set_to_zero():
+    model = built(L1(0.2), optimizers.SGD(1e30))
+    w, _ = fit(model, consolidate())
+    assert not np.isfinite(w).any()
 
-    with pytest.warns(UserWarning, match="ended before it began to heal; nothing was"):
-        fit(built(L1(0.2)), consolidate(), Stop())
+
+def test_a_model_saved_in_a_phase_loads_with_full_strength(tmp_path):
+    file = str(tmp_path / "phase.keras")
+
+    class Save(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == WARM_UP:
+                self.model.save(file)
+
+    fit(built(L1(0.2)), consolidate(), Save())
+    loaded = keras.saving.load_model(file)
+    assert float(loaded.optimizer.phases.factor) == 1.0
+    assert int(loaded.optimizer.iterations) == WARM_UP + 1
+
+
+@pytest.mark.tensorflow
+def test_a_tensorflow_checkpoint_can_be_written_after_averaging(tmp_path):
+    import tensorflow as tf
+
+    model = built(L1(0.2))
+    fit(model, consolidate())
+    assert tf.train.Checkpoint(model=model).save(str(tmp_path / "ck"))
 
 
 REFUSED = {
