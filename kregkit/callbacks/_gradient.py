@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-from keras import ops
 
 from kregkit.numerics import Tensor
 
@@ -38,4 +37,4 @@ def gradient(
     gradients = tape.gradient(
         value, at, unconnected_gradients=tf.UnconnectedGradients.ZERO
     )
-    return [ops.convert_to_tensor(g) for g in gradients], other
+    return [tf.convert_to_tensor(g) for g in gradients], other  # sparse ones too
