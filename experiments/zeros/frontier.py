@@ -6,16 +6,18 @@ runs/frontier_<data>.jsonl as they come, and those that are there are not made a
 
 Every point is one `fit` of 40 epochs, Adam 1e-3 inside `Proximal`, batches of 100, with
 `Consolidate`; in its last phase the learning rate falls by a cosine towards 1e-5.
-5,000 of the 60,000 training rows are the validation part. One seed sweeps. For
-each of three floors of validation accuracy the most compressed point is trained with
-two seeds more; only these are to be compared with what others have published. The test
-part chooses nothing.
+5,000 of the 60,000 training rows are the validation part. One seed sweeps. For each of
+three floors of validation accuracy (98.2, 98.0 and 97.8 %) the most compressed point is
+trained with two seeds more; only points of three seeds are to be compared with what
+others have published. The test part chooses nothing.
 """
 
+import functools
 import math
 import statistics
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +133,7 @@ def figure(rows: dict[str, Any], best: dict[str, Any], data: str) -> Figure:
             color="black",
             ms=8,
             capsize=2,
-            label="chosen on validation, 3 seeds" if number == 0 else None,
+            label="chosen on validation" if number == 0 else None,
         )
     for number, (name, (x, y, _)) in enumerate(PUBLISHED[data].items()):
         label = "published" if number == 0 else None
@@ -147,33 +149,28 @@ def figure(rows: dict[str, Any], best: dict[str, Any], data: str) -> Figure:
     return fig
 
 
-def main(data: str) -> None:
-    """Train what is missing, and write the report."""
-    file = Path(f"runs/frontier_{data}.jsonl")
+def told(mean: float, sd: float | None, digits: int) -> str:
+    """Return a mean with its standard deviation, where there is one."""
+    return f"{mean:.{digits}f}" + (f" ± {sd:.{digits}f}" if sd is not None else "")
 
-    def made(names: list[str], seed: int) -> dict[str, dict[str, Any]]:
-        jobs = {
-            f"{name}, seed {seed}": lambda name=name: trained(data, name, seed)
-            for name in names
-        }
-        found = resumed(file, jobs)
-        return {name: found[f"{name}, seed {seed}"] for name in names}
 
-    sweep = made(list(POINTS), SEEDS[0])
-    names = chosen(sweep)
-    seeds = [made(names, seed) for seed in SEEDS]
-    best = {
-        name: {
-            key: (
-                statistics.mean(own := [rows[name][key] for rows in seeds]),
-                statistics.stdev(own),
-            )
-            for key in ("compression", "val", "test")
-        }
-        for name in names
+def report(data: str, found: dict[str, dict[str, Any]]) -> None:
+    """Write what there is so far: results by point and seed."""
+    sweep = {
+        point: found[f"{point}, seed {SEEDS[0]}"]
+        for point in POINTS
+        if f"{point}, seed {SEEDS[0]}" in found
     }
-    again = [row for rows in seeds[1:] for row in rows.values()]
-    minutes = sum(row["seconds"] for row in [*sweep.values(), *again]) / 60
+    best: dict[str, dict[str, Any]] = {}
+    for point in chosen(sweep):
+        names = [f"{point}, seed {seed}" for seed in SEEDS]
+        rows = [found[name] for name in names if name in found]
+        best[point] = {"seeds": len(rows)}
+        for key in ("compression", "val", "test"):
+            own = [row[key] for row in rows]
+            sd = statistics.stdev(own) if len(own) > 1 else None
+            best[point][key] = statistics.mean(own), sd
+    minutes = sum(row["seconds"] for row in found.values()) / 60
     folder = Path(f"reports/frontier_{data}")
     folder.mkdir(parents=True, exist_ok=True)
     picture = figure(sweep, best, data)
@@ -184,23 +181,24 @@ def main(data: str) -> None:
         "",
         __doc__.split("\n\n", 1)[1].strip().replace("`KREGKIT", "Made by `KREGKIT", 1),
         "",
-        f"All trainings together took {minutes:.0f} minutes, one core each.",
+        f"All trainings together took {minutes:.0f} minutes, on one core that other work "
+        "used too.",
         "",
         "![Test accuracy against compression](frontier.svg)",
         "",
         "## Chosen on validation",
         "",
-        f"Mean ± sd over {len(SEEDS)} seeds. Compression is {KERNELS:,} weights over "
-        "those that are not exactly zero; biases are not counted.",
+        f"Mean ± sd over seeds. Compression is {KERNELS:,} weights over those that are "
+        "not exactly zero; biases are not counted.",
         "",
-        "| | compression | weights left, % | validation, % | test, % |",
-        "|---|---|---|---|---|",
+        "| | seeds | compression | weights left, % | validation, % | test, % |",
+        "|---|---|---|---|---|---|",
     ]
     for name, own in sorted(best.items(), key=lambda item: item[1]["compression"][0]):
-        cells = [f"{own[k][0]:.2f} ± {own[k][1]:.2f}" for k in ("val", "test")]
-        ratio, spread = own["compression"]
-        size = f"{ratio:.1f} ± {spread:.1f} | {100 / ratio:.2f}"
-        lines.append(f"| {name} | {size} | {' | '.join(cells)} |")
+        ratio = own["compression"]
+        size = f"{own['seeds']} | {told(*ratio, 1)} | {100 / ratio[0]:.2f}"
+        lines.append(f"| {name} | {size} | {told(*own['val'], 2)} | ")
+        lines[-1] += f"{told(*own['test'], 2)} |"
     lines += [
         "",
         "## The sweep, one seed",
@@ -219,6 +217,24 @@ def main(data: str) -> None:
         for name, (ratio, test, mark) in PUBLISHED[data].items():
             lines.append(f"| {name} | {ratio:g} | {test:.2f} | {words[mark]} |")
     (folder / "report.md").write_text("\n".join(lines) + "\n")
+
+
+def main(data: str) -> None:
+    """Train what is missing, and write the report after every training."""
+    file = Path(f"runs/frontier_{data}.jsonl")
+    found: dict[str, dict[str, Any]] = {}
+
+    def made(names: Iterable[str], seed: int) -> None:
+        for point in names:
+            name = f"{point}, seed {seed}"
+            job = functools.partial(trained, data, point, seed)
+            found.update(resumed(file, {name: job}))
+            report(data, found)
+
+    made(POINTS, SEEDS[0])
+    sweep = {name: found[f"{name}, seed {SEEDS[0]}"] for name in POINTS}
+    for seed in SEEDS[1:]:
+        made(chosen(sweep), seed)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ ON_JAX = (
     "mlp, adam",
     "cnn, sgd with momentum",
     "normalised, nadam",
-    "proximal, adam",
     "proximal, learning rates, adam",
 )
 
