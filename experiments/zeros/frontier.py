@@ -181,7 +181,7 @@ def report(data: str, found: dict[str, dict[str, Any]]) -> None:
         "",
         __doc__.split("\n\n", 1)[1].strip().replace("`KREGKIT", "Made by `KREGKIT", 1),
         "",
-        f"All trainings together took {minutes:.0f} minutes, on one core that other work "
+        f"All trainings together took {minutes:.0f} minutes, on a core that other work "
         "used too.",
         "",
         "![Test accuracy against compression](frontier.svg)",
