@@ -120,6 +120,8 @@ def figure(rows: dict[str, Any], best: dict[str, Any], data: str) -> Figure:
         ("L1", "MCP", "LogSum", "HoyerSquare"), "os^D", strict=True
     ):
         own = [row for name, row in rows.items() if name.split()[0] == kind]
+        if not own:
+            continue
         own.sort(key=lambda row: row["compression"])
         x, y = [[row[key] for row in own] for key in ("compression", "test")]
         axes.plot(x, y, marker=marker, lw=1, ms=4, alpha=0.8, label=f"{kind}, one seed")
@@ -138,8 +140,18 @@ def figure(rows: dict[str, Any], best: dict[str, Any], data: str) -> Figure:
     for number, (name, (x, y, _)) in enumerate(PUBLISHED[data].items()):
         label = "published" if number == 0 else None
         axes.plot(x, y, "x", color="0.45", ms=6, label=label)
-        axes.annotate(name, (x, y), (4, 3), textcoords="offset points", fontsize=6.5)
+        # On the left where the axis ends; some are close to one another.
+        left, below = x > 40, x < 52
+        axes.annotate(
+            name,
+            (x, y),
+            (-5 if left else 5, -8 if below else 4),
+            textcoords="offset points",
+            ha="right" if left else "left",
+            fontsize=6.5,
+        )
     axes.set(xscale="log", xlabel="compression: all weights / weights left")
+    axes.set_xlim(5, 90)
     axes.set_ylabel("test accuracy, %")
     ticks = [5, 10, 20, 40, 80]
     axes.set_xticks(ticks, [f"{tick}x" for tick in ticks])
