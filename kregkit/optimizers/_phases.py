@@ -143,9 +143,7 @@ class Phases:
         if penalty.sparse:
             strength = strength * ops.cast(self.factor, weight.dtype)
         if index not in self._averaged:
-            # Every step is proportional to the learning rate: the strength is
-            # multiplied into a scalar here, not into a tensor of the weight's shape.
-            return penalty.prox(weight, self._step(index, rate * strength))
+            return penalty.prox(weight, self._step(index, rate) * strength)
         point, steps = self._averaged[index]
         moved = point + (weight - kept)
         taken = steps + self._step(index, rate)
