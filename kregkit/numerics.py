@@ -5,6 +5,7 @@ overflows at 65504, which the sum of squares of one hidden layer already passes.
 float64 stays float64: `ops.maximum` and `ops.minimum` round it on PyTorch.
 """
 
+import math
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -91,7 +92,9 @@ def group_soft_threshold(w: Tensor, amount: Tensor, axis: Axis) -> Tensor:
 
 
 def _mean(x: Tensor, axis: Axis) -> Tensor:
-    return ops.mean(x, axis=axis, keepdims=True)
+    total = ops.sum(x, axis=axis, keepdims=True)
+    # Not `ops.mean`, which rounds float64 on PyTorch.
+    return total / max(math.prod(x.shape) // max(math.prod(total.shape), 1), 1)
 
 
 def _group_root(w: Tensor, amount: Tensor, axis: Axis) -> Tensor:

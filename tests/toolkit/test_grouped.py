@@ -124,6 +124,7 @@ def test_amounts_as_wide_as_their_weights_are_solved_too(decades: int) -> None:
             np.testing.assert_allclose(found, expected, 1e-4, 5e-7)
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("jit", [False, True])
 def test_ordinary_groups_zero_ones_and_hard_ones_are_solved_together(jit: bool) -> None:
     random = np.random.default_rng(0)
