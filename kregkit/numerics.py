@@ -35,7 +35,7 @@ def magnitude(w: Tensor) -> Tensor:
 
 def soft_threshold(w: Tensor, amount: Tensor) -> Tensor:
     """Return `sign(w)·max(|w| − amount, 0)`, exactly zero where `|w| <= amount`."""
-    return ops.sign(w) * ops.relu(ops.abs(w) - amount)
+    return w - ops.clip(w, -amount, amount)
 
 
 def larger(x: Tensor, y: Tensor) -> Tensor:

@@ -64,7 +64,7 @@ def main() -> None:
     later, _ = epochs(program, trials)
     peak = peak_mib()
     passes, given = program._passes, last_epoch(program, trials)
-    state, parameters, _, val, probe, _ = given
+    state, parameters, _, _, val, probe, _ = given
     steps = ops.convert_to_tensor(Measuring.steps)
     arms = {
         "epoch": called(passes.epoch, *given),

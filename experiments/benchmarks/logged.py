@@ -59,7 +59,7 @@ def main() -> None:
     trials = sample(study.trials, TRIALS)
     program = Program(study, trials, TRIALS)
     given = last_epoch(program, trials)
-    passes, (state, parameters, _, _, probe, _) = program._passes, given
+    passes, (state, parameters, _, _, _, probe, _) = program._passes, given
     steps = ops.convert_to_tensor(Measuring.steps)
     arms = {
         "with": called(passes.epoch, *given),

@@ -11,8 +11,10 @@ from typing import Any
 import keras
 from keras import ops
 
+from kregkit.errors import ModelError
 from kregkit.numerics import Tensor
 from kregkit.regularizers import L1, L1L2, L2, Penalty
+from kregkit.weights import walk_layers
 
 
 class Handled(keras.regularizers.Regularizer):
@@ -62,7 +64,17 @@ def proximable(regularizer: Any) -> Penalty | None:
 
 
 def optimizers_in_use() -> set[Any]:
-    """Return the optimizer of the model whose losses are summed, and those inside it.
+    """Return the optimizer of the model at work, and those inside it."""
+    optimizer = getattr(model_in_use(), "optimizer", None)
+    found = {optimizer} if optimizer is not None else set()
+    while hasattr(optimizer, "inner_optimizer"):
+        optimizer = optimizer.inner_optimizer
+        found.add(optimizer)
+    return found
+
+
+def model_in_use() -> Any:
+    """Return the compiled model at work, the innermost, or None.
 
     Keras calls a regularizer with a weight and nothing else, and tells an optimizer
     nothing of its model: only the stack knows both.
@@ -71,12 +83,32 @@ def optimizers_in_use() -> set[Any]:
     while frame is not None:
         if frame.f_code.co_varnames[:1] == ("self",):
             model = frame.f_locals.get("self")
-            optimizer = getattr(model, "optimizer", None)
-            if isinstance(model, keras.Model) and optimizer is not None:
-                found = {optimizer}
-                while hasattr(optimizer, "inner_optimizer"):
-                    optimizer = optimizer.inner_optimizer
-                    found.add(optimizer)
-                return found
+            if isinstance(model, keras.Model) and getattr(model, "optimizer", None):
+                return model
         frame = frame.f_back
-    return set()
+    return None
+
+
+def refuse_conflicts(model: Any) -> None:
+    """Refuse a weight that layers share under different regularizers.
+
+    Keras keeps the regularizer that it was made with, and says nothing of the others.
+
+    Raises:
+        ModelError: there is such a weight.
+    """
+    owners: dict[int, tuple[str, str]] = {}
+    for place in walk_layers(model):
+        for name in [n for n in vars(place.layer) if n.endswith("_regularizer")]:
+            regularizer = getattr(place.layer, name)
+            weight = getattr(place.layer, name.removesuffix("_regularizer"), None)
+            if regularizer is None or not isinstance(weight, keras.Variable):
+                continue
+            words = repr(penalty_of(regularizer) or regularizer)
+            other, others = owners.setdefault(id(weight), (place.path, words))
+            if words != others:
+                raise ModelError(
+                    f"{weight.path}: layers {other!r} and {place.path!r} share it "
+                    f"with different regularizers, {others} and {words}, of which "
+                    "Keras keeps one; give both the same."
+                )

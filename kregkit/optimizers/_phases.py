@@ -36,8 +36,19 @@ class Phases:
         self._metric = metric
         self._averaged: dict[int, tuple[keras.Variable, keras.Variable]] = {}
         after_update(optimizer, self._point, self._kept)
+        self._save = optimizer.save_own_variables
         self._load = optimizer.load_own_variables
+        optimizer.save_own_variables = self._saved
         optimizer.load_own_variables = self._loaded
+
+    def _saved(self, store: Any) -> None:
+        """Save the optimizer's variables, but not its averages."""
+        dropped = self._drop_averages()
+        try:
+            self._save(store)
+        finally:
+            for variable in dropped:
+                self._optimizer._track_variable(variable)
 
     def _loaded(self, store: Any) -> None:
         """Load the optimizer's variables, but not a phase: it ended with its `fit`."""
@@ -110,13 +121,17 @@ class Phases:
         return variable
 
     def _stop_averaging(self) -> None:
-        if keras.backend.backend() == "jax":
-            made = {id(v) for pair in self._averaged.values() for v in pair}
-            held = self._optimizer._variables
-            for index in reversed(range(len(held))):
-                if id(held[index]) in made:
-                    del held[index]
+        self._drop_averages()
         self._averaged.clear()
+
+    def _drop_averages(self) -> list[keras.Variable]:
+        """Take the averages from the optimizer's variables, and return them."""
+        held = self._optimizer._variables
+        averages = [v for pair in self._averaged.values() for v in pair]
+        dropped = [v for v in averages if any(v is own for own in held)]
+        for variable in dropped:
+            del held[next(i for i, own in enumerate(held) if own is variable)]
+        return dropped
 
     def _rests(self, penalty: Penalty) -> bool:
         return self.frozen and penalty.sparse
@@ -143,7 +158,8 @@ class Phases:
         if penalty.sparse:
             strength = strength * ops.cast(self.factor, weight.dtype)
         if index not in self._averaged:
-            return penalty.prox(weight, self._step(index, rate) * strength)
+            # In proportion to the rate: one pass over the weights less.
+            return penalty.prox(weight, self._step(index, rate * strength))
         point, steps = self._averaged[index]
         moved = point + (weight - kept)
         taken = steps + self._step(index, rate)

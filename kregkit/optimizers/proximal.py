@@ -11,7 +11,13 @@ import keras
 
 from kregkit.errors import ParameterError, must
 from kregkit.numerics import Tensor
-from kregkit.optimizers._handled import Handled, optimizers_in_use, penalty_of
+from kregkit.optimizers._handled import (
+    Handled,
+    model_in_use,
+    optimizers_in_use,
+    penalty_of,
+    refuse_conflicts,
+)
 from kregkit.optimizers._phases import Phases
 from kregkit.optimizers._steps import has_after_update, innermost, kind
 
@@ -66,7 +72,9 @@ class Proximal(keras.optimizers.Optimizer):
         ParameterError: `inner_optimizer` is no optimizer, has a `Proximal` inside, or
             is in use; `metric` is another word; later, the first step of a loop that
             did not build the optimizer before.
-        ModelError: an optimizer whose step is not known, with metric "optimizer".
+        ModelError: an optimizer whose step is not known, with metric "optimizer";
+            later, a model in which layers share a weight under different regularizers
+            (a loop of one's own is not looked at).
     """
 
     solver: ClassVar[str] = "proximal"
@@ -142,6 +150,8 @@ class Proximal(keras.optimizers.Optimizer):
         """Take over the penalties of these variables."""
         if self.built:
             return
+        if (model := model_in_use()) is not None:
+            refuse_conflicts(model)
         self.inner_optimizer.build(variables)
         self.phases.build()
         self._trainable_variables.extend(variables)
@@ -196,6 +206,12 @@ class Proximal(keras.optimizers.Optimizer):
 
     def finalize_variable_values(self, var_list: Sequence[keras.Variable]) -> None:
         self.inner_optimizer.finalize_variable_values(var_list)
+
+    def save_own_variables(self, store: Any) -> None:
+        """Save nothing: all is the inner optimizer's, which Keras saves beside it."""
+
+    def load_own_variables(self, store: Any) -> None:
+        """Load nothing."""
 
     def exclude_from_weight_decay(self, **kwargs: Any) -> None:
         self._core.exclude_from_weight_decay(**kwargs)

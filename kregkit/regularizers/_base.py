@@ -48,13 +48,15 @@ class Penalty(keras.regularizers.Regularizer, ABC):
     convex: ClassVar[bool] = False
     """Whether its value is convex, and known to be."""
 
-    sparse: ClassVar[bool] = True
-    """Whether it drives weights to zero rather than towards it."""
-
     def __post_init__(self) -> None:
         for name, rule in self.ranges.items():
             checked = number(type(self).__name__, name, getattr(self, name), rule)
             object.__setattr__(self, name, checked)
+
+    @property
+    def sparse(self) -> bool:
+        """Whether it drives weights to zero rather than towards it."""
+        return True
 
     @abstractmethod
     def _value(self, w: Tensor) -> Tensor:

@@ -42,7 +42,10 @@ class L2(Penalty):
     """
 
     convex: ClassVar[bool] = True
-    sparse: ClassVar[bool] = False
+
+    @property
+    def sparse(self) -> bool:
+        return False
 
     def _value(self, w: Tensor) -> Tensor:
         return ops.sum(ops.square(w))
@@ -74,6 +77,10 @@ class L1L2(Penalty):
 
     def __post_init__(self) -> None:
         two_strengths(self, "l1", "l2")
+
+    @property
+    def sparse(self) -> bool:
+        return self.l1 > 0.0
 
     @classmethod
     def make(cls, strength: float, **parameters: Any) -> "L1L2":

@@ -41,6 +41,11 @@ def solved(penalty, optimizer, x, y, steps, loss="mse", start=0.0):
         kernel_initializer=keras.initializers.Constant(start),
         kernel_regularizer=penalty,
     )
+    return trained(layer, optimizer, x, y, steps, loss)
+
+
+def trained(layer, optimizer, x, y, steps, loss="mse"):
+    """Return the kernel of a model of one layer after full-batch training."""
     model = keras.Sequential([keras.Input(x.shape[1:]), layer])
     # PyTorch runs step by step.
     at_once = 1 if keras.backend.backend() == "torch" else 500

@@ -7,13 +7,17 @@ momentum or an adaptive optimizer, and a penalty that acts twice.
 import keras
 import numpy as np
 import pytest
+import skglm
 from keras import optimizers
-from linear import diabetes, falling, planted, solved
+from linear import diabetes, falling, planted, solved, trained
+from skglm.datafits import QuadraticGroup
+from skglm.penalties import WeightedL1GroupL2
+from skglm.solvers import GroupBCD
 from sklearn import linear_model
 
 from kregkit.optimizers import KNOWN, Proximal, innermost
 from kregkit.optimizers._steps import kind
-from kregkit.regularizers import L1, L1L2, L2, MCP, GroupLasso
+from kregkit.regularizers import L1, L1L2, L2, MCP, GroupLasso, SparseGroupLasso
 
 pytestmark = pytest.mark.jax
 
@@ -114,6 +118,43 @@ def test_the_lasso_of_several_tasks(name):
     inner = faster if name == "adam" else OPTIMIZERS[name][0]()
     penalty = GroupLasso(0.1, group="input")
     found = solved(penalty, Proximal(inner), x, y, STEPS)
+    assert_same(found, expected, 1e-5)
+
+
+GROUPS, SIZE = 8, 3
+
+
+def by_groups():
+    """Return inputs in groups of three, and targets that five of the groups make."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, GROUPS, SIZE))
+    w = rng.normal(size=(GROUPS, SIZE)) * (np.arange(GROUPS) < 5)[:, None]
+    y = (x * w).sum(axis=(1, 2)) + 0.3 * rng.normal(size=200)
+    return x.astype("float32"), y.astype("float32")[:, None]
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.3])
+@pytest.mark.parametrize("name", ["momentum", "adam"])
+def test_the_group_lasso_of_skglm(name, ratio):
+    x, y = by_groups()
+    split = np.arange(0, GROUPS * SIZE + 1, SIZE), np.arange(GROUPS * SIZE)
+    parts = [part.astype("int32") for part in split]
+    weights = np.full(GROUPS, (1 - ratio) * SIZE**0.5), np.full(GROUPS * SIZE, ratio)
+    strength = 0.3
+    peer = skglm.GeneralizedLinearEstimator(
+        QuadraticGroup(*parts),
+        WeightedL1GroupL2(strength / 2, *weights, *parts),  # of half the error
+        GroupBCD(max_iter=1000, tol=1e-12, ws_strategy="fixpoint"),
+    )
+    peer.fit(np.float64(x.reshape(len(x), -1)), np.float64(y[:, 0]))
+    expected = peer.coef_.reshape(GROUPS, SIZE, 1)
+    assert 0 < np.sum(np.all(expected == 0, axis=1)) < GROUPS
+    l1, l21 = ratio * strength, (1 - ratio) * strength
+    penalty = SparseGroupLasso(l1, l21, (0,)) if ratio else GroupLasso(l21, (0,))
+    layer = keras.layers.EinsumDense(
+        "bgk,gko->bo", 1, kernel_initializer="zeros", kernel_regularizer=penalty
+    )
+    found = trained(layer, Proximal(OPTIMIZERS[name][0]()), x, y, STEPS)
     assert_same(found, expected, 1e-5)
 
 

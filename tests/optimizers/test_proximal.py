@@ -434,3 +434,46 @@ def test_an_optimizer_in_use_is_refused():
 def test_any_optimizer_may_have_the_euclidean_metric():
     model = trained(Proximal(optimizers.Lion(0.05), metric="euclidean"), L1(0.3))
     assert np.all(np.isfinite(weights(model)[0]))
+
+
+def tied(first, second):
+    """Return a model of two layers that share one kernel."""
+
+    class Tied(keras.layers.Dense):
+        def build(self, input_shape):
+            self._kernel, self.bias = shared.kernel, None
+            self.built = True
+
+    shared = keras.layers.Dense(
+        20, use_bias=False, kernel_regularizer=first, name="shared"
+    )
+    again = Tied(20, use_bias=False, kernel_regularizer=second, name="again")
+    model = keras.Sequential([keras.Input((20,)), shared, again])
+    model.compile(Proximal(optimizers.SGD(0.05)), "mse")
+    return model
+
+
+DIFFERENT = {
+    "strength": (L1(0.1), L1(0.2)),
+    "kind": (L1(0.1), keras.regularizers.L2(0.1)),
+    "not a penalty": (keras.regularizers.OrthogonalRegularizer(), L1(0.1)),
+}
+
+
+@pytest.mark.parametrize("pair", DIFFERENT)
+def test_a_weight_of_two_layers_with_different_penalties_is_refused(pair):
+    model = tied(*DIFFERENT[pair])
+    x, _ = data()
+    with pytest.raises(ModelError, match="'shared' and 'again' share it with diff"):
+        model.fit(x, x, verbose=0)
+
+
+@pytest.mark.parametrize("second", [None, L1(0.25), keras.regularizers.L1(0.25)])
+def test_a_weight_of_two_layers_with_one_penalty_is_handled_once(second):
+    model = tied(L1(0.25), second)
+    x, _ = data()
+    model.fit(x, x, verbose=0)
+    (kernel,) = model.trainable_variables
+    (loss,) = model.losses
+    np.testing.assert_allclose(loss, 0.25 * np.abs(kernel.numpy()).sum(), rtol=1e-5)
+    assert np.any(kernel.numpy() == 0)
