@@ -65,7 +65,7 @@ def proximable(regularizer: Any) -> Penalty | None:
 
 def optimizers_in_use() -> set[Any]:
     """Return the optimizer of the model at work, and those inside it."""
-    optimizer = getattr(model_in_use(), "optimizer", None)
+    optimizer: Any = getattr(model_in_use(), "optimizer", None)
     found = {optimizer} if optimizer is not None else set()
     while hasattr(optimizer, "inner_optimizer"):
         optimizer = optimizer.inner_optimizer
