@@ -7,9 +7,10 @@ them, as `fit` has them, with and without the logger, take turns with single cal
 the targets are for their sum.
 
 Two models of the same code differ by a few percent in speed for as long as they live,
-by where their tensors lie: every arm is built twelve times over, each time anew beside
-the others, and a figure is of twelve ratios of medians. The control, no logger against
-no logger, shows what noise is left. An `on_train_batch_end`, even an empty one, makes
+by where their tensors lie: every arm is built 24 times over, each time anew beside the
+others, and a figure is of 24 ratios of medians. There are two arms without the logger;
+what they have in the mean is what others are compared with, and the one against the
+other shows what noise is left. An `on_train_batch_end`, even an empty one, makes
 Keras hand over the logs in the training thread: a part of what `every=100` costs.
 """
 
@@ -22,13 +23,20 @@ import keras
 import tensorflow as tf
 from keras.callbacks import CallbackList
 
-from experiments.benchmarks._interleave import Arm, emit, figure, interleave, timed
+from experiments.benchmarks._interleave import (
+    Arm,
+    emit,
+    figure,
+    interleave,
+    ratios,
+    timed,
+)
 from experiments.benchmarks._model import BATCH, lenet_300_100, rows
 from kregkit.callbacks import RegularizationLogger
 from kregkit.regularizers import L2
 
 ROWS, PROBE, STEPS = 60_000, 256, 10
-BUILDS, BLOCKS = 12, 100
+BUILDS, BLOCKS = 24, 60
 EVERY_EPOCH, EVERY_100, CONTROL, EMPTY = (
     "every epoch",
     "every 100 steps",
@@ -100,25 +108,26 @@ def main() -> None:
         medians["end"].append(timed(logger.on_train_end))
         del arms, callbacks, logger, call
         gc.collect()
-    bare = medians["bare"]
+    both = zip(medians["bare"], medians[CONTROL], strict=True)
+    bare = [statistics.mean(pair) for pair in both]
     added = {
-        name: [a / b - 1.0 for a, b in zip(medians[name], bare, strict=True)]
-        for name in (EVERY_EPOCH, EVERY_100, EMPTY, CONTROL)
+        name: [ratio - 1.0 for ratio in ratios(medians[name], bare)]
+        for name in (EVERY_EPOCH, EVERY_100, EMPTY)
     }
-    noise = abs(statistics.median(added[CONTROL]))
+    control = [ratio - 1.0 for ratio in ratios(medians[CONTROL], medians["bare"])]
+    noise = abs(statistics.median(control))
     for name, count, limit in (
         (EVERY_EPOCH, ROWS // BATCH, 0.02),
         (EVERY_100, 100, 0.05),
     ):
-        pairs = zip(medians["call"], bare, strict=True)
-        share = [STEPS * call / block / count for call, block in pairs]
+        share = [STEPS * ratio / count for ratio in ratios(medians["call"], bare)]
         whole = [a + b for a, b in zip(added[name], share, strict=True)]
         words = f"logger: {count} steps and a call, {name}"
         emit(figure(words, "share", whole, limit, noise=noise))
         emit(figure(f"logger: the call alone, {name}", "share", share))
         emit(figure(f"logger: the steps alone, {name}", "share", added[name]))
     emit(figure(f"logger: the steps alone, {EMPTY}", "share", added[EMPTY]))
-    emit(figure("logger: the steps alone, control", "share", added[CONTROL]))
+    emit(figure(f"logger: the steps alone, {CONTROL}", "share", control))
     step = [seconds / STEPS for seconds in bare]
     emit(figure("logger: one step without it", "seconds", step))
     emit(figure("logger: one call", "seconds", medians["call"]))

@@ -33,7 +33,8 @@ class _Means(keras.metrics.Metric):
         self.sums.assign_add(values * ops.cast(samples, self.dtype))
 
     def result(self) -> Tensor:
-        return ops.divide_no_nan(self.sums[0], self.sums[-1])
+        data, *_, samples = ops.unstack(self.sums)
+        return ops.divide_no_nan(data, samples)
 
     def reset_state(self) -> None:
         self.passes.append(ops.convert_to_numpy(self.sums))
