@@ -33,7 +33,7 @@ class _Means(keras.metrics.Metric):
         self.sums.assign_add(values * ops.cast(samples, self.dtype))
 
     def result(self) -> Tensor:
-        data, *_, samples = ops.unstack(self.sums)
+        data, *_, samples = ops.unstack(self.sums.value)
         return ops.divide_no_nan(data, samples)
 
     def reset_state(self) -> None:

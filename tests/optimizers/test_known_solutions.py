@@ -1,7 +1,8 @@
 """Full-batch training with Proximal against the solvers of scikit-learn.
 
 One test fails for each way to take the wrong step: a threshold of `lr·strength` under
-momentum or an adaptive optimizer, and a penalty that acts twice.
+momentum or an adaptive optimizer, and a penalty that acts twice. On PyTorch, which goes
+step by step, those that take minutes are left out.
 """
 
 import keras
@@ -76,6 +77,7 @@ def test_the_lasso_of_diabetes(name):
     assert_same(found, expected, atol)
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("name", ["sgd", "momentum", "adam"])
 def test_the_support_is_found_from_dense_weights(name):
     x, y, w = planted()
@@ -84,6 +86,7 @@ def test_the_support_is_found_from_dense_weights(name):
     np.testing.assert_array_equal(found == 0, w == 0)
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("name", ["momentum", "adam"])
 def test_the_elastic_net_of_diabetes(name):
     x, y = diabetes()
@@ -95,6 +98,7 @@ def test_the_elastic_net_of_diabetes(name):
     assert_same(found, expected, 1e-5)
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("name", ["momentum", "adam"])
 def test_the_ridge_of_diabetes(name):
     x, y = diabetes()
@@ -158,6 +162,7 @@ def test_the_group_lasso_of_skglm(name, ratio):
     assert_same(found, expected, 1e-5)
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("threshold", [0.02, 0.5, 3.0])
 @pytest.mark.parametrize("name", ["momentum", "adam"])
 def test_mcp_ends_at_a_stationary_point(name, threshold):
@@ -193,6 +198,7 @@ def test_logistic_regression_with_l1():
     assert_same(found, expected, 1e-4)
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("name", ["momentum", "adam"])
 def test_the_euclidean_metric_solves_another_problem(name):
     x, y = diabetes()
