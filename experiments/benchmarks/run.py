@@ -25,6 +25,7 @@ NAMES = (
     "logged",
     "step",
     "proximal",
+    "proximal_resnet50",
     "logger",
     "resnet50",
     "imports",

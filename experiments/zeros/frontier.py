@@ -6,10 +6,11 @@ runs/frontier_<data>.jsonl as they come, and those that are there are not made a
 
 Every point is one `fit` of 40 epochs, Adam 1e-3 inside `Proximal`, batches of 100, with
 `Consolidate`; in its last phase the learning rate falls by a cosine towards 1e-5.
-5,000 of the 60,000 training rows are the validation part. One seed sweeps. For each of
-three floors of validation accuracy (98.2, 98.0 and 97.8 %) the most compressed point is
-trained with two seeds more; only points of three seeds are to be compared with what
-others have published. The test part chooses nothing.
+5,000 of the 60,000 training rows are the validation part. One seed sweeps; on
+Fashion-MNIST fewer points. For each of some floors of validation accuracy (98.2, 98.0
+and 97.8 %; on Fashion-MNIST 89.5 and 88.5 %) the most compressed point is trained with
+two seeds more; only points of three seeds are to be compared with what others have
+published. The test part chooses nothing.
 """
 
 import functools
@@ -34,7 +35,7 @@ from kregkit.regularizers import L1, MCP, HoyerSquare, LogSum, Penalty
 
 EPOCHS, HEAL, RATE, LAST_RATE = 40, 14, 1e-3, 1e-5
 SEEDS = (0, 1, 2)
-FLOORS = (98.2, 98.0, 97.8)
+FLOORS = {"mnist": (98.2, 98.0, 97.8), "fashion_mnist": (89.5, 88.5)}
 """Of validation accuracy; the most compressed point above each is looked at closer."""
 AVERAGED = {"average": 12, "heal": HEAL}
 RAMPED = {"average": 0, "heal": HEAL, "ramp": 16}
@@ -50,6 +51,10 @@ POINTS: dict[str, tuple[Penalty, dict[str, Any]]] = {
 }
 """What the sweep trains. MCP's threshold and LogSum's epsilon are 0.1, the Hoyer square
 has strength 1e-5 and the share of weights that stays is given."""
+
+FEWER = ("L1 2e-05", "L1 5e-05", "L1 0.0001", "L1 0.0002")
+FEWER += ("MCP 0.002", "LogSum 0.0001", "HoyerSquare 0.1")
+SWEPT = {"mnist": tuple(POINTS), "fashion_mnist": FEWER}
 
 PUBLISHED = {
     "mnist": {
@@ -101,10 +106,10 @@ def trained(data: str, point: str, seed: int) -> dict[str, Any]:
     }
 
 
-def chosen(sweep: dict[str, dict[str, Any]]) -> list[str]:
+def chosen(data: str, sweep: dict[str, dict[str, Any]]) -> list[str]:
     """Return for every floor of validation accuracy the point of most compression."""
     found = []
-    for floor in FLOORS:
+    for floor in FLOORS[data]:
         good = {name: row for name, row in sweep.items() if row["val"] >= floor}
         if good:
             found.append(max(good, key=lambda name: good[name]["compression"]))
@@ -170,11 +175,11 @@ def report(data: str, found: dict[str, dict[str, Any]]) -> None:
     """Write what there is so far: results by point and seed."""
     sweep = {
         point: found[f"{point}, seed {SEEDS[0]}"]
-        for point in POINTS
+        for point in SWEPT[data]
         if f"{point}, seed {SEEDS[0]}" in found
     }
     best: dict[str, dict[str, Any]] = {}
-    for point in chosen(sweep):
+    for point in chosen(data, sweep):
         names = [f"{point}, seed {seed}" for seed in SEEDS]
         rows = [found[name] for name in names if name in found]
         best[point] = {"seeds": len(rows)}
@@ -243,10 +248,10 @@ def main(data: str) -> None:
             found.update(resumed(file, {name: job}))
             report(data, found)
 
-    made(POINTS, SEEDS[0])
-    sweep = {name: found[f"{name}, seed {SEEDS[0]}"] for name in POINTS}
+    made(SWEPT[data], SEEDS[0])
+    sweep = {name: found[f"{name}, seed {SEEDS[0]}"] for name in SWEPT[data]}
     for seed in SEEDS[1:]:
-        made(chosen(sweep), seed)
+        made(chosen(data, sweep), seed)
 
 
 if __name__ == "__main__":

@@ -158,8 +158,7 @@ class Phases:
         if penalty.sparse:
             strength = strength * ops.cast(self.factor, weight.dtype)
         if index not in self._averaged:
-            # In proportion to the rate: one pass over the weights less.
-            return penalty.prox(weight, self._step(index, rate * strength))
+            return penalty.prox(weight, self._step(index, rate) * strength)
         point, steps = self._averaged[index]
         moved = point + (weight - kept)
         taken = steps + self._step(index, rate)
