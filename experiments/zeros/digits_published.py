@@ -1,8 +1,8 @@
 """Digits by a published script: which weights are zero, by gradient and by prox.
 
-`python -m experiments.zeros.digits_published` runs the study beside this file, in
-build/digits_published, and writes reports/digits_published/report.md. A run that was
-stopped goes on where it was.
+`python -m experiments.zeros.digits_published` runs the study of
+experiments/zeros/digits_published.toml in build/digits_published, and writes
+reports/digits_published/report.md. A run that was stopped goes on where it was.
 
 The protocol is that of Scardapane, Comminiello, Hussain and Uncini 2017
 (arXiv:1607.00485): a 64-40-20-10 network, Adam 1e-3, batches of 300, 1500 epochs, every
@@ -35,6 +35,25 @@ NAMES = {
     ("SparseGroupLasso", "proximal"): "Sparse group L1, `Proximal`",
 }
 
+PUBLISHED = """
+## The script's own protocol
+
+The script of the authors, run again in NumPy with all of its protocol (every column
+scaled to 0 to 1, 75 % of the rows trained on), 10 splits, by gradient:
+
+| | test, % | rounds to zero, % | active in/h1/h2 | exactly zero, % |
+|---|---|---|---|---|
+| none | 96.7 ± 0.6 | 0.1 | 64/40/20 | 0 |
+| L2 | 97.2 ± 0.6 | 10.7 | 60.5/38.4/18.9 | 0 |
+| L1 | 96.6 ± 0.8 | 74.2 | 52.9/33.3/17.8 | 0 |
+| Group L1 | 96.8 ± 0.9 | 44.0 | 48.1/31.5/18.2 | 0 |
+| Sparse group L1 | 96.7 ± 0.8 | 70.7 | 48.9/27.9/17.2 | 0 |
+
+Test accuracies of both tables are within what the split makes of them (0.4 to 0.9
+points). No gradient row has a weight that is exactly zero, of 3,560 and after 1500
+epochs; what "rounds to zero" there is a matter of when one stops.
+"""
+
 
 def main() -> None:
     """Run the study, and write the table."""
@@ -45,9 +64,9 @@ def main() -> None:
     lines = [
         "# Digits by a published script",
         "",
-        "Made by " + __doc__.split("\n\n", 1)[1].strip(),
+        __doc__.split("\n\n", 1)[1].strip(),
         "",
-        "Mean ± sd over 10 splits. *Active* counts inputs, first and second hidden "
+        "Mean ± sd over 10 splits. *Active* counts inputs, first and second hidden\n"
         "neurons; *exactly zero* is of the three kernels in order.",
         "",
         "| | test, % | rounds to zero, % | active in/h1/h2 of 64/40/20 "
@@ -83,7 +102,7 @@ def main() -> None:
         ]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     REPORT.parent.mkdir(parents=True, exist_ok=True)
-    REPORT.write_text("\n".join(lines) + "\n")
+    REPORT.write_text("\n".join(lines) + "\n" + PUBLISHED)
 
 
 if __name__ == "__main__":
