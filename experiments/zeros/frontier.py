@@ -7,9 +7,9 @@ runs/frontier_<data>.jsonl as they come, and those that are there are not made a
 Every point is one `fit` of 40 epochs, Adam 1e-3 inside `Proximal`, batches of 100, with
 `Consolidate`; in its last phase the learning rate falls by a cosine towards 1e-5.
 5,000 of the 60,000 training rows are the validation part. One seed sweeps; on
-Fashion-MNIST fewer points. For each of some floors of validation accuracy (98.2, 98.0
-and 97.8 %; on Fashion-MNIST 89.5 and 88.5 %) the most compressed point is trained with
-two seeds more; only points of three seeds are to be compared with what others have
+Fashion-MNIST fewer points. For each of some floors of validation accuracy (98.4, 98.2,
+98.0 and 97.8 %; on Fashion-MNIST 89.5 and 88.5 %) the most compressed point is trained
+with two seeds more; only points of three seeds are to be compared with what others have
 published. The test part chooses nothing.
 """
 
@@ -35,8 +35,10 @@ from kregkit.regularizers import L1, MCP, HoyerSquare, LogSum, Penalty
 
 EPOCHS, HEAL, RATE, LAST_RATE = 40, 14, 1e-3, 1e-5
 SEEDS = (0, 1, 2)
-FLOORS = {"mnist": (98.2, 98.0, 97.8), "fashion_mnist": (89.5, 88.5)}
+FLOORS = {"mnist": (98.4, 98.2, 98.0, 97.8), "fashion_mnist": (89.5, 88.5)}
 """Of validation accuracy; the most compressed point above each is looked at closer."""
+AIMED = {"mnist": (58, 98.2)}
+"""Compression and test accuracy."""
 AVERAGED = {"average": 12, "heal": HEAL}
 RAMPED = {"average": 0, "heal": HEAL, "ramp": 16}
 
@@ -196,7 +198,7 @@ def report(data: str, found: dict[str, dict[str, Any]]) -> None:
     lines = [
         f"# LeNet-300-100 on {title}: accuracy against compression",
         "",
-        __doc__.split("\n\n", 1)[1].strip().replace("`KREGKIT", "Made by `KREGKIT", 1),
+        __doc__.split("\n\n", 1)[1].strip(),
         "",
         f"All trainings together took {minutes:.0f} minutes, on a core that other work "
         "used too.",
@@ -216,6 +218,17 @@ def report(data: str, found: dict[str, dict[str, Any]]) -> None:
         size = f"{own['seeds']} | {told(*ratio, 1)} | {100 / ratio[0]:.2f}"
         lines.append(f"| {name} | {size} | {told(*own['val'], 2)} | ")
         lines[-1] += f"{told(*own['test'], 2)} |"
+    if data in AIMED:
+        far = max(sweep.values(), key=lambda row: row["compression"])
+        ratio, aim = AIMED[data]
+        lines += [
+            "",
+            f"The aim was {aim:g} % at {ratio:g} times. The most compressed point of "
+            f"the sweep has {far['test']:.2f} % at {far['compression']:.0f} times, one "
+            "seed. All points have one schedule of 40 epochs; longer averaging made more "
+            "zeros at the same strength when that was looked into on the validation "
+            "part, and was not followed up.",
+        ]
     lines += [
         "",
         "## The sweep, one seed",
