@@ -225,9 +225,9 @@ def report(data: str, found: dict[str, dict[str, Any]]) -> None:
             "",
             f"The aim was {aim:g} % at {ratio:g} times. The most compressed point of "
             f"the sweep has {far['test']:.2f} % at {far['compression']:.0f} times, one "
-            "seed. All points have one schedule of 40 epochs; longer averaging made more "
-            "zeros at the same strength when that was looked into on the validation "
-            "part, and was not followed up.",
+            "seed. All points have one schedule of 40 epochs; longer averaging made "
+            "more zeros at the same strength when that was looked into on the "
+            "validation part, and was not followed up.",
         ]
     lines += [
         "",
