@@ -15,12 +15,14 @@ validation and its measures in both.
 
 import functools
 import statistics
+import time
+from itertools import pairwise
+from typing import Any
 
 import keras
 
 from experiments.benchmarks._interleave import around, emit, figure, ratios, timed
 from experiments.benchmarks._studies import epochs, made, plain, sample, train
-from experiments.benchmarks.logger import Epochs
 from kregkit.study import train_fit
 from kregkit.study.engines import schedule
 from kregkit.study.plan import Trial
@@ -38,12 +40,27 @@ KINDS: dict[str, tuple[str, float | None]] = {
 }
 
 
+class Epochs(keras.callbacks.Callback):
+    """Keeps when every epoch begins."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun: list[float] = []
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.begun.append(time.perf_counter())
+
+    def seconds(self) -> list[float]:
+        """Return the length of all epochs but the first and the last."""
+        return [end - begin for begin, end in pairwise(self.begun[1:])]
+
+
 def fit_epochs(study: Study, trial: Trial) -> list[float]:
     """Return the seconds of all epochs of a fit but the first and the last."""
     keras.backend.clear_session()
     clock = Epochs()
     plain(study, trial, clock)
-    return clock.seconds("")
+    return clock.seconds()
 
 
 def measured(kind: str, model: str, limit: float | None) -> None:
