@@ -82,12 +82,15 @@ FINALS: Final[dict[str, str]] = {
     "val_data_loss": "float",
     "test_data_loss": "float",
     "penalty": "float",  # sum of the weight penalties and the probe's activity ones
-    "logit_norm_at_zero": "float",
-    "score_under_noise": "floats",
-    "noise_sizes": "floats",
-    "jacobian_norm": "float",
-    "inputs_ignored": "float",
-    "permuted_change": "float",
+    # f is the output, for classification centred over the classes; its scale is the
+    # root mean square of ‖f(x)‖₂ over the test part
+    "logit_norm_at_zero": "float",  # ‖f(0)‖₂ / scale
+    "score_under_noise": "floats",  # test score with Gaussian noise of `noise_sizes`
+    "noise_sizes": "floats",  # standard deviations: 0.1, 0.3 and 1 times the inputs'
+    "jacobian_norm": "float",  # root mean square of ‖∂f/∂x‖_F over test rows
+    "inputs_ignored": "float",  # share of varying inputs whose every weight is 0
+    "permuted_change": "float",  # root mean square change of f / scale when the inputs
+    # of `inputs_near_ignored` are permuted over the test rows
     "kkt_residual": "float",  # √(Σd²/n) over the weights that the penalty is on, d the
     # distance of u to its subdifferential; null: the baseline, activity, a failed trial
     "engine": "str",
@@ -99,10 +102,23 @@ FINALS: Final[dict[str, str]] = {
     "backend_version": "str",
     "schema_version": "int",
     "learning_rate": "float",
+    "logit_scale": "float",
+    "inputs_near_ignored": "float",  # the same with |w| <= NEAR_ZERO
+    "kernel_quantiles": "floats",
+    "bias_quantiles": "floats",
+    "activation_quantiles": "floats",
+    "step_law_error": "float",  # max |∂penalty/∂w - law| / strength, L1 and L2
 }
 
-ADDED: Final = ("learning_rate", "kkt_residual", "gradient_ratio")
-"""Columns that older stores lack, the last of their tables; there they are null."""
+QUANTILES: Final = (0.5, 0.9, 0.99)
+"""The levels of `kernel_quantiles` and its like, of the magnitudes above zero."""
+
+ADDED: Final = (
+    *("learning_rate", "kkt_residual", "gradient_ratio", "logit_scale"),
+    *("inputs_near_ignored", "step_law_error"),
+    *("kernel_quantiles", "bias_quantiles", "activation_quantiles"),
+)
+"""Columns that older stores lack; there they are null."""
 
 TENSORS: Final[dict[str, str]] = {
     "trial": "str",

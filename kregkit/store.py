@@ -201,6 +201,8 @@ def _read(file: Path, schema: Mapping[str, str]) -> "pl.DataFrame":
     read = read.with_columns(
         pl.lit(None, expected[name]).alias(name) for name in lacking
     )
+    if {*read.columns} == {*expected}:
+        read = read.select(*expected)
     if read.schema != expected:
         raise StoreError(f"{file}: its columns are not those of this kregkit's stores")
     return read

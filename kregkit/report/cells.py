@@ -54,6 +54,11 @@ def whole(role: str, measure: str) -> Place:
     return Place(role, "", role, measure)
 
 
+def of_model(measure: str) -> Place:
+    """Return the place of a measure of the model as a whole."""
+    return Place("model", "", "model", measure)
+
+
 class Trial(NamedTuple):
     """One trial of the store."""
 

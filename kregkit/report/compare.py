@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 from kregkit.report import labels, numbers, words
 from kregkit.report.cells import Cell, Place, Setting, whole
 from kregkit.report.figures import of_target
+from kregkit.report.function import GAP
 from kregkit.report.operating import Operating
 from kregkit.report.page import Details, Entry, Section, Table
-from kregkit.report.tables import GAP, Tables
+from kregkit.report.tables import Tables
 from kregkit.report.trajectories import Courses
 
 SCORES = ("test_score", "test_data_loss", GAP)

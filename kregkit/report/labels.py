@@ -36,6 +36,7 @@ MEASURE_LABELS = {
     "test_score": "Test score",
     "val_score": "Validation score",
     "train_score": "Training score",
+    "majority_score": "Score of a constant",
     "test_data_loss": "Test data loss",
     "val_data_loss": "Validation data loss",
     "train_data_loss": "Training data loss",
@@ -53,6 +54,17 @@ MEASURE_LABELS = {
     "spectral_norm": "spectral norm",
     "stable_rank": "stable rank",
     "dead_unit_fraction": "dead units",
+    "relative_gap": "Gap over validation loss",
+    "origin_ratio": "‖f(0)‖₂ over scale",
+    "jacobian_ratio": "Jacobian over scale",
+    "jacobian_norm": "Jacobian norm",
+    "noise_cost": "Score lost under noise",
+    "inputs_ignored": "Inputs ignored",
+    "inputs_near_ignored": "Inputs near-ignored",
+    "permuted_change": "Change when permuted",
+    "q50": "median |·|",
+    "q99": "99 % quantile |·|",
+    "q99_over_q50": "99 % over median |·|",
 }
 
 
@@ -91,6 +103,20 @@ def setting(one: Setting, among: Sequence[Series]) -> str:
             return "baseline"
         return f"baseline · {_rate(one.learning_rate)}"
     return f"{series(one.series, among)} {strength(one.strength)}"
+
+
+def named(one: Series) -> str:
+    """Return "L2 on the kernel", with the solver where it is not the gradient."""
+    target = SHORT.get(one.target, one.target).split()[0].lower()
+    words = [one.regularizer]
+    if one.parameters not in (None, "", "{}"):
+        words.append(f"({_parameters(str(one.parameters))})")
+    words.append(f"on the {target}")
+    if one.solver not in (None, "gradient"):
+        words.append(f"({one.solver})")
+    if one.learning_rate is not None:
+        words.append(f"({_rate(one.learning_rate)})")
+    return " ".join(words)
 
 
 def _rate(learning_rate: float) -> str:

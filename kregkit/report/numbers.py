@@ -9,7 +9,10 @@ import math
 from kregkit.schema import MEASURES
 
 UNDEFINED = "–"
-FRACTIONS = frozenset(name for name in MEASURES if name.endswith("_fraction"))
+FRACTIONS = frozenset(
+    {name for name in MEASURES if name.endswith("_fraction")}
+    | {"inputs_ignored", "inputs_near_ignored", "permuted_change", "relative_gap"}
+)
 
 
 def significant(value: float, digits: int = 3) -> str:
@@ -56,9 +59,9 @@ def plain(measure: str, value: float | None, regression: bool) -> str:
     """Return a value of the measure."""
     if value is None:
         return UNDEFINED
-    if measure in FRACTIONS or (measure.endswith("score") and not regression):
+    if measure in FRACTIONS or (_scored(measure) and not regression):
         return percent(value)
-    if measure == "hoyer" or measure.endswith("score"):
+    if measure == "hoyer" or _scored(measure):
         return _signed(value, 3).removeprefix("+")
     return significant(value)
 
@@ -69,11 +72,15 @@ def effect(measure: str, kind: str, value: float | None, regression: bool) -> st
         return UNDEFINED
     if kind == "log ratio":
         return ratio(value)
-    if measure in FRACTIONS or (measure.endswith("score") and not regression):
+    if measure in FRACTIONS or (_scored(measure) and not regression):
         return _signed(100 * value, 1) + " pt"
-    if measure == "hoyer" or measure.endswith("score"):
+    if measure == "hoyer" or _scored(measure):
         return _signed(value, 3)
     return _sign(value) + significant(abs(value), 2)
+
+
+def _scored(measure: str) -> bool:
+    return measure.endswith("score") or measure == "noise_cost"
 
 
 def _signed(value: float, decimals: int) -> str:

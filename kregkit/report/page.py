@@ -17,12 +17,16 @@ class Entry:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; the first `leading` columns name the row."""
+    """A table; the first `leading` columns name the row.
+
+    Entries of a table of `prose` are sentences, and wrap.
+    """
 
     caption: str
     head: tuple[str, ...]
     rows: tuple[tuple[Entry, ...], ...]
     leading: int = 1
+    prose: bool = False
 
 
 @dataclass(frozen=True)

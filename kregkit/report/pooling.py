@@ -7,6 +7,7 @@ The one rule: how each measure is pooled is written here and nowhere else.
     max_abs             the largest
     zero_fraction       Σ fraction·size / Σ size: the fraction of all elements
     near_zero_fraction  likewise
+    unit_zero_fraction  likewise: of all weights, those of units whose weights are all 0
     hoyer               Σ hoyer·size / Σ size over the layers with more than one
                         element (the mean over layers, weighted by size; it is not
                         the Hoyer sparsity of the layers laid end to end)
@@ -16,7 +17,8 @@ A pooled measure is null where that of one of the layers is.
 
 import polars as pl
 
-POOLED = ("l2", "l1", "max_abs", "zero_fraction", "near_zero_fraction", "hoyer")
+_SHARES = ("zero_fraction", "near_zero_fraction", "unit_zero_fraction")
+POOLED = ("l2", "l1", "max_abs", *_SHARES, "hoyer")
 
 
 def pooled(rows: pl.DataFrame) -> pl.DataFrame:
@@ -28,7 +30,7 @@ def pooled(rows: pl.DataFrame) -> pl.DataFrame:
         _complete("max_abs", pl.col("max_abs").max()),
         *(
             _complete(name, (pl.col(name) * size).sum() / size.sum())
-            for name in ("zero_fraction", "near_zero_fraction")
+            for name in _SHARES
         ),
         _weighted_hoyer(),
     ]

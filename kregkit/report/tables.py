@@ -5,28 +5,28 @@ trial with the baseline of its own seed and learning rate, by the difference, an
 norms by the log ratio.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import polars as pl
 
 from kregkit.errors import StoreError
-from kregkit.report import statistics
-from kregkit.report.cells import Cell, Place, Series, Setting, Trial
+from kregkit.report import function, statistics
+from kregkit.report.cells import Cell, Place, Series, Setting, Trial, of_model
 from kregkit.report.facts import Facts, facts, with_learning_rates
 from kregkit.report.pooling import POOLED, pooled, undefined_as_null
 from kregkit.schema import MEASURES
 from kregkit.store import Contents
 
-NORMS = frozenset({"l1", "l2", "max_abs", "std", "spectral_norm"})
+NORMS = frozenset({"l1", "l2", "max_abs", "std", "spectral_norm", *function.RATIOS})
 SCORES = tuple(
     f"{part}_{measure}"
     for part in ("train", "val", "test")
     for measure in ("score", "data_loss")
 )
 TARGETS = ("kernel", "bias", "activity")
-GAP = "generalisation_gap"  # val_data_loss - train_data_loss
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,11 @@ class Tables:
     finals: pl.DataFrame  # likewise
     tensors: pl.DataFrame
 
+    @cached_property
+    def by_setting(self) -> Mapping[Setting, tuple[Trial, ...]]:
+        """The trials of every setting, by seed."""
+        return _by_setting(self.trials)
+
     @property
     def compares(self) -> bool:
         """Whether there is a baseline and something to compare with it."""
@@ -55,7 +60,12 @@ class Tables:
 
     def done(self, setting: Setting) -> tuple[Trial, ...]:
         """Return the finished trials of a setting, by seed."""
-        return tuple(t for t in self.trials if t.setting == setting and not t.failed)
+        return tuple(t for t in self.by_setting.get(setting, ()) if not t.failed)
+
+    def by_seed(self, setting: Setting) -> Mapping[int, Trial]:
+        """Return the trials of a setting that have a seed."""
+        every = self.by_setting.get(setting, ())
+        return {trial.seed: trial for trial in every if trial.seed is not None}
 
     def cell(self, setting: Setting, place: Place) -> Cell:
         """Return a cell; one that nothing was measured for is undefined."""
@@ -88,11 +98,20 @@ def tables(contents: Contents) -> Tables:
         strengths={key: tuple(sorted(strengths[key])) for key in _order(strengths)},
         layers=_layers(rows),
         values=values,
-        cells={(c.setting, c.place): c for c in _cells(trials, values, finals)},
+        cells={
+            (c.setting, c.place): c for c in _cells(_by_setting(trials), values, finals)
+        },
         rows=rows,
         finals=finals,
         tensors=contents.tensors.filter(pl.col("trial").is_in(done)),
     )
+
+
+def _by_setting(trials: Sequence[Trial]) -> dict[Setting, tuple[Trial, ...]]:
+    found: dict[Setting, list[Trial]] = {}
+    for trial in trials:
+        found.setdefault(trial.setting, []).append(trial)
+    return {setting: tuple(own) for setting, own in found.items()}
 
 
 def _order(found: Mapping[Series, object]) -> list[Series]:
@@ -147,26 +166,26 @@ def _values(
                 if row[measure] is not None:
                     yield (row["trial"], place), row[measure]
     for row in finals.iter_rows(named=True):
-        gap = statistics.difference(row["val_data_loss"], row["train_data_loss"])
-        for measure, value in (*((name, row[name]) for name in SCORES), (GAP, gap)):
+        scores = {name: row[name] for name in SCORES}
+        for measure, value in (scores | function.measures(row)).items():
             if value is not None:
-                yield (row["trial"], Place("model", "", "model", measure)), value
+                yield (row["trial"], of_model(measure)), value
+        for place, value in function.magnitudes(row):
+            yield (row["trial"], place), value
 
 
 def _cells(
-    trials: tuple[Trial, ...],
+    by_setting: Mapping[Setting, Sequence[Trial]],
     values: Mapping[tuple[str, Place], float],
     finals: pl.DataFrame,
 ) -> Iterator[Cell]:
     places = list(dict.fromkeys(place for _, place in values))
     base = {
         (trial.setting, trial.seed): trial.trial
-        for trial in trials
+        for own in by_setting.values()
+        for trial in own
         if trial.setting.series is None and not trial.failed and trial.seed is not None
     }
-    by_setting: dict[Setting, list[Trial]] = {}
-    for trial in trials:
-        by_setting.setdefault(trial.setting, []).append(trial)
     for setting, own in by_setting.items():
         done = [trial for trial in own if not trial.failed]
         beside = [(trial.trial, (setting.baseline, trial.seed)) for trial in done]
@@ -207,8 +226,8 @@ def overlap(finals: pl.DataFrame, measure: str) -> float:
     It concerns what is computed on held-out rows: the test part, or, for the
     generalisation gap, the validation part.
     """
-    held = {"test": "n_test", "val": "n_val", "generalisation": "n_val"}
-    column = held.get(measure.split("_")[0])
+    held = {"test": "n_test", "val": "n_val"} | function.HELD
+    column = held.get(measure, held.get(measure.split("_")[0]))
     if column is None or not finals["split_redrawn"].any():
         return 0.0
     sizes = finals.select(column, "n_train").drop_nulls()

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 
 from kregkit.report import labels, numbers
 from kregkit.report.cells import Cell, Place, Setting, whole
+from kregkit.report.function import GAP
 from kregkit.report.numbers import count, plain
 from kregkit.report.operating import Operating
 from kregkit.report.page import Saying
 from kregkit.report.statistics import FEWEST, LEVEL
-from kregkit.report.tables import GAP, Tables
+from kregkit.report.tables import Tables
 
 
 def sayings(tables: Tables, points: Sequence[Operating]) -> tuple[Saying, ...]:

@@ -65,7 +65,7 @@ class Passes:
         self._study = study
         self._trials = trials
         self._forms = forms(place.layer for place in walk_layers(model))
-        self._objective = Objective(model, study, self.mixture)
+        self.objective = Objective(model, study, self.mixture)
         self._metric = study.metric()
         # Compiled apart too, so that what an epoch calls is traced once.
         self.measure = compiled(self._measured)
@@ -122,8 +122,8 @@ class Passes:
         """Return the state after one step of the optimizer, and what it minimised."""
 
         def total(weights: list[Tensor]) -> tuple[Tensor, Losses]:
-            terms = self._map(
-                lambda own: self._objective(own, training=True),
+            terms = self.map(
+                lambda own: self.objective(own, training=True),
                 (weights, state.others, x, y, parameters),
             )
             return ops.sum(terms.loss), terms
@@ -143,8 +143,8 @@ class Passes:
 
         def step(rows: Tensor, sums: Sums) -> Sums:
             x, y = ops.take(part[0], rows, axis=0), ops.take(part[1], rows, axis=0)
-            terms = self._map(
-                lambda own: self._objective(own, training=False),
+            terms = self.map(
+                lambda own: self.objective(own, training=False),
                 (state.weights, state.others, x, y, parameters),
             )
             return self._add(sums, terms, y)
@@ -163,8 +163,8 @@ class Passes:
             x, y = ops.take(part[0], rows, axis=0), ops.take(part[1], rows, axis=0)
 
             def total(weights: list[Tensor]) -> tuple[Tensor, None]:
-                data_loss = self._map(
-                    lambda own: self._objective(own, training=False).data_loss,
+                data_loss = self.map(
+                    lambda own: self.objective(own, training=False).data_loss,
                     (weights, state.others, x, y, parameters),
                 )
                 return ops.sum(data_loss), None
@@ -186,7 +186,7 @@ class Passes:
             with self.mixture.lively(parameters):
                 return self.measuring.compute(values, vectors, steps, probe)
 
-        found: tuple[Tensor, list[Tensor]] = self._map(
+        found: tuple[Tensor, list[Tensor]] = self.map(
             one, (self.values(state), state.vectors, probe, parameters)
         )
         return found
@@ -229,7 +229,7 @@ class Passes:
         losses = (sums.loss, sums.data_loss, sums.penalty)
         return ops.stack([*(total / rows for total in losses), score], axis=1)
 
-    def _map(self, function: Callable[[Any], Any], stacked: Any) -> Any:
+    def map(self, function: Callable[[Any], Any], stacked: Any) -> Any:
         """Return what a function of one trial's model gives for every trial."""
         with formed(self._forms):
             return ops.vectorized_map(function, stacked)

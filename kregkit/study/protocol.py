@@ -14,7 +14,13 @@ from typing import Any, Final
 import keras
 import numpy as np
 
-from kregkit.callbacks import compiled, distance, environment, root_mean_square
+from kregkit.callbacks import (
+    compiled,
+    distance,
+    environment,
+    gradient,
+    root_mean_square,
+)
 from kregkit.errors import ModelError
 from kregkit.numerics import Tensor
 from kregkit.regularizers import Penalty
@@ -24,6 +30,12 @@ from kregkit.study.plan import Trial, words
 from kregkit.study.resolve import Study
 
 _CHUNK: Final = 256
+
+STEPS: Final[dict[str, Callable[[Any], Any]]] = {
+    "L1": np.sign,
+    "L2": lambda w: 2 * w,
+}
+"""What a step of size 1 subtracts under strength 1."""
 
 PROBE: Final = 256
 """Activations are measured on this many rows of the validation part, at most."""
@@ -118,15 +130,15 @@ def score(study: Study, y: Any, answers: Any) -> float:
     return float(metric.result())
 
 
-class Residuals:
-    """`finals.kkt_residual` of the trials of a study, by both engines.
+class OfPenalty:
+    """The columns of `finals` that say what a trial's penalty does to its weights.
 
     What trials have in common is compiled once; their parameters are tensors.
     """
 
     def __init__(self, study: Study) -> None:
         self._study = study
-        self._distances: dict[Any, Callable[..., list[Tensor]]] = {}
+        self._compiled: dict[Any, Callable[..., Any]] = {}
 
     def __call__(
         self,
@@ -134,33 +146,53 @@ class Residuals:
         model: keras.Model,
         values_of: Callable[[Any], Any],
         u_of: Callable[[Any], Any],
-    ) -> float | None:
-        """Return the residual of a trial whose penalty is on weights, or None.
+    ) -> dict[str, float | None]:
+        """Return the columns of a trial; null where its penalty is not on weights.
 
         `values_of` and `u_of` give, for a variable of the model, arrays of the trial.
         """
+        columns: dict[str, float | None] = dict.fromkeys(
+            ("kkt_residual", "step_law_error")
+        )
         penalty = self._study.penalty(trial)
         if penalty is None or trial.target in (None, "activity"):
-            return None
+            return columns
         held = holders(model, str(trial.target), str(trial.layers))
         on = [variable for variable, _ in held.values()]
-        arrays = [values_of(v) for v in on], [u_of(v) for v in on]
+        ws, us = [values_of(v) for v in on], [u_of(v) for v in on]
         numbers = {name: getattr(penalty, name) for name in penalty.ranges}
         given = keras.tree.map_structure(
-            lambda own: keras.ops.convert_to_tensor(own, "float32"), (*arrays, numbers)
+            lambda own: keras.ops.convert_to_tensor(own, "float32"), (ws, us, numbers)
         )
         key = (trial.regularizer, trial.target, trial.layers, trial.structure)
-        if key not in self._distances:
-            self._distances[key] = compiled(functools.partial(_distances, penalty))
-        found = self._distances[key](*given)
-        return root_mean_square(map(keras.ops.convert_to_numpy, found))
+        if key not in self._compiled:
+            self._compiled[key] = compiled(functools.partial(_of_penalty, penalty))
+        distances, slopes = keras.tree.map_structure(
+            keras.ops.convert_to_numpy, self._compiled[key](*given)
+        )
+        columns["kkt_residual"] = root_mean_square(distances)
+        law = STEPS.get(str(trial.regularizer))
+        if law is not None and trial.strength:
+            errors = [
+                np.abs(slope / trial.strength - law(np.asarray(w))).max()
+                for w, slope in zip(ws, slopes, strict=True)
+            ]
+            columns["step_law_error"] = float(max(errors))
+        return columns
 
 
-def _distances(
+def _of_penalty(
     penalty: Penalty, ws: list[Tensor], us: list[Tensor], numbers: dict[str, Tensor]
-) -> list[Tensor]:
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Return the distances of u to the subdifferential, and the penalty's gradient."""
     live = penalty.replace(**numbers)
-    return [distance(live, w, u) for w, u in zip(ws, us, strict=True)]
+    distances = [distance(live, w, u) for w, u in zip(ws, us, strict=True)]
+
+    def total(own: list[Tensor]) -> tuple[Tensor, None]:
+        return sum(live(w) for w in own), None
+
+    slopes, _ = gradient(total, ws)
+    return distances, slopes
 
 
 def _identity(study: Study, trial: Trial, split: Split) -> dict[str, Any]:

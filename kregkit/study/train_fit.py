@@ -18,11 +18,12 @@ from kregkit.callbacks import (
     RegularizationLogger,
     tensor_records,
 )
+from kregkit.study import probes
 from kregkit.study.data import Split
 from kregkit.study.plan import Trial
 from kregkit.study.protocol import (
     PROBE,
-    Residuals,
+    OfPenalty,
     Result,
     Structure,
     check_structure,
@@ -50,7 +51,7 @@ class Trainer:
         self._shared: Shared | None = None
         self._starts: dict[int, Start] = {}
         self._structure: Structure | None = None
-        self._residuals = Residuals(study)
+        self._of_penalty = OfPenalty(study)
 
     def train(self, trial: Trial) -> Result:
         """Train one trial and return what is stored of it.
@@ -83,9 +84,10 @@ class Trainer:
             at_the_end = descent(split.x_train, split.y_train, config.batch_size)
             for weight, u in zip(descent.weights, at_the_end, strict=True):
                 us[id(weight.variable)] = u
-            found["kkt_residual"] = self._residuals(
+            found |= self._of_penalty(
                 trial, model, ops.convert_to_numpy, lambda v: us[id(v)]
             )
+            found |= _asked(study, trial, shared, split)
         if shared.resettable:
             self._shared = shared
         return result(
@@ -190,6 +192,24 @@ def _plain(dataset: Any) -> Any:
     options.autotune.enabled = False
     options.experimental_optimization.apply_default_optimizations = False
     return dataset.with_options(options)
+
+
+def _asked(study: Study, trial: Trial, shared: Shared, split: Split) -> dict[str, Any]:
+    """Return what the claims ask of the trained function."""
+    asked = probes.inputs(split, trial.seed)
+    kernel = probes.input_kernel(shared.model)
+    found = probes.ignored(
+        None if kernel is None else ops.convert_to_numpy(kernel), asked
+    )
+    mask = found.mask.reshape(asked.x.shape[1:])
+    moved = np.where(mask, asked.permuted, asked.x)
+    answers = [shared.answers(x) for x in (asked.x, *asked.noisy, moved)]
+    classification = study.task == "classification"
+    directions = probes.directions(answers[0][0].size, classification, trial.seed)
+    squares = shared.answers.squares(split.x_test, directions)
+    return probes.columns(asked, found, classification, answers, squares) | (
+        probes.quantiles(shared.measuring.quantiles_now())
+    )
 
 
 def _scores(study: Study, model: Any, split: Split) -> dict[str, float]:

@@ -14,7 +14,7 @@ import numpy as np
 from kregkit.callbacks import Measuring, tensor_records
 from kregkit.study.data import Split
 from kregkit.study.plan import Trial
-from kregkit.study.protocol import Residuals, Result, result
+from kregkit.study.protocol import OfPenalty, Result, result
 from kregkit.study.resolve import Study
 
 LOGS = ("loss", "data_loss", "penalty", "score")
@@ -30,7 +30,7 @@ class Recording:
 
     Of shape `(trials, ...)`: `measured` at every logging point, `logs` of every epoch
     (training, then validation), `scores` of the final weights on each part; `descent`
-    is −∂(data loss)/∂w there, of the trained weights.
+    is −∂(data loss)/∂w there, of the trained weights, and `asked` what `probes` found.
     """
 
     measured: list[Any] = field(default_factory=list)
@@ -39,6 +39,7 @@ class Recording:
     exact: list[Any] = field(default_factory=list)
     values: list[Any] = field(default_factory=list)
     descent: list[Any] = field(default_factory=list)
+    asked: list[dict[str, Any]] = field(default_factory=list)
 
     def finite(self) -> Any:
         """Return which trials had finite losses in the last epoch."""
@@ -55,7 +56,7 @@ def unstack(
     measuring: Measuring,
     model: keras.Model,
     owned: frozenset[tuple[str, str]],
-    residuals: Residuals,
+    of_penalty: OfPenalty,
     seconds: float,
 ) -> Result:
     """Return the result of the trial at `index`; `owned` is what its penalty is on."""
@@ -106,7 +107,7 @@ def unstack(
     def u_of(variable: Any) -> Any:
         return us.get(id(variable))
 
-    kkt = None
+    asked: dict[str, Any] = {}
     if failed_epoch is None:
         us = {
             id(variable): u[index]
@@ -114,7 +115,7 @@ def unstack(
                 model.trainable_variables, recording.descent, strict=True
             )
         }
-        kkt = residuals(trial, model, value_of, u_of)
+        asked = recording.asked[index] | of_penalty(trial, model, value_of, u_of)
     scores = {
         f"{part}_{name}": float(found[index, LOGS.index(name)])
         for part, found in recording.scores.items()
@@ -128,7 +129,7 @@ def unstack(
         "batch",
         rows,
         tensor_records(model, value_of, u_of),
-        {**scores, "penalty": penalty, "kkt_residual": kkt},
+        {**scores, "penalty": penalty, **asked},
         failed_epoch,
         seconds,
     )

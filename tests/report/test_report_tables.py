@@ -11,8 +11,9 @@ import scipy.stats
 from kregkit.errors import StoreError
 from kregkit.report.build import files
 from kregkit.report.cells import BASELINE, Place, Series, Setting, whole
+from kregkit.report.function import GAP
 from kregkit.report.pooling import pooled
-from kregkit.report.tables import GAP, Tables, tables
+from kregkit.report.tables import Tables, tables
 from kregkit.schema import ROWS
 from kregkit.store import Store, frame
 

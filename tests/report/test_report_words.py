@@ -1,12 +1,12 @@
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from kregkit.report import words
 from kregkit.report.cells import BASELINE, Cell, Place, Series, Setting, whole
-from kregkit.report.operating import VALIDATION, Operating, strong
+from kregkit.report.operating import Operating, operating
 from kregkit.report.tables import Tables
 
 Read = Callable[[str], Tables]
@@ -26,33 +26,6 @@ def cell(
     kind = "log ratio" if place.measure == "l2" else "difference"
     setting = Setting(SERIES, strength)
     return Cell(setting, place, 3, failed, 0.5, kind, pairs, effect, *bounds, agree)
-
-
-def swept(tables: Tables, effects: Mapping[float, Cell]) -> Tables:
-    cells = {(Setting(SERIES, x), VALIDATION): one for x, one in effects.items()}
-    return replace(tables, strengths={SERIES: tuple(effects)}, cells=cells)
-
-
-@pytest.mark.parametrize(
-    ("effects", "chosen", "edge"),
-    [
-        ({1e-3: 0.0, 1e-2: -0.01, 1e-1: -0.011}, 1e-2, False),
-        ({1e-3: 0.0, 1e-2: -0.5, 1e-1: -0.004}, 1e-1, True),
-        ({1e-3: -0.02, 1e-2: -0.5}, None, False),
-        ({1e-3: None, 1e-2: None}, None, False),
-    ],
-)
-def test_strong_is_the_largest_strength_within_a_point(
-    read: Read, effects: dict[float, float | None], chosen: float | None, edge: bool
-) -> None:
-    cells = {x: cell(effect, VALIDATION) for x, effect in effects.items()}
-    point = strong(swept(read("three"), cells), SERIES)
-    assert (point.strength, point.at_edge) == (chosen, edge)
-
-
-def test_a_strength_with_a_failed_trial_is_not_chosen(read: Read) -> None:
-    cells = {1e-3: cell(0.0, VALIDATION), 1e-2: cell(0.0, VALIDATION, failed=1)}
-    assert strong(swept(read("three"), cells), SERIES).strength == 1e-3
 
 
 def test_a_strength_that_is_not_reached_is_said(read: Read) -> None:
@@ -100,7 +73,7 @@ def test_a_change_in_words(one: Cell, text: str) -> None:
 
 
 def said(tables: Tables) -> str:
-    points = [strong(tables, series) for series in tables.strengths]
+    points = [operating(tables, series) for series in tables.strengths]
     sayings = words.sayings(tables, points)
     return "\n".join(f"{saying.about}: {saying.text}" for saying in sayings)
 
@@ -163,7 +136,7 @@ def test_notes_say_what_intervals_speak_of(read: Read) -> None:
 
 def test_a_norm_in_a_sentence_is_the_norm_of_the_tables(read: Read) -> None:
     one = read("three")
-    point = strong(one, SERIES)
+    point = operating(one, SERIES)
     effect = one.cell(point.setting, NORM).effect
     assert effect is not None
     percent = 100 * (1 - 2.718281828459045**effect)

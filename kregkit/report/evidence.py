@@ -1,0 +1,191 @@
+"""The sections of the claims: the verdicts at a glance, then the evidence for each.
+
+The one rule: every number here is of a `Contrast`, and a claim that was not tested
+says why.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from kregkit.report import law_pages, numbers
+from kregkit.report.claims import Tested
+from kregkit.report.law_pages import NOT_TESTED
+from kregkit.report.page import Entry, Section, Table
+from kregkit.report.plot_forest import forest
+from kregkit.report.statistics import LEVEL
+from kregkit.report.tables import Tables
+from kregkit.report.verdicts import Contrast, Part, Verdict
+
+VERDICTS: dict[Verdict, str] = {
+    "supported": "Supported",
+    "negligible": "No effect that counts",
+    "contradicted": "Contradicted",
+    "undecided": "Undecided",
+}
+
+
+def sections(tables: Tables, tested: Sequence[Tested]) -> Iterator[Section]:
+    """Return the claims at a glance, and a section for each claim."""
+    regression = tables.facts.regression
+    checked = law_pages.checked(tables)
+    made = {one.claim.number: _claim(one, regression) for one in tested}
+    made |= {one.number: one.section for one in checked}
+    rows = {one.claim.number: _glance(one, regression) for one in tested}
+    rows |= {one.number: one.row for one in checked}
+    yield Section(
+        "claims",
+        "The claims",
+        "Claims",
+        lead=(
+            "What answers to the question of kernel, bias and activity regularizers "
+            "claim, tested on this study. 3 and 7 are laws, checked and not tested."
+        ),
+        tables=(
+            Table(
+                "Claims and verdicts",
+                ("No.", "Claim", "Verdict", "What was seen"),
+                tuple(rows[number] for number in sorted(rows)),
+                leading=4,
+                prose=True,
+            ),
+        ),
+        notes=method(tested),
+    )
+    for number in sorted(made):
+        yield made[number]
+
+
+def method(tested: Sequence[Tested]) -> tuple[str, ...]:
+    """Return what the verdicts mean."""
+    family = sum(one.judged is not None for one in tested)
+    return (
+        "Supported: the interval excludes no effect, and the estimate is at least the "
+        "smallest effect that counts, which was fixed before the data. No effect that "
+        "counts: the interval lies within that size. Contradicted: it excludes no "
+        "effect in the other direction. Undecided otherwise: a large p never supports "
+        "anything. A claim is supported when all its parts are.",
+        f"The {family} tested claims are one family: by Holm's procedure all intervals "
+        f"behind verdicts hold together with {100 * LEVEL:.0f} %, the parts of a claim "
+        "sharing its part of the error. Effects are against the baseline of the same "
+        "seed, at the strength that the other seeds chose on validation. They speak of "
+        "re-running this study on this data set.",
+    )
+
+
+def _glance(one: Tested, regression: bool) -> tuple[Entry, ...]:
+    number, name = Entry(str(one.claim.number)), Entry(one.claim.name)
+    if one.judged is None:
+        words = "The study has not trained what this claim needs."
+        return number, name, Entry(NOT_TESTED), Entry(words)
+    parts = one.judged.parts
+    if all(part.contrast.estimate is None for part in parts):
+        why = dict.fromkeys(part.contrast.why for part in parts)
+        return number, name, Entry(NOT_TESTED), Entry(_sentence("; ".join(why)))
+    seen = (f"{part.contrast.about} {_size(part, regression)}" for part in parts)
+    verdict = Entry(VERDICTS[one.judged.verdict])
+    return number, name, verdict, Entry(_sentence("; ".join(seen)))
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _claim(one: Tested, regression: bool) -> Section:
+    claim, number = one.claim, str(one.claim.number)
+    head = ("Part", "Effect", "Interval", "Counts from", "Verdict", "Seeds")
+    tables, figures, notes = [], [], []
+    if one.judged is None:
+        notes.append("The study has not trained what this claim needs.")
+    else:
+        parts = one.judged.parts
+        level = numbers.percent(parts[0].level)
+        rows = tuple(_row(part, regression) for part in parts)
+        caption = f"The parts of the claim, with {level} intervals"
+        tables.append(Table(caption, head, rows))
+        units: list[str] = []
+        for i, part in enumerate(parts):
+            unit = "ratio" if part.contrast.kind == "log ratio" else part.contrast.unit
+            if unit not in units:
+                units.append(unit)
+                drawn = forest(f"{number}-{i}", claim.name, parts[i:], regression)
+                figures += [drawn] if drawn else []
+        notes += [_seen(part, regression) for part in parts if part.detectable]
+    if one.beside:
+        rows = tuple(_beside(contrast, regression) for contrast in one.beside)
+        caption = (
+            f"Beside it, estimates without a verdict, each with its own "
+            f"{100 * LEVEL:.0f} % interval"
+        )
+        tables.append(Table(caption, ("What", "Effect", "Interval", "Seeds"), rows))
+    return Section(
+        f"claim-{number}",
+        f"Claim {number}: {claim.name}",
+        f"Claim {number}",
+        lead=f"“{claim.says}” Measured at {claim.where}. What counts: {claim.counts}.",
+        tables=tuple(tables),
+        figures=tuple(figures),
+        notes=tuple(notes),
+    )
+
+
+def _row(part: Part, regression: bool) -> tuple[Entry, ...]:
+    one = part.contrast
+    seeds = Entry(str(len(one.effects)))
+    asked = Entry(_asked(one, regression))
+    if one.estimate is None:
+        blank = Entry(numbers.UNDEFINED)
+        return Entry(one.about, one.why), blank, blank, asked, Entry(NOT_TESTED), seeds
+    return (
+        Entry(one.about),
+        Entry(_effect(one, one.estimate.value, regression)),
+        Entry(_bounds(one, part.low, part.high, regression)),
+        asked,
+        Entry(VERDICTS[part.verdict]),
+        seeds,
+    )
+
+
+def _beside(one: Contrast, regression: bool) -> tuple[Entry, ...]:
+    seeds = Entry(str(len(one.effects)))
+    if one.estimate is None:
+        blank = Entry(numbers.UNDEFINED)
+        return Entry(one.about, one.why), blank, blank, seeds
+    bounds = _bounds(one, *one.estimate.interval(), regression)
+    effect = _effect(one, one.estimate.value, regression)
+    return Entry(one.about), Entry(effect), Entry(bounds), seeds
+
+
+def _seen(part: Part, regression: bool) -> str:
+    one = part.contrast
+    sign = -1 if one.rule == "falls" else 1
+    effect = _effect(one, sign * (part.detectable or 0.0), regression)
+    return (
+        f"{one.about}: an effect of {effect} is what a study of this size finds in "
+        "four of five runs; a smaller one it may miss."
+    )
+
+
+def _size(part: Part, regression: bool) -> str:
+    one = part.contrast
+    if one.estimate is None:
+        return numbers.UNDEFINED
+    bounds = _bounds(one, part.low, part.high, regression)
+    return f"{_effect(one, one.estimate.value, regression)} {bounds}"
+
+
+def _effect(one: Contrast, value: float | None, regression: bool) -> str:
+    return numbers.effect(one.unit, one.kind, value, regression)
+
+
+def _bounds(
+    one: Contrast, low: float | None, high: float | None, regression: bool
+) -> str:
+    return f"[{_effect(one, low, regression)}, {_effect(one, high, regression)}]"
+
+
+def _asked(one: Contrast, regression: bool) -> str:
+    sizes = [_effect(one, s * one.smallest, regression) for s in (-1, 1)]
+    if one.rule == "stays":
+        return f"within {sizes[0]} and {sizes[1]}"
+    if one.rule == "not below":
+        return f"above {sizes[0]}"
+    return sizes[0] if one.rule == "falls" else sizes[1]

@@ -1,0 +1,206 @@
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from experiments.benchmarks import simulated
+from experiments.benchmarks.simulated import Size
+from kregkit.report import claims
+from kregkit.report.claims import CLAIMS, judge
+from kregkit.report.contrasts import Study
+from kregkit.report.operating import best, strong
+from kregkit.report.tables import tables
+from kregkit.store import Contents
+
+SIZE = Size(20, 1149, 360)
+FINE = Size(20, 1_000_000, 40_000)  # scores hardly vary
+
+
+def drawn(factor: float, size: Size = SIZE, seed: int = 0) -> tuple[Contents, dict]:
+    """Return a study whose every effect is `factor` times what counts."""
+    sign = {"falls": -1, "not below": -1}
+    true = {
+        (number, place): sign.get(rule, 1) * factor * smallest
+        for number, parts in simulated.PARTS.items()
+        for place, (rule, smallest) in enumerate(parts)
+    }
+    return simulated.contents(np.random.default_rng(seed), size, true), true
+
+
+def verdicts(contents: Contents) -> dict[int, str | None]:
+    found = judge(Study(tables(contents)))
+    return {one.claim.number: one.judged and one.judged.verdict for one in found}
+
+
+@pytest.mark.parametrize(
+    ("factor", "expected", "parity", "first"),
+    [
+        (3.0, "supported", "contradicted", "contradicted"),
+        (0.0, "negligible", "supported", "negligible"),
+        (-3.0, "contradicted", "supported", "contradicted"),
+    ],
+)
+def test_large_and_absent_effects_are_found(
+    factor: float, expected: str, parity: str, first: str
+) -> None:
+    contents, _ = drawn(factor, FINE)
+    own = {1: first, 8: parity}  # 1 has a part that asks for no change
+    assert verdicts(contents) == {
+        claim.number: own.get(claim.number, expected) for claim in CLAIMS
+    }
+
+
+def test_false_verdicts_are_rare_and_intervals_cover() -> None:
+    false, inside, intervals = 0, 0, 0
+    for study in range(40):
+        random = np.random.default_rng([study, 7])
+        true = simulated.truth(random)
+        contents = simulated.contents(random, SIZE, true)
+        wrong = False
+        for one in judge(Study(tables(contents))):
+            assert one.judged is not None
+            for place, part in enumerate(one.judged.parts):
+                effect = true[one.claim.number, place]
+                wrong |= simulated.untrue(part, effect)
+                if part.contrast.estimate:
+                    low, high = part.contrast.estimate.interval()
+                    inside += low <= effect <= high
+                    intervals += 1
+        false += wrong
+    assert false <= 5  # P(more) is 0.01 at a rate of 5 %
+    assert 0.92 < inside / intervals < 0.985
+
+
+def finals(contents: Contents, *by: object) -> dict[int, dict]:
+    columns = ("regularizer", "target", "strength")
+    found = contents.finals
+    for column, value in zip(columns, by, strict=True):
+        found = found.filter(pl.col(column).eq_missing(pl.lit(value)))
+    return {row["seed"]: row for row in found.iter_rows(named=True)}
+
+
+MEASURES: dict[tuple[int, int], tuple[str, str, Callable[[dict, dict], float]]] = {
+    (2, 0): (
+        "L2",
+        "bias",
+        lambda a, b: math.log(a["logit_norm_at_zero"] / b["logit_norm_at_zero"]),
+    ),
+    (4, 2): (
+        "L2",
+        "bias",
+        lambda a, b: math.log(
+            (a["bias_quantiles"][2] / a["bias_quantiles"][0])
+            / (b["bias_quantiles"][2] / b["bias_quantiles"][0])
+        ),
+    ),
+    (5, 0): (
+        "L2",
+        "kernel",
+        lambda a, b: (
+            (a["test_score"] - a["score_under_noise"][1])
+            - (b["test_score"] - b["score_under_noise"][1])
+        ),
+    ),
+    (5, 1): (
+        "L2",
+        "kernel",
+        lambda a, b: math.log(
+            (a["jacobian_norm"] / a["logit_scale"])
+            / (b["jacobian_norm"] / b["logit_scale"])
+        ),
+    ),
+    (9, 0): (
+        "L2",
+        "kernel",
+        lambda a, b: (
+            b["train_data_loss"] / b["val_data_loss"]
+            - a["train_data_loss"] / a["val_data_loss"]
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("which", MEASURES)
+def test_a_part_is_the_paired_effect_at_the_chosen_strengths(
+    which: tuple[int, int],
+) -> None:
+    contents, _ = drawn(1.0)
+    one = tables(contents)
+    claim, place = which
+    part = parts(judge(Study(one)), claim)[place]
+    regularizer, target, compare = MEASURES[which]
+    series = next(
+        s for s in one.strengths if (s.regularizer, s.target) == (regularizer, target)
+    )
+    base = finals(contents, None, None, None)
+    chosen = strong(one, series)
+    for seed, effect in part.contrast.effects:
+        setting = chosen[seed]
+        assert setting is not None
+        own = finals(contents, regularizer, target, setting.strength)[seed]
+        assert effect == pytest.approx(compare(own, base[seed]))
+
+
+def parts(found: tuple[claims.Tested, ...], number: int) -> tuple:
+    judged = next(one.judged for one in found if one.claim.number == number)
+    assert judged is not None
+    return judged.parts
+
+
+def test_the_best_kernel_regularizer_is_compared_with_the_best_other() -> None:
+    contents, _ = drawn(1.0)
+    one = tables(contents)
+    (part,) = parts(judge(Study(one)), 8)
+    kernel = [series for series in one.strengths if series.target == "kernel"]
+    others = [series for series in one.strengths if series.target != "kernel"]
+    first, second = best(one, kernel), best(one, others)
+    for seed, effect in part.contrast.effects:
+        scores = []
+        for setting in (first[seed], second[seed]):
+            assert setting is not None
+            series = setting.series
+            by = series.regularizer, series.target, setting.strength
+            scores.append(finals(contents, *by)[seed]["test_score"])
+        assert effect == pytest.approx(scores[0] - scores[1])
+
+
+def test_the_exact_zeros_of_the_proximal_solver_are_parts() -> None:
+    contents, _ = drawn(0.0)
+    proximal = (pl.col("target") == "kernel").fill_null(False)
+    solver = pl.when(proximal).then(pl.lit("proximal")).otherwise(pl.lit("gradient"))
+    made = replace(contents, finals=contents.finals.with_columns(solver=solver))
+    zeros = contents.rows.with_columns(zero_fraction=0.25)
+    found = judge(Study(tables(replace(made, rows=zeros))))
+    (ignored,) = parts(found, 6)
+    assert "all zero" in ignored.contrast.about
+
+
+@pytest.mark.parametrize("size", [Size(4, 1000, 300), Size(1, 1000, 300)])
+def test_below_five_seeds_nothing_is_judged(size: Size) -> None:
+    contents, _ = drawn(3.0, size)
+    for one in judge(Study(tables(contents))):
+        assert one.judged is not None
+        assert one.judged.verdict == "undecided"
+        for part in one.judged.parts:
+            assert part.contrast.estimate is None
+            assert "fewer than" in part.contrast.why
+
+
+def test_a_claim_without_its_series_is_not_in_the_family() -> None:
+    contents, _ = drawn(3.0, FINE)
+    kernels = contents.finals.filter(
+        pl.col("target").is_null() | (pl.col("target") == "kernel")
+    )
+    found = verdicts(replace(contents, finals=kernels))
+    assert {number for number, verdict in found.items() if verdict} == {5, 6, 9}
+
+
+def test_equal_score_differences_in_all_seeds_are_no_certainty() -> None:
+    contents, _ = drawn(0.0)
+    same = contents.finals.with_columns(test_score=0.9)
+    (part,) = parts(judge(Study(tables(replace(contents, finals=same)))), 8)
+    assert part.verdict == "undecided"
+    assert "spread" in part.contrast.why

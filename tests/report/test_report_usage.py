@@ -1,0 +1,73 @@
+import itertools
+
+import numpy as np
+import pytest
+from scipy import stats
+from test_report_claims import FINE, drawn
+
+from experiments.benchmarks import simulated
+from kregkit.report.contrasts import Study
+from kregkit.report.tables import tables
+from kregkit.report.usage import GOALS, NONE, Advice, advise, advised, candidates
+
+
+def advices(factor: float) -> dict[str, Advice]:
+    contents, _ = drawn(factor, FINE)
+    return {one.goal.name: one for one in advised(Study(tables(contents)))}
+
+
+def test_the_one_that_reaches_a_goal_best_is_named() -> None:
+    found = advices(3.0)
+    winners = {name: one.ties for name, one in found.items() if len(one.ties) == 1}
+    assert winners["Small activations"] == ("L2 on the activity",)
+    assert winners["Function through the origin"] == ("L2 on the bias",)
+    assert winners["Robust to noise"] == ("L2 on the kernel",)
+    for name in winners:
+        margin = found[name].margin
+        assert margin is not None
+        assert margin[0] > 0
+
+
+def test_without_an_effect_no_regularizer_is_among_those_that_tie() -> None:
+    for one in advices(0.0).values():
+        if one.effects:
+            assert NONE in one.ties
+            assert one.detectable is not None
+            assert one.margin is None
+
+
+def test_a_goal_whose_measure_is_missing_says_so() -> None:
+    one = advices(1.0)["Sparse weights"]
+    assert one.ties == ()
+    assert "not defined" in one.why
+
+
+def test_a_wrong_winner_is_rare() -> None:
+    goal = next(goal for goal in GOALS if goal.name == "Small activations")
+    size, wrong = simulated.Size(8, 1149, 360), 0
+    for study in range(40):
+        random = np.random.default_rng([study, 9])
+        none = dict.fromkeys(simulated.truth(random), 0.0)
+        found = Study(tables(simulated.contents(random, size, none)))
+        wrong += NONE not in advise(goal, candidates(found, goal), 0.0).ties
+    assert wrong <= 5  # P(more) is 0.01 at a rate of 5 %
+
+
+@pytest.mark.parametrize("name", ["Robust to noise", "Small activations"])
+def test_those_that_tie_are_beaten_by_none_in_any_pair(name: str) -> None:
+    contents, _ = drawn(1.5)
+    study = Study(tables(contents))
+    goal = next(goal for goal in GOALS if goal.name == name)
+    found = candidates(study, goal)
+    values = {key: np.array([e for _, e in c.effects]) for key, c in found.items()}
+    values[NONE] = np.zeros(20)
+    overlap = 360 / 1149 if name == "Robust to noise" else 0.0
+    level = 1 - 0.05 / (len(values) * (len(values) - 1) / 2)
+    beaten = set()
+    for one, other in itertools.permutations(values, 2):
+        difference = values[other] - values[one]  # both goals want less
+        error = difference.std(ddof=1) * np.sqrt(1 / 20 + overlap)
+        low = difference.mean() - stats.t.ppf((1 + level) / 2, 19) * error
+        if low > 0:
+            beaten.add(other)
+    assert set(advise(goal, found, overlap).ties) == set(values) - beaten
