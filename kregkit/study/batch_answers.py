@@ -16,14 +16,20 @@ from kregkit.study.passes import Part, Passes, State
 from kregkit.study.plan import Trial
 from kregkit.study.probes import Inputs
 from kregkit.study.protocol import chunk
+from kregkit.study.resolve import Study
 
 
 class BatchAnswers:
-    """The answers of the trials of `passes`."""
+    """The answers of the trials of `passes`.
 
-    def __init__(self, passes: Passes, classification: bool) -> None:
+    Gradients are of so many rows at a time as a step of training has, whose memory is
+    known.
+    """
+
+    def __init__(self, passes: Passes, study: Study) -> None:
         self._passes = passes
-        self._classification = classification
+        self._classification = study.task == "classification"
+        self._batch = study.config.train.batch_size
         kernel = probes.input_kernel(passes.model)
         own = [id(variable) for variable in passes.measuring.variables]
         self._kernel = None if kernel is None else own.index(id(kernel))
@@ -78,11 +84,9 @@ class BatchAnswers:
             ],
             axis=1,
         )
-        first = ops.convert_to_tensor(rows[:, : min(probes.ROWS, count - 1)])
+        first = rows[:, : min(probes.ROWS, count - 1)]
         squares = sum(
-            ops.convert_to_numpy(
-                self._square(*given, (x, y, first), ops.convert_to_tensor(direction))
-            )
+            self._squares(given, (x, y, first), ops.convert_to_tensor(direction))
             for direction in directions
         )
         levels = ops.convert_to_numpy(self._quantiles(*given, probe))
@@ -113,6 +117,18 @@ class BatchAnswers:
             return ops.convert_to_numpy(self._answer(*given, (x, y, own), other, mask))
 
         parts = probes.in_chunks(answer, count, chunk(count))
+        return np.concatenate(parts, axis=1)[:, :count]
+
+    def _squares(self, given: tuple[State, Any], part: Any, direction: Tensor) -> Any:
+        """Return ‖∂(v·f)/∂x‖² of every trial for its rows, as an array."""
+        x, y, rows = part
+        count = rows.shape[1]
+
+        def square(chosen: Any) -> Any:
+            own = ops.convert_to_tensor(rows[:, chosen])
+            return ops.convert_to_numpy(self._square(*given, (x, y, own), direction))
+
+        parts = probes.in_chunks(square, count, min(self._batch, count))
         return np.concatenate(parts, axis=1)[:, :count]
 
     def _answered(

@@ -50,7 +50,7 @@ class Program:
         self._structure: Structure | None = None
         self._of_penalty = OfPenalty(study)
         self._passes = Passes(study, self._build(mixed[0]), mixed, trials)
-        self._answers = BatchAnswers(self._passes, study.task == "classification")
+        self._answers = BatchAnswers(self._passes, study)
         self._inputs: dict[int, Inputs] = {}
 
     def train(
