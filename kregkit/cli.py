@@ -93,20 +93,28 @@ def run(
 
 @app.command()
 def report(
-    store: Annotated[Path, typer.Argument(metavar="STORE", help="A store's folder.")],
+    stores: Annotated[
+        list[Path], typer.Argument(metavar="STORE...", help="Folders of stores.")
+    ],
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", metavar="DIR", help="Where the report goes."),
     ] = None,
 ) -> None:
-    """Rebuild a report from a store, without Keras."""
-    beside = store.resolve()
+    """Rebuild a report from a store, or make one over several; without Keras."""
+    if len(stores) > 1:
+        from kregkit.report import make_several
+
+        made = make_several(stores, out or Path("reports") / "several")
+        typer.echo(f"Report: {made}")
+        return
+    beside = stores[0].resolve()
     default = (
         beside.parent / "report"
         if beside.name == "store"
         else Path("reports") / beside.name
     )
-    typer.echo(f"Report: {_report(store, out or default)}")
+    typer.echo(f"Report: {_report(stores[0], out or default)}")
 
 
 @app.command()

@@ -4,7 +4,6 @@ The one rule: it takes ONE tensor, in keras ops, and what is not defined is NaN 
 and null in every table. Many tensors of one shape are a vectorized map over it.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from keras import ops
@@ -55,29 +54,6 @@ def measure(
     if axes.input is not None:
         measures["input_zero_fraction"] = _all_zero_fraction(magnitude, axes.input)
     return measures
-
-
-def quantiles_above_zero(tensors: Sequence[Tensor], levels: Sequence[float]) -> Tensor:
-    """Return the quantiles of the magnitudes above zero of all elements together.
-
-    Linear between the two next magnitudes, as NumPy's; NaN where all are zero.
-    """
-    flat = [ops.reshape(ops.abs(accumulable(w)), (-1,)) for w in tensors]
-    ordered = ops.sort(ops.concatenate(flat))
-    zeros = ops.sum(ops.cast(ordered == 0, "int32"))
-    last = ordered.shape[0] - 1
-    span = ops.cast(last - zeros, "float32")  # -1 where all are zero
-    found = []
-    for level in levels:
-        above = level * ops.maximum(span, 0.0)
-        below = ops.floor(above)
-        index = ops.minimum(zeros + ops.cast(below, "int32"), last)
-        lower = ops.take(ordered, index)
-        upper = ops.take(ordered, ops.minimum(index + 1, last))
-        share = ops.cast(above - below, ordered.dtype)
-        value = lower + share * (upper - lower)
-        found.append(ops.where(zeros > last, float("nan"), value))
-    return ops.stack(found)
 
 
 def as_matrix(kernel: Tensor, unit: tuple[int, ...]) -> Tensor:

@@ -13,6 +13,9 @@ SCHEMA_VERSION: Final = 1
 NEAR_ZERO: Final = 1e-3
 """`near_zero_fraction` counts the elements whose magnitude is at most this."""
 
+QUANTILES: Final = (0.5, 0.9, 0.99)
+"""The levels of `kernel_quantiles`, `bias_quantiles` and `activation_quantiles`."""
+
 MEASURES: Final[dict[str, str]] = {
     "l1": "sum of magnitudes, Σ|w|",
     "l2": "Euclidean norm, √Σw²",
@@ -82,15 +85,16 @@ FINALS: Final[dict[str, str]] = {
     "val_data_loss": "float",
     "test_data_loss": "float",
     "penalty": "float",  # sum of the weight penalties and the probe's activity ones
-    # f is the output, for classification centred over the classes; its scale is the
-    # root mean square of ‖f(x)‖₂ over the test part
-    "logit_norm_at_zero": "float",  # ‖f(0)‖₂ / scale
-    "score_under_noise": "floats",  # test score with Gaussian noise of `noise_sizes`
-    "noise_sizes": "floats",  # standard deviations: 0.1, 0.3 and 1 times the inputs'
-    "jacobian_norm": "float",  # root mean square of ‖∂f/∂x‖_F over test rows
-    "inputs_ignored": "float",  # share of varying inputs whose every weight is 0
-    "permuted_change": "float",  # root mean square change of f / scale when the inputs
-    # of `inputs_near_ignored` are permuted over the test rows
+    # Of the next, f is the logits minus their mean over classes, or a regression's
+    # output; what is not defined is null. `study.probes` has the definitions.
+    "logit_norm_at_zero": "float",  # ‖f(0)‖₂ / logit_scale, 0 an input after scaling
+    "score_under_noise": "floats",  # on the test part, with noise of each of the sizes
+    "noise_sizes": "floats",  # standard deviations of the noise
+    "jacobian_norm": "float",  # √(mean ‖∂f/∂x‖²_F) over the first rows of the test part
+    "inputs_ignored": "float",  # share of the inputs that vary on the training part
+    # whose every outgoing weight is exactly zero
+    "permuted_change": "float",  # √(mean ‖change of f‖²) / logit_scale on the test part
+    # when the inputs of `inputs_near_ignored` are permuted; null where there are none
     "kkt_residual": "float",  # √(Σd²/n) over the weights that the penalty is on, d the
     # distance of u to its subdifferential; null: the baseline, activity, a failed trial
     "engine": "str",
@@ -102,23 +106,27 @@ FINALS: Final[dict[str, str]] = {
     "backend_version": "str",
     "schema_version": "int",
     "learning_rate": "float",
-    "logit_scale": "float",
-    "inputs_near_ignored": "float",  # the same with |w| <= NEAR_ZERO
-    "kernel_quantiles": "floats",
-    "bias_quantiles": "floats",
+    "logit_scale": "float",  # √(mean ‖f(x)‖²) over the test part
+    "inputs_near_ignored": "float",  # as inputs_ignored, with |w| <= NEAR_ZERO
+    "kernel_quantiles": "floats",  # QUANTILES of the magnitudes above zero, over all
+    "bias_quantiles": "floats",  # layers; of activations on the probe
     "activation_quantiles": "floats",
-    "step_law_error": "float",  # max |∂penalty/∂w - law| / strength, L1 and L2
+    "step_law_error": "float",  # max |∂penalty/∂w − law|/λ, with law 2λw for L2 and
+    # λ·sign(w) for L1, on kernels or biases by gradient steps; else null
 }
 
-QUANTILES: Final = (0.5, 0.9, 0.99)
-"""The levels of `kernel_quantiles` and its like, of the magnitudes above zero."""
-
 ADDED: Final = (
-    *("learning_rate", "kkt_residual", "gradient_ratio", "logit_scale"),
-    *("inputs_near_ignored", "step_law_error"),
-    *("kernel_quantiles", "bias_quantiles", "activation_quantiles"),
+    "learning_rate",
+    "logit_scale",
+    "inputs_near_ignored",
+    "kernel_quantiles",
+    "bias_quantiles",
+    "activation_quantiles",
+    "step_law_error",
+    "kkt_residual",
+    "gradient_ratio",
 )
-"""Columns that older stores lack; there they are null."""
+"""Columns that older stores lack, the last of their tables; there they are null."""
 
 TENSORS: Final[dict[str, str]] = {
     "trial": "str",

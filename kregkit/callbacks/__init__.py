@@ -4,7 +4,7 @@ The one rule: watching a model changes neither its training nor what is saved of
 """
 
 from kregkit.callbacks._consolidate import Consolidate
-from kregkit.callbacks._descent import Descent, distance, root_mean_square
+from kregkit.callbacks._descent import Descent, distance, root_mean_square, slope
 from kregkit.callbacks._gradient import gradient
 from kregkit.callbacks._logger import RegularizationLogger
 from kregkit.callbacks._loss_terms import LossTerms
@@ -28,5 +28,6 @@ __all__ = [
     "gradient",
     "optimality",
     "root_mean_square",
+    "slope",
     "tensor_records",
 ]

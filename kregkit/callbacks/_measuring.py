@@ -21,10 +21,8 @@ from kregkit.measure import (
     measure,
     power_iteration,
     power_start,
-    quantiles_above_zero,
 )
 from kregkit.numerics import Tensor, accumulable, safe_norm
-from kregkit.schema import QUANTILES, ROLES
 from kregkit.weights import Place, walk
 
 _FIRST_STEPS, _STEPS, _LAST_STEPS = 60, 3, 300
@@ -80,7 +78,6 @@ class Measuring:
         ]
         self._slots: list[_Slot] = []
         self._compiled = compiled(self.compute)
-        self._quantiles = compiled(self.quantiles)
         self.begin(probe)
 
     def begin(self, probe: Any) -> None:
@@ -142,28 +139,6 @@ class Measuring:
             if norm > 0
         }
 
-    def quantiles_now(self) -> Any:
-        """Return `quantiles` of the model as it is, as an array."""
-        values = [variable.value for variable in self.variables]
-        return ops.convert_to_numpy(self._quantiles(values, self._probe))
-
-    def quantiles(self, values: list[Tensor], probe: Any) -> Tensor:
-        """Return the quantiles of |w| > 0 of each role, `(roles, levels)`.
-
-        They are those of `schema.ROLES` and `schema.QUANTILES`, over all layers; NaN
-        where a role has no tensor, or zeros alone.
-        """
-        mapping = list(zip(self.variables, values, strict=True))
-        found = []
-        with keras.StatelessScope(state_mapping=mapping):
-            for role in ROLES:
-                own = [w.variable.value for w in self._weights if w.role == role]
-                if role == "activation":
-                    own = [output for _, _, output in self._outputs(probe)]
-                zero = ops.zeros((1,))
-                found.append(quantiles_above_zero([zero, *own], QUANTILES))
-        return ops.cast(ops.stack(found), "float32")
-
     def compute(
         self, values: list[Tensor], vectors: list[Tensor], steps: Tensor, probe: Any
     ) -> tuple[Tensor, list[Tensor]]:
@@ -179,6 +154,10 @@ class Measuring:
             return norm
 
         return self._measured(values, spectral_norm, probe), after
+
+    def activations(self, probe: Any) -> list[Tensor]:
+        """Return the outputs that `compute` measures, of the model as it is."""
+        return [output for _, _, output in self._outputs(probe)]
 
     def _measured(
         self,

@@ -71,6 +71,19 @@ class Penalties:
             for variable, regularizer in zip(variables, held, strict=True):
                 variable.regularizer = regularizer
 
+    @contextlib.contextmanager
+    def absent(self) -> Iterator[None]:
+        """Let the activity regularizers not be there: a forward pass computes none."""
+        layers = [place.layer for place in self.layers]
+        activities = [layer.activity_regularizer for layer in layers]
+        for layer in layers:
+            layer.activity_regularizer = None
+        try:
+            yield
+        finally:
+            for layer, regularizer in zip(layers, activities, strict=True):
+                layer.activity_regularizer = regularizer
+
 
 def _recorder(
     recorded: dict[int, Tensor], layer: Any, regularizer: Callable[[Tensor], Tensor]

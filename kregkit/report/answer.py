@@ -20,33 +20,37 @@ MOST = 4
 """How many of those that tie are named."""
 
 
+NOTES = (
+    "A regularizer is named alone only where its interval against every other one "
+    "excludes no difference, and together with those that it cannot be told from "
+    "otherwise; all pairs of a goal share an error of "
+    f"{100 * (1 - LEVEL):.0f} %. Scores are compared at the strength with the lowest "
+    "validation data loss, all else at the strongest that keeps the validation score: "
+    "at equal score, not at equal strength, at which L1 and L2 are not comparable.",
+)
+"""What the table of goals means."""
+
+
 def section(study: Study, advices: Sequence[Advice]) -> Section:
     """Return the answer of one study."""
-    regression = study.tables.facts.regression
-    rows = tuple(_row(advice, regression) for advice in advices)
+    goals = table(advices, "this study shows", study.tables.facts.regression)
     return Section(
         "answer",
         "When to use which",
         "When to use which",
-        tables=(
-            Table(
-                "For each goal, what this study shows to reach it best",
-                ("Goal", "Use", "Against no regularizer", "Why"),
-                rows,
-                leading=4,
-                prose=True,
-            ),
-            begin(study),
-        ),
-        notes=(
-            "A regularizer is named alone only where its interval against every other "
-            "one excludes no difference, and together with those that it cannot be "
-            "told from otherwise; all pairs of a goal share an error of "
-            f"{100 * (1 - LEVEL):.0f} %. Scores are compared at the strength with the "
-            "lowest validation data loss, all else at the strongest that keeps the "
-            "validation score: at equal score, not at equal strength, at which L1 and "
-            "L2 are not comparable. This is one data set and one model.",
-        ),
+        tables=(goals, begin(study)),
+        notes=(*NOTES, "This is one data set and one model."),
+    )
+
+
+def table(advices: Sequence[Advice], shows: str, regression: bool) -> Table:
+    """Return the goals and what reaches them; `shows` says who says so."""
+    return Table(
+        f"For each goal, what {shows} to reach it best",
+        ("Goal", "Use", "Against no regularizer", "Why"),
+        tuple(_row(advice, regression) for advice in advices),
+        leading=4,
+        prose=True,
     )
 
 
@@ -63,9 +67,11 @@ def _row(advice: Advice, regression: bool) -> tuple[Entry, ...]:
     left = len([name for name in advice.ties if name != NONE]) - len(named)
     more = f", or {left} more" if left > 0 else ""
     if NONE in advice.ties:
-        use = Entry("No difference that this study could see")
+        use = Entry("No difference that could be seen")
         seen = _effect(advice, advice.detectable, regression)
-        sign = "" if advice.detectable is None else f" It would have seen {seen}."
+        sign = (
+            "" if advice.detectable is None else f" One of {seen} would have been seen."
+        )
         why = f"{goal.words}: none of {advice.among - 1} is shown to beat {NONE}.{sign}"
         effect = Entry(numbers.UNDEFINED)
         return Entry(goal.name), use, effect, Entry(_first_up(why))

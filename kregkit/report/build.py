@@ -5,6 +5,9 @@ The one rule: a pure function; `folder` is what touches the disk.
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import polars as pl
+
+from kregkit.errors import StoreError
 from kregkit.report import (
     answer,
     appendix,
@@ -14,6 +17,8 @@ from kregkit.report import (
     folder,
     html,
     markdown,
+    pooled,
+    several,
     usage,
 )
 from kregkit.report.claims import judge
@@ -24,7 +29,7 @@ from kregkit.report.operating import Operating, operating
 from kregkit.report.page import Page, Section
 from kregkit.report.tables import Tables, tables
 from kregkit.report.trajectories import Courses, courses
-from kregkit.store import Contents
+from kregkit.store import Contents, check_versions
 
 
 def files(contents: Contents) -> Mapping[str, bytes]:
@@ -41,6 +46,46 @@ def files(contents: Contents) -> Mapping[str, bytes]:
     }
     others = {"report.md": markdown.render(page), **figures, **csv}
     return {folder.INDEX: html.render(page, sorted(others)), **others}
+
+
+def files_of_several(named: Mapping[str, Contents]) -> Mapping[str, bytes]:
+    """Return every file of the report over several stores, each with where it is."""
+    _check_several(named)
+    studies: list[tuple[str, Tables]] = []
+    for where, contents in named.items():
+        made = tables(contents)
+        if not made.compares:
+            raise StoreError(f"{where}: has no baseline to compare with")
+        studies.append((_titled(made, where, [name for name, _ in studies]), made))
+    found = several.page(pooled.read([(name, Study(one)) for name, one in studies]))
+    figures = {
+        f"figures/{figure.name}.svg": html.standalone(figure)
+        for figure in found.figures
+    }
+    others = {"report.md": markdown.render(found), **figures}
+    return {folder.INDEX: html.render(found, sorted(others)), **others}
+
+
+def _titled(made: Tables, where: str, taken: Sequence[str]) -> str:
+    """Return what a study is called on a page of several: its data and its model."""
+    how = dict(made.facts.how)
+    name = f"{how.get('Data', where)}, {how.get('Model', '')}".rstrip(", ")
+    return name if name not in taken else f"{name}, {made.facts.name or len(taken)}"
+
+
+def _check_several(named: Mapping[str, Contents]) -> None:
+    """Raise for stores that share a trial, or were written by different versions."""
+    seen: dict[str, str] = {}
+    for where, contents in named.items():
+        for trial in contents.finals["trial"]:
+            if trial in seen:
+                raise StoreError(
+                    f"{where}: trial {trial} is in {seen[trial]} too; give each study "
+                    "once"
+                )
+            seen[trial] = where
+    finals = pl.concat([contents.finals for contents in named.values()])
+    check_versions(finals, " and ".join(named))
 
 
 def _compared(

@@ -23,6 +23,16 @@ VERDICTS: dict[Verdict, str] = {
 }
 
 
+MEANING = (
+    "Supported: the interval excludes no effect, and the estimate is at least the "
+    "smallest effect that counts, which was fixed before the data. No effect that "
+    "counts: the interval lies within that size. Contradicted: it excludes no "
+    "effect in the other direction. Undecided otherwise: a large p never supports "
+    "anything. A claim is supported when all its parts are."
+)
+"""What the verdicts mean."""
+
+
 def sections(tables: Tables, tested: Sequence[Tested]) -> Iterator[Section]:
     """Return the claims at a glance, and a section for each claim."""
     regression = tables.facts.regression
@@ -58,11 +68,7 @@ def method(tested: Sequence[Tested]) -> tuple[str, ...]:
     """Return what the verdicts mean."""
     family = sum(one.judged is not None for one in tested)
     return (
-        "Supported: the interval excludes no effect, and the estimate is at least the "
-        "smallest effect that counts, which was fixed before the data. No effect that "
-        "counts: the interval lies within that size. Contradicted: it excludes no "
-        "effect in the other direction. Undecided otherwise: a large p never supports "
-        "anything. A claim is supported when all its parts are.",
+        MEANING,
         f"The {family} tested claims are one family: by Holm's procedure all intervals "
         f"behind verdicts hold together with {100 * LEVEL:.0f} %, the parts of a claim "
         "sharing its part of the error. Effects are against the baseline of the same "
@@ -136,8 +142,8 @@ def _row(part: Part, regression: bool) -> tuple[Entry, ...]:
         return Entry(one.about, one.why), blank, blank, asked, Entry(NOT_TESTED), seeds
     return (
         Entry(one.about),
-        Entry(_effect(one, one.estimate.value, regression)),
-        Entry(_bounds(one, part.low, part.high, regression)),
+        Entry(shown(one, one.estimate.value, regression)),
+        Entry(bounds(one, part.low, part.high, regression)),
         asked,
         Entry(VERDICTS[part.verdict]),
         seeds,
@@ -149,15 +155,15 @@ def _beside(one: Contrast, regression: bool) -> tuple[Entry, ...]:
     if one.estimate is None:
         blank = Entry(numbers.UNDEFINED)
         return Entry(one.about, one.why), blank, blank, seeds
-    bounds = _bounds(one, *one.estimate.interval(), regression)
-    effect = _effect(one, one.estimate.value, regression)
-    return Entry(one.about), Entry(effect), Entry(bounds), seeds
+    between = bounds(one, *one.estimate.interval(), regression)
+    effect = shown(one, one.estimate.value, regression)
+    return Entry(one.about), Entry(effect), Entry(between), seeds
 
 
 def _seen(part: Part, regression: bool) -> str:
     one = part.contrast
     sign = -1 if one.rule == "falls" else 1
-    effect = _effect(one, sign * (part.detectable or 0.0), regression)
+    effect = shown(one, sign * (part.detectable or 0.0), regression)
     return (
         f"{one.about}: an effect of {effect} is what a study of this size finds in "
         "four of five runs; a smaller one it may miss."
@@ -168,22 +174,24 @@ def _size(part: Part, regression: bool) -> str:
     one = part.contrast
     if one.estimate is None:
         return numbers.UNDEFINED
-    bounds = _bounds(one, part.low, part.high, regression)
-    return f"{_effect(one, one.estimate.value, regression)} {bounds}"
+    between = bounds(one, part.low, part.high, regression)
+    return f"{shown(one, one.estimate.value, regression)} {between}"
 
 
-def _effect(one: Contrast, value: float | None, regression: bool) -> str:
+def shown(one: Contrast, value: float | None, regression: bool) -> str:
+    """Return an effect of a contrast."""
     return numbers.effect(one.unit, one.kind, value, regression)
 
 
-def _bounds(
+def bounds(
     one: Contrast, low: float | None, high: float | None, regression: bool
 ) -> str:
-    return f"[{_effect(one, low, regression)}, {_effect(one, high, regression)}]"
+    """Return an interval of a contrast."""
+    return f"[{shown(one, low, regression)}, {shown(one, high, regression)}]"
 
 
 def _asked(one: Contrast, regression: bool) -> str:
-    sizes = [_effect(one, s * one.smallest, regression) for s in (-1, 1)]
+    sizes = [shown(one, s * one.smallest, regression) for s in (-1, 1)]
     if one.rule == "stays":
         return f"within {sizes[0]} and {sizes[1]}"
     if one.rule == "not below":

@@ -14,6 +14,7 @@ from typing import Final, Literal
 from kregkit.report import labels, statistics
 from kregkit.report.cells import Place, Series, of_model, whole
 from kregkit.report.contrasts import Study
+from kregkit.report.pooled import FEWEST_DATA, pool, poolable
 from kregkit.report.statistics import LEVEL, Estimate
 from kregkit.report.tables import overlap
 from kregkit.report.verdicts import Contrast
@@ -128,10 +129,46 @@ def candidates(study: Study, goal: Goal) -> dict[str, Contrast]:
 
 def advise(goal: Goal, found: Mapping[str, Contrast], overlap: float) -> Advice:
     """Return the advice of one study."""
-    effects = {name: one.effects for name, one in found.items() if one.estimate}
-    if not effects:
+    if not any(one.estimate for one in found.values()):
         reasons = dict.fromkeys(one.why for one in found.values() if one.why)
         return Advice(goal, (), 0, {}, why="; ".join(reasons) or "not measured")
+    known = {name: one.estimate for name, one in found.items() if one.estimate}
+    return _advice(goal, [*known, NONE], known, _pairs(found, overlap))
+
+
+def advise_pooled(goal: Goal, studies: Sequence[tuple[str, Study]]) -> Advice:
+    """Return the advice of several studies, each with the name of its data.
+
+    A pair of candidates is compared where both were trained on `FEWEST_DATA` sets of
+    data at least.
+    """
+    places: dict[tuple[str, str], list[tuple[str, Estimate]]] = {}
+    for data, study in studies:
+        if not poolable(study, goal.place.measure):
+            continue
+        held = overlap(study.tables.finals, goal.place.measure)
+        for pair, one in _pairs(candidates(study, goal), held).items():
+            if one is not None:
+                places.setdefault(pair, []).append((data, one))
+    pairs = {
+        pair: pooled.estimate
+        for pair, found in places.items()
+        if (pooled := pool(found)) is not None
+    }
+    effects = {one: pairs[one, other] for one, other in pairs if other == NONE}
+    names = [*effects, NONE]
+    if not effects:
+        return Advice(goal, (), 0, {}, why=f"measured on fewer than {FEWEST_DATA} data")
+    return _advice(goal, names, effects, pairs)
+
+
+def _pairs(
+    found: Mapping[str, Contrast], overlap: float
+) -> dict[tuple[str, str], Estimate | None]:
+    """Return the difference of every candidate to every other."""
+    effects = {name: one.effects for name, one in found.items() if one.estimate}
+    if not effects:
+        return {}
     seeds = len(next(iter(effects.values())))
     values = {name: [e or 0.0 for _, e in own] for name, own in effects.items()}
     values |= {NONE: [0.0] * seeds}
@@ -139,8 +176,7 @@ def advise(goal: Goal, found: Mapping[str, Contrast], overlap: float) -> Advice:
     for one, other in itertools.permutations(values, 2):
         differences = [a - b for a, b in zip(values[one], values[other], strict=True)]
         pairs[one, other] = statistics.estimate(differences, overlap)
-    known = {name: one.estimate for name, one in found.items() if one.estimate}
-    return _advice(goal, [*values], known, pairs)
+    return pairs
 
 
 def _advice(
@@ -154,7 +190,7 @@ def _advice(
     level = 1 - (1 - LEVEL) / (len(names) * (len(names) - 1) / 2)
 
     def margin(one: str, other: str) -> tuple[float, float]:
-        difference = pairs[one, other]
+        difference = pairs.get((one, other))
         if difference is None:
             return -float("inf"), float("inf")
         low, high = difference.interval(level)

@@ -182,12 +182,14 @@ def need(study: Study, trials: Sequence[Trial]) -> Need:
     return Need(
         # The state, gradients and the state after, what the optimizer was built on,
         # and what is stored of a weight and its gradient, a Python float for each;
-        # what a pass keeps for the gradient, or computes on the probe.
+        # what a pass keeps for the gradient, or computes on the probe; rows of the test
+        # part as they are, disturbed, and once more while they are put together.
         5 * state
         + 16 * weights
         + max(3, PROBE // batch) * forward
-        + row * (PROBE + 4 * batch),
-        2 * sum(part.nbytes for part in parts),  # as they are, and all seeds' together
+        + row * (7 * PROBE + 4 * batch),
+        # As they are, and all seeds' together; the test part's inputs permuted.
+        2 * sum(part.nbytes for part in parts) + split.x_test.nbytes,
         state,
         forward,
     )

@@ -17,6 +17,7 @@ from kregkit.numerics import Tensor
 from kregkit.study.convolutions import formed, forms
 from kregkit.study.objective import Losses, Mixture, Objective
 from kregkit.study.plan import Trial
+from kregkit.study.probing import Probing
 from kregkit.study.protocol import PROBE, chunk
 from kregkit.study.resolve import Study
 from kregkit.study.stacked import Stacked
@@ -65,7 +66,8 @@ class Passes:
         self._study = study
         self._trials = trials
         self._forms = forms(place.layer for place in walk_layers(model))
-        self.objective = Objective(model, study, self.mixture)
+        self._objective = Objective(model, study, self.mixture)
+        self.probing = Probing(study, model, self.measuring, self._map)
         self._metric = study.metric()
         # Compiled apart too, so that what an epoch calls is traced once.
         self.measure = compiled(self._measured)
@@ -73,6 +75,7 @@ class Passes:
         self.epoch = compiled(self._trained)
         self.exact = compiled(self._exact)
         self.descent = compiled(self._descended)
+        self.slopes = compiled(self._sloped)
 
     def values(self, state: State) -> list[Tensor]:
         """Return the state as the values of the model's variables, in their order."""
@@ -122,8 +125,8 @@ class Passes:
         """Return the state after one step of the optimizer, and what it minimised."""
 
         def total(weights: list[Tensor]) -> tuple[Tensor, Losses]:
-            terms = self.map(
-                lambda own: self.objective(own, training=True),
+            terms = self._map(
+                lambda own: self._objective(own, training=True),
                 (weights, state.others, x, y, parameters),
             )
             return ops.sum(terms.loss), terms
@@ -143,8 +146,8 @@ class Passes:
 
         def step(rows: Tensor, sums: Sums) -> Sums:
             x, y = ops.take(part[0], rows, axis=0), ops.take(part[1], rows, axis=0)
-            terms = self.map(
-                lambda own: self.objective(own, training=False),
+            terms = self._map(
+                lambda own: self._objective(own, training=False),
                 (state.weights, state.others, x, y, parameters),
             )
             return self._add(sums, terms, y)
@@ -163,8 +166,8 @@ class Passes:
             x, y = ops.take(part[0], rows, axis=0), ops.take(part[1], rows, axis=0)
 
             def total(weights: list[Tensor]) -> tuple[Tensor, None]:
-                data_loss = self.map(
-                    lambda own: self.objective(own, training=False).data_loss,
+                data_loss = self._map(
+                    lambda own: self._objective(own, training=False).data_loss,
                     (weights, state.others, x, y, parameters),
                 )
                 return ops.sum(data_loss), None
@@ -176,6 +179,24 @@ class Passes:
         start = [ops.zeros_like(weight) for weight in state.weights]
         return list(_over(part[2], size, step, start))
 
+    def _sloped(self, state: State, parameters: Any) -> list[Tensor]:
+        """Return the gradient of the attached penalties, of every trained weight."""
+
+        def one(own: Any) -> Tensor:
+            weights, parameters = own
+            with self.mixture.lively(parameters):
+                pairs = zip(self.model.trainable_variables, weights, strict=True)
+                penalised = [
+                    (v.regularizer, w) for v, w in pairs if v.regularizer is not None
+                ]
+                return sum((of(w) for of, w in penalised), ops.zeros((), "float32"))
+
+        def total(weights: list[Tensor]) -> tuple[Tensor, None]:
+            return ops.sum(self._map(one, (weights, parameters))), None
+
+        gradients, _ = gradient(total, state.weights)
+        return gradients
+
     def _measured(
         self, state: State, parameters: Any, probe: Tensor, steps: Tensor
     ) -> tuple[Tensor, list[Tensor]]:
@@ -186,7 +207,7 @@ class Passes:
             with self.mixture.lively(parameters):
                 return self.measuring.compute(values, vectors, steps, probe)
 
-        found: tuple[Tensor, list[Tensor]] = self.map(
+        found: tuple[Tensor, list[Tensor]] = self._map(
             one, (self.values(state), state.vectors, probe, parameters)
         )
         return found
@@ -229,7 +250,7 @@ class Passes:
         losses = (sums.loss, sums.data_loss, sums.penalty)
         return ops.stack([*(total / rows for total in losses), score], axis=1)
 
-    def map(self, function: Callable[[Any], Any], stacked: Any) -> Any:
+    def _map(self, function: Callable[[Any], Any], stacked: Any) -> Any:
         """Return what a function of one trial's model gives for every trial."""
         with formed(self._forms):
             return ops.vectorized_map(function, stacked)

@@ -1,207 +1,187 @@
-"""What the claims ask of a trained function, for one trial of either engine.
+"""What the claims of a report need of a trained model, from its outputs, in NumPy.
 
-The one rule: what is asked depends on the seed alone, so that a trial and the baseline
-of its seed see the same noise and the same permutations, whichever engine trains them.
-
-f is the output, for classification centred over the classes; its scale is the root
-mean square of ‖f(x)‖₂ over the test part.
+The one rule: f(x) is what a model answers in inference mode: the logits minus their
+mean over the classes, which changes no answer, or the output of a regression. Random
+numbers are the seed's, so that a trial and its baseline are compared pair by pair.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-import keras
 import numpy as np
 from keras import layers
 
-from kregkit.schema import NEAR_ZERO, ROLES
-from kregkit.study.data import Split
+from kregkit.schema import NEAR_ZERO, QUANTILES
+from kregkit.study.models import holders
+from kregkit.study.plan import Trial
+from kregkit.weights import Weight, walk
 
-SIZES: Final = (0.1, 0.3, 1.0)
-"""Of the noise, in units of the root mean square deviation of the inputs that vary."""
+NOISE: Final = (0.1, 0.3, 1.0)
+"""Standard deviations of the noise, in units of the inputs' own."""
 
-ROWS: Final = 256
-"""The Jacobian is taken at so many rows of the test part, at most."""
+EXACT: Final = 16
+"""The most outputs whose gradients are all taken; of more, so many projections."""
 
-DIRECTIONS: Final = 16
-"""Outputs beyond which the Jacobian's norm is estimated by random directions."""
+_ROWS: Final = 1024
+"""Rows of the training part that are copied at a time."""
 
-_SHAPING = (
-    layers.InputLayer
-    | layers.Flatten
-    | layers.Dropout
-    | layers.GaussianNoise
-    | layers.GaussianDropout
+_NOISE, _PERMUTATIONS, _PROJECTIONS = 2, 3, 4
+"""Streams of random numbers of a seed, beside that of the order of batches."""
+
+_SAME_ORDER: Final = (
+    layers.Dropout,
+    layers.Flatten,
+    layers.GaussianDropout,
+    layers.GaussianNoise,
+    layers.Reshape,
 )
+"""Layers that in inference mode hand on every input, in the order that it has."""
 
 
-@dataclass(frozen=True)
-class Inputs:
-    """What a seed's models are asked: the test part and a row of zeros, four times.
+def centred(outputs: Any, task: str) -> Any:
+    """Return f for outputs `(..., outputs)`, in float64."""
+    f = np.asarray(outputs, "float64")
+    return f - f.mean(axis=-1, keepdims=True) if task == "classification" else f
 
-    `x` has the zero row at its end, and so has each of `noisy`; in `permuted` every
-    input is permuted over the test rows, each by its own permutation.
+
+def errors(f: Any, y: Any, task: str) -> Any:
+    """Return Σ over rows of what a score counts against f, `(..., rows, outputs)`.
+
+    With `most` it gives `score = 1 − errors/most`: the study's metric, which would take
+    milliseconds for each of many trials. A wrong answer counts 1; in a regression it is
+    the square of the residual.
     """
-
-    x: Any
-    y: Any
-    noisy: tuple[Any, ...]
-    permuted: Any
-    sizes: tuple[float, ...]
-    varies: Any  # flat: which inputs vary on the training part
+    if task == "classification":
+        return (f.argmax(axis=-1) != y.reshape(f.shape[:-1])).sum(axis=-1)
+    return np.square(y - f).sum(axis=(-2, -1))
 
 
-def inputs(split: Split, seed: int) -> Inputs:
-    """Return what the models of a seed are asked."""
-    random = np.random.default_rng([seed, 2])
-    x = split.x_test
-    deviation = split.x_train.reshape(len(split.x_train), -1).std(
-        axis=0, dtype=np.float64
-    )
-    varies = deviation > 0
-    unit = math.sqrt(np.mean(deviation[varies] ** 2)) if varies.any() else 0.0
-    sizes = tuple(size * unit for size in SIZES)
-    noise = random.standard_normal(x.shape, np.float32)
-    noisy = tuple(_with_zero(x + np.float32(size) * noise) for size in sizes)
-    permuted = random.permuted(x.reshape(len(x), -1), axis=0).reshape(x.shape)
-    y = np.concatenate([split.y_test, split.y_test[:1]])
-    return Inputs(_with_zero(x), y, noisy, _with_zero(permuted), sizes, varies)
+def most(y: Any, task: str) -> float:
+    """Return the errors whose score is 0; of a regression those of the mean of y."""
+    if task == "classification":
+        return len(y)
+    return float(len(y) * y.var(axis=0, dtype="float64").sum())
 
 
-def directions(outputs: int, classification: bool, seed: int) -> Any:
-    """Return vectors v with Σ‖∂(v·f)/∂x‖² = ‖∂f/∂x‖_F², `(directions, outputs)`.
+def varying(x_train: Any) -> Any:
+    """Return which inputs, flat, have more than one value in the training part."""
+    x = np.reshape(x_train, (len(x_train), -1))
+    found: Any = x.min(axis=0) < x.max(axis=0)
+    return found
 
-    One for each output; beyond `DIRECTIONS` so many random signs v/√DIRECTIONS, for
-    which it holds in expectation (Hutchinson 1990, doi:10.1080/03610919008812866).
+
+def noise_sizes(x_train: Any) -> Any:
+    """Return `NOISE` times the root mean square of the inputs' standard deviations.
+
+    The mean is over the inputs that vary, so that a size means the same for pixels,
+    many of which may be constant, and for standardised columns. 0 where none varies.
     """
-    center = np.eye(outputs) - (1.0 / outputs if classification else 0.0)
-    if outputs <= DIRECTIONS:
-        return center.astype("float32")
-    random = np.random.default_rng([seed, 3])
-    signs = random.choice([-1.0, 1.0], (DIRECTIONS, outputs)) / math.sqrt(DIRECTIONS)
-    return (signs @ center).astype("float32")
+    x = np.reshape(x_train, (len(x_train), -1))
+    mean, squares = x.mean(axis=0, dtype="float64"), np.zeros(x.shape[1])
+    for start in range(0, len(x), _ROWS):  # else there is a copy of all in float64
+        squares += np.square(x[start : start + _ROWS] - mean).sum(axis=0)
+    own = squares[varying(x_train)] / len(x)
+    return np.asarray(NOISE) * math.sqrt(own.mean() if own.size else 0.0)
 
 
-def input_kernel(model: keras.Model) -> Any:
-    """Return the kernel that reads the inputs, one row of it for each; or None.
+def noise(seed: int) -> np.random.Generator:
+    """Return what draws the noise of a seed, row after row."""
+    return np.random.default_rng([seed, _NOISE])
 
-    There is one where the inputs, or what only flattens or drops them, go into one
-    Dense layer and nowhere else. A convolution shares its weights among the inputs.
+
+def permuted(x: Any, seed: int) -> Any:
+    """Return rows whose every input, for itself, was permuted over them."""
+    flat = np.reshape(x, (len(x), -1))
+    random = np.random.default_rng([seed, _PERMUTATIONS])
+    return random.permuted(flat, axis=0).reshape(x.shape)
+
+
+def directions(seed: int, rows: int, outputs: int, task: str) -> Any:
+    """Return directions v, `(directions, rows, outputs)`, with `Σ‖vᵀJ‖² = ‖J‖²_F`.
+
+    J is the Jacobian of f, so v is centred as f is. Of at most `EXACT` outputs there is
+    one direction for each, and the sum is exact. Of more there are `EXACT` random ones
+    of ±1, of each row its own: the sum's expectation is exact (Hutchinson 1990,
+    doi:10.1080/03610919008812866), and the mean over rows, over which the errors are
+    independent, is near it.
     """
-    if not getattr(model, "_functional", None) and not hasattr(model, "operations"):
-        return None
-    functional = getattr(model, "_functional", None) or model
-    known = {id(tensor) for tensor in functional.inputs}
-    readers = []
-    for operation in functional.operations:
+    if outputs <= EXACT:
+        v = np.broadcast_to(np.eye(outputs)[:, None], (outputs, rows, outputs))
+    else:
+        random = np.random.default_rng([seed, _PROJECTIONS])
+        v = random.choice((-1.0, 1.0), (EXACT, rows, outputs)) / math.sqrt(EXACT)
+    if task == "classification":
+        v = v - v.mean(axis=2, keepdims=True)
+    return v.astype("float32")
+
+
+def first_kernel(model: Any) -> Weight | None:
+    """Return the kernel `(inputs, units)` of the one Dense layer that reads the inputs.
+
+    None where the structure does not say which weights an input has: in a model that
+    is not functional, or where what reads the inputs, directly or through layers that
+    only reshape them, is not one Dense layer alone that gets all of them in a row.
+    """
+    known = {id(tensor) for tensor in getattr(model, "inputs", None) or ()}
+    readers: list[Any] = []
+    # A functional model has operations that are no layers, in the order of the graph.
+    for operation in getattr(model, "operations", model.layers):
         for node in operation._inbound_nodes:
-            if not any(id(tensor) in known for tensor in node.input_tensors):
+            if known.isdisjoint(map(id, node.input_tensors)):
                 continue
-            if isinstance(operation, _SHAPING):
-                known |= {id(tensor) for tensor in node.output_tensors}
+            if _keeps_order(operation):
+                known.update(map(id, node.output_tensors))
             else:
                 readers.append(operation)
-    count = sum(math.prod(tensor.shape[1:]) for tensor in functional.inputs)
-    if len(readers) != 1 or not isinstance(readers[0], layers.Dense):
+    if len(readers) != 1 or type(readers[0]) is not layers.Dense:
         return None
-    kernel = readers[0].kernel
-    return kernel if kernel.shape[0] == count else None
+    (kernel,) = (w for w in walk(model) if w.layer is readers[0] and w.name == "kernel")
+    inputs = math.prod(model.inputs[0].shape[1:])
+    return kernel if kernel.variable.shape[0] == inputs else None
 
 
-@dataclass(frozen=True)
-class Ignored:
-    """Which of the inputs that vary have only zero, or near-zero, weights."""
-
-    exactly: float | None
-    nearly: float | None
-    mask: Any  # flat: the nearly ignored that vary
+def ignored(kernel: Any, near: bool) -> Any:
+    """Return which inputs have only weights that are 0, or near it by `NEAR_ZERO`."""
+    return np.abs(kernel).max(axis=1) <= (NEAR_ZERO if near else 0.0)
 
 
-def ignored(kernel: Any, asked: Inputs) -> Ignored:
-    """Return what a kernel `(inputs, units)` ignores; None: there is no such kernel."""
-    nothing = np.zeros(len(asked.varies), bool)
-    if kernel is None or not asked.varies.any():
-        return Ignored(None, None, nothing)
-    largest = np.abs(kernel).max(axis=1)
-    exactly, nearly = (asked.varies & (largest <= bound) for bound in (0.0, NEAR_ZERO))
-    count = asked.varies.sum()
-    return Ignored(float(exactly.sum() / count), float(nearly.sum() / count), nearly)
+def quantiles(arrays: Iterable[Any]) -> list[float] | None:
+    """Return `QUANTILES` of the magnitudes above zero, of all elements together."""
+    flat = [np.abs(np.asarray(own, "float32")).ravel() for own in arrays]
+    magnitudes = np.concatenate([own[own > 0] for own in flat] or [np.zeros(0)])
+    if not magnitudes.size:
+        return None
+    return [float(own) for own in np.quantile(magnitudes, QUANTILES)]
 
 
-def columns(
-    asked: Inputs,
-    found: Ignored,
-    classification: bool,
-    answers: Sequence[Any],
-    squares: Any,
-) -> dict[str, Any]:
-    """Return the columns of `finals`.
+def step_law_error(
+    trial: Trial,
+    model: Any,
+    values_of: Callable[[Any], Any],
+    slope_of: Callable[[Any], Any],
+) -> float | None:
+    """Return `max |g − law|/λ` over the weights that a trial's penalty is on.
 
-    Args:
-        asked: what the model was asked.
-        found: the inputs that it ignores.
-        classification: whether the outputs are logits.
-        answers: the outputs for `x`, each of `noisy`, and for `x` with the inputs of
-            `found.mask` permuted.
-        squares: ‖∂f/∂x‖_F² of some test rows.
+    The law is `2λw` for L2 and `λ·sign(w)` for L1: a step of gradient descent with
+    learning rate a subtracts a times it, beside what it subtracts for the data.
+    `values_of` and `slope_of` give arrays for a variable of the model: w, and g, what
+    the framework takes for the gradient of the penalty that is attached. None where the
+    trial has another penalty, or proximal steps, in which no g is subtracted.
     """
-    plain, *noisy, permuted = (
-        np.asarray(a, np.float64).reshape(len(a), -1) for a in answers
-    )
-    f, moved = _centred(plain, classification), _centred(permuted, classification)
-    scale = _root_mean_square(f[:-1])
-    y = asked.y[:-1]
-    return {
-        "logit_scale": scale,
-        "logit_norm_at_zero": float(np.linalg.norm(f[-1]) / scale) if scale else None,
-        "noise_sizes": list(asked.sizes),
-        "score_under_noise": [_score(y, a[:-1], classification) for a in noisy],
-        "jacobian_norm": float(np.sqrt(np.mean(squares, dtype=np.float64))),
-        "inputs_ignored": found.exactly,
-        "inputs_near_ignored": found.nearly,
-        "permuted_change": _root_mean_square((moved - f)[:-1]) / scale
-        if scale and found.mask.any()
-        else None,
-    }
+    on_weights = trial.target in ("kernel", "bias") and trial.solver == "gradient"
+    if not on_weights or trial.regularizer not in ("L1", "L2"):
+        return None
+    worst = 0.0
+    held = holders(model, str(trial.target), str(trial.layers))
+    for variable, _ in held.values():
+        w, g = (np.asarray(of(variable), "float64") for of in (values_of, slope_of))
+        law = np.sign(w) if trial.regularizer == "L1" else 2 * w
+        worst = max(worst, float(np.abs(g / trial.strength - law).max()))
+    return worst
 
 
-def quantiles(found: Any) -> dict[str, Any]:
-    """Return the columns of `Measuring.quantiles`; null where they are not defined."""
-    return {
-        f"{role}_quantiles": None if np.isnan(own).any() else own.tolist()
-        for role, own in zip(ROLES, found, strict=True)
-    }
-
-
-def in_chunks(answer: Callable[[Any], Any], count: int, size: int) -> list[Any]:
-    """Return what a function gives for all rows, asked for so many at a time.
-
-    It is given row numbers, always `size` of them: the last are repeated.
-    """
-    rows = np.minimum(np.arange(-(-count // size) * size), count - 1)
-    return [answer(rows[start : start + size]) for start in range(0, len(rows), size)]
-
-
-def _with_zero(x: Any) -> Any:
-    return np.concatenate([x, np.zeros_like(x[:1])]).astype("float32")
-
-
-def _centred(answers: Any, classification: bool) -> Any:
-    if not classification:
-        return answers
-    return answers - answers.mean(axis=1, keepdims=True)
-
-
-def _root_mean_square(rows: Any) -> float:
-    return float(np.sqrt(np.mean(np.sum(rows**2, axis=1))))
-
-
-def _score(y: Any, answers: Any, classification: bool) -> float:
-    """Return accuracy, or R² over all outputs together."""
-    if classification:
-        return float(np.mean(answers.argmax(axis=1) == y.ravel()))
-    y = y.reshape(len(y), -1).astype(np.float64)
-    total = np.sum((y - y.mean(axis=0)) ** 2)
-    return float(1.0 - np.sum((y - answers) ** 2) / total) if total > 0 else 0.0
+def _keeps_order(operation: Any) -> bool:
+    # A Flatten of channels first puts them last.
+    moves = getattr(operation, "data_format", "") == "channels_first"
+    return type(operation) in _SAME_ORDER and not moves

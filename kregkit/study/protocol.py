@@ -14,13 +14,7 @@ from typing import Any, Final
 import keras
 import numpy as np
 
-from kregkit.callbacks import (
-    compiled,
-    distance,
-    environment,
-    gradient,
-    root_mean_square,
-)
+from kregkit.callbacks import compiled, distance, environment, root_mean_square
 from kregkit.errors import ModelError
 from kregkit.numerics import Tensor
 from kregkit.regularizers import Penalty
@@ -30,12 +24,6 @@ from kregkit.study.plan import Trial, words
 from kregkit.study.resolve import Study
 
 _CHUNK: Final = 256
-
-STEPS: Final[dict[str, Callable[[Any], Any]]] = {
-    "L1": np.sign,
-    "L2": lambda w: 2 * w,
-}
-"""What a step of size 1 subtracts under strength 1."""
 
 PROBE: Final = 256
 """Activations are measured on this many rows of the validation part, at most."""
@@ -130,15 +118,15 @@ def score(study: Study, y: Any, answers: Any) -> float:
     return float(metric.result())
 
 
-class OfPenalty:
-    """The columns of `finals` that say what a trial's penalty does to its weights.
+class Residuals:
+    """`finals.kkt_residual` of the trials of a study, by both engines.
 
     What trials have in common is compiled once; their parameters are tensors.
     """
 
     def __init__(self, study: Study) -> None:
         self._study = study
-        self._compiled: dict[Any, Callable[..., Any]] = {}
+        self._distances: dict[Any, Callable[..., list[Tensor]]] = {}
 
     def __call__(
         self,
@@ -146,53 +134,33 @@ class OfPenalty:
         model: keras.Model,
         values_of: Callable[[Any], Any],
         u_of: Callable[[Any], Any],
-    ) -> dict[str, float | None]:
-        """Return the columns of a trial; null where its penalty is not on weights.
+    ) -> float | None:
+        """Return the residual of a trial whose penalty is on weights, or None.
 
         `values_of` and `u_of` give, for a variable of the model, arrays of the trial.
         """
-        columns: dict[str, float | None] = dict.fromkeys(
-            ("kkt_residual", "step_law_error")
-        )
         penalty = self._study.penalty(trial)
         if penalty is None or trial.target in (None, "activity"):
-            return columns
+            return None
         held = holders(model, str(trial.target), str(trial.layers))
         on = [variable for variable, _ in held.values()]
-        ws, us = [values_of(v) for v in on], [u_of(v) for v in on]
+        arrays = [values_of(v) for v in on], [u_of(v) for v in on]
         numbers = {name: getattr(penalty, name) for name in penalty.ranges}
         given = keras.tree.map_structure(
-            lambda own: keras.ops.convert_to_tensor(own, "float32"), (ws, us, numbers)
+            lambda own: keras.ops.convert_to_tensor(own, "float32"), (*arrays, numbers)
         )
         key = (trial.regularizer, trial.target, trial.layers, trial.structure)
-        if key not in self._compiled:
-            self._compiled[key] = compiled(functools.partial(_of_penalty, penalty))
-        distances, slopes = keras.tree.map_structure(
-            keras.ops.convert_to_numpy, self._compiled[key](*given)
-        )
-        columns["kkt_residual"] = root_mean_square(distances)
-        law = STEPS.get(str(trial.regularizer))
-        if law is not None and trial.strength:
-            errors = [
-                np.abs(slope / trial.strength - law(np.asarray(w))).max()
-                for w, slope in zip(ws, slopes, strict=True)
-            ]
-            columns["step_law_error"] = float(max(errors))
-        return columns
+        if key not in self._distances:
+            self._distances[key] = compiled(functools.partial(_distances, penalty))
+        found = self._distances[key](*given)
+        return root_mean_square(map(keras.ops.convert_to_numpy, found))
 
 
-def _of_penalty(
+def _distances(
     penalty: Penalty, ws: list[Tensor], us: list[Tensor], numbers: dict[str, Tensor]
-) -> tuple[list[Tensor], list[Tensor]]:
-    """Return the distances of u to the subdifferential, and the penalty's gradient."""
+) -> list[Tensor]:
     live = penalty.replace(**numbers)
-    distances = [distance(live, w, u) for w, u in zip(ws, us, strict=True)]
-
-    def total(own: list[Tensor]) -> tuple[Tensor, None]:
-        return sum(live(w) for w in own), None
-
-    slopes, _ = gradient(total, ws)
-    return distances, slopes
+    return [distance(live, w, u) for w, u in zip(ws, us, strict=True)]
 
 
 def _identity(study: Study, trial: Trial, split: Split) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from keras import ops
 
 from kregkit.callbacks import Descent, LossTerms, Measuring
 from kregkit.optimizers import Proximal
-from kregkit.study.answers import Answers
 from kregkit.study.models import holders
 from kregkit.study.plan import Trial
+from kregkit.study.probing import Probing, alone
 from kregkit.study.resolve import Study
 
 _MOST = 100
@@ -54,7 +54,7 @@ class Shared:
         self._slots_start = [ops.convert_to_numpy(slot) for slot in self._slots]
         self.measuring = Measuring(model, probe)
         self.descent = Descent(model, study.loss())
-        self.answers = Answers(model)
+        self.probing = Probing(study, model, self.measuring, alone)
         self.resettable = False
         # A step of the model's own is not looked into, nor is another backend's.
         known = keras.backend.backend() == "tensorflow"

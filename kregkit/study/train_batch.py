@@ -14,15 +14,12 @@ from keras import ops
 
 from kregkit.callbacks import Measuring
 from kregkit.numerics import Tensor
-from kregkit.study import probes
-from kregkit.study.batch_answers import BatchAnswers
 from kregkit.study.data import Split
 from kregkit.study.passes import Part, Passes, State
 from kregkit.study.plan import Trial
-from kregkit.study.probes import Inputs
 from kregkit.study.protocol import (
     PROBE,
-    OfPenalty,
+    Residuals,
     Result,
     Structure,
     check_structure,
@@ -48,10 +45,8 @@ class Program:
         self._study = study
         self._models: dict[int, list[Any]] = {}
         self._structure: Structure | None = None
-        self._of_penalty = OfPenalty(study)
+        self._residuals = Residuals(study)
         self._passes = Passes(study, self._build(mixed[0]), mixed, trials)
-        self._answers = BatchAnswers(self._passes, study)
-        self._inputs: dict[int, Inputs] = {}
 
     def train(
         self, trials: Sequence[Trial], progress: Callable[[float], None]
@@ -108,18 +103,12 @@ class Program:
         recording.exact = [ops.convert_to_numpy(pairs) for pairs in passes.exact(state)]
         descent = passes.descent(state, parameters, parts["train"])
         recording.descent = [ops.convert_to_numpy(u) for u in descent]
+        recording.slopes = [
+            ops.convert_to_numpy(g) for g in passes.slopes(state, parameters)
+        ]
+        if active.any():
+            recording.probed = passes.probing(trials, splits, passes.values(state))
         recording.values = [ops.convert_to_numpy(v) for v in passes.values(state)]
-        for seed in seeds:
-            if seed not in self._inputs:
-                self._inputs[seed] = probes.inputs(splits[seed], seed)
-        recording.asked = self._answers.columns(
-            trials,
-            {seed: self._inputs[seed] for seed in seeds},
-            state,
-            parameters,
-            probe,
-            recording.values,
-        )
         seconds = (time.perf_counter() - begin) / len(asked)
         return [
             unstack(
@@ -131,7 +120,7 @@ class Program:
                 passes.measuring,
                 passes.model,
                 passes.mixture.owned(trial),
-                self._of_penalty,
+                self._residuals,
                 seconds,
             )
             for index, trial in enumerate(asked)

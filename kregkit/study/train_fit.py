@@ -16,14 +16,15 @@ from kregkit.callbacks import (
     Measuring,
     Penalties,
     RegularizationLogger,
+    slope,
     tensor_records,
 )
-from kregkit.study import probes
 from kregkit.study.data import Split
 from kregkit.study.plan import Trial
+from kregkit.study.probes import step_law_error
 from kregkit.study.protocol import (
     PROBE,
-    OfPenalty,
+    Residuals,
     Result,
     Structure,
     check_structure,
@@ -51,7 +52,7 @@ class Trainer:
         self._shared: Shared | None = None
         self._starts: dict[int, Start] = {}
         self._structure: Structure | None = None
-        self._of_penalty = OfPenalty(study)
+        self._residuals = Residuals(study)
 
     def train(self, trial: Trial) -> Result:
         """Train one trial and return what is stored of it.
@@ -84,10 +85,14 @@ class Trainer:
             at_the_end = descent(split.x_train, split.y_train, config.batch_size)
             for weight, u in zip(descent.weights, at_the_end, strict=True):
                 us[id(weight.variable)] = u
-            found |= self._of_penalty(
+            found["kkt_residual"] = self._residuals(
                 trial, model, ops.convert_to_numpy, lambda v: us[id(v)]
             )
-            found |= _asked(study, trial, shared, split)
+            found["step_law_error"] = step_law_error(
+                trial, model, ops.convert_to_numpy, _slope
+            )
+            values = [ops.expand_dims(v.value, 0) for v in shared.measuring.variables]
+            found |= shared.probing([trial], {trial.seed: split}, values)[0]
         if shared.resettable:
             self._shared = shared
         return result(
@@ -194,22 +199,9 @@ def _plain(dataset: Any) -> Any:
     return dataset.with_options(options)
 
 
-def _asked(study: Study, trial: Trial, shared: Shared, split: Split) -> dict[str, Any]:
-    """Return what the claims ask of the trained function."""
-    asked = probes.inputs(split, trial.seed)
-    kernel = probes.input_kernel(shared.model)
-    found = probes.ignored(
-        None if kernel is None else ops.convert_to_numpy(kernel), asked
-    )
-    mask = found.mask.reshape(asked.x.shape[1:])
-    moved = np.where(mask, asked.permuted, asked.x)
-    answers = [shared.answers(x) for x in (asked.x, *asked.noisy, moved)]
-    classification = study.task == "classification"
-    directions = probes.directions(answers[0][0].size, classification, trial.seed)
-    squares = shared.answers.squares(split.x_test, directions)
-    return probes.columns(asked, found, classification, answers, squares) | (
-        probes.quantiles(shared.measuring.quantiles_now())
-    )
+def _slope(variable: Any) -> Any:
+    """Return the gradient of the penalty that is attached to a variable."""
+    return ops.convert_to_numpy(slope(variable.regularizer, variable.value))
 
 
 def _scores(study: Study, model: Any, split: Split) -> dict[str, float]:

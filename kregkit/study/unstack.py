@@ -14,7 +14,8 @@ import numpy as np
 from kregkit.callbacks import Measuring, tensor_records
 from kregkit.study.data import Split
 from kregkit.study.plan import Trial
-from kregkit.study.protocol import OfPenalty, Result, result
+from kregkit.study.probes import step_law_error
+from kregkit.study.protocol import Residuals, Result, result
 from kregkit.study.resolve import Study
 
 LOGS = ("loss", "data_loss", "penalty", "score")
@@ -30,7 +31,8 @@ class Recording:
 
     Of shape `(trials, ...)`: `measured` at every logging point, `logs` of every epoch
     (training, then validation), `scores` of the final weights on each part; `descent`
-    is −∂(data loss)/∂w there, of the trained weights, and `asked` what `probes` found.
+    is −∂(data loss)/∂w there, of the trained weights, and `slopes` are the gradients of
+    their penalties. `probed` are columns of `finals` for each trial, if one has ended.
     """
 
     measured: list[Any] = field(default_factory=list)
@@ -39,7 +41,8 @@ class Recording:
     exact: list[Any] = field(default_factory=list)
     values: list[Any] = field(default_factory=list)
     descent: list[Any] = field(default_factory=list)
-    asked: list[dict[str, Any]] = field(default_factory=list)
+    slopes: list[Any] = field(default_factory=list)
+    probed: list[dict[str, Any]] = field(default_factory=list)
 
     def finite(self) -> Any:
         """Return which trials had finite losses in the last epoch."""
@@ -56,7 +59,7 @@ def unstack(
     measuring: Measuring,
     model: keras.Model,
     owned: frozenset[tuple[str, str]],
-    of_penalty: OfPenalty,
+    residuals: Residuals,
     seconds: float,
 ) -> Result:
     """Return the result of the trial at `index`; `owned` is what its penalty is on."""
@@ -107,18 +110,21 @@ def unstack(
     def u_of(variable: Any) -> Any:
         return us.get(id(variable))
 
-    asked: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     if failed_epoch is None:
-        us = {
-            id(variable): u[index]
-            for variable, u in zip(
-                model.trainable_variables, recording.descent, strict=True
-            )
+        trained = [id(variable) for variable in model.trainable_variables]
+        us = {v: u[index] for v, u in zip(trained, recording.descent, strict=True)}
+        slopes = {v: g[index] for v, g in zip(trained, recording.slopes, strict=True)}
+        found = {
+            **recording.probed[index],
+            "kkt_residual": residuals(trial, model, value_of, u_of),
+            "step_law_error": step_law_error(
+                trial, model, value_of, lambda variable: slopes[id(variable)]
+            ),
         }
-        asked = recording.asked[index] | of_penalty(trial, model, value_of, u_of)
     scores = {
-        f"{part}_{name}": float(found[index, LOGS.index(name)])
-        for part, found in recording.scores.items()
+        f"{part}_{name}": float(own[index, LOGS.index(name)])
+        for part, own in recording.scores.items()
         for name in ("score", "data_loss")
     }
     penalty = math.fsum(row.get("penalty") or 0.0 for row in measured)
@@ -129,7 +135,7 @@ def unstack(
         "batch",
         rows,
         tensor_records(model, value_of, u_of),
-        {**scores, "penalty": penalty, **asked},
+        {**scores, "penalty": penalty, **found},
         failed_epoch,
         seconds,
     )

@@ -13,7 +13,6 @@ from kregkit.study.protocol import PROBE
 IDENTITY = ("trial", "step", "epoch", "layer", "tensor", "role", "size")
 MEASURED_NORMS = ("l1", "l2", "max_abs", "spectral_norm", "stable_rank")
 LOSSES = ("penalty", "loss", "data_loss", "val_loss", "val_data_loss")
-OF_FUNCTION = ("logit_scale", "logit_norm_at_zero", "jacobian_norm", "permuted_change")
 PART_OF = {"train": "n_train", "val": "n_val", "test": "n_test", "majority": "n_test"}
 
 
@@ -70,36 +69,38 @@ def assert_same_rows(rows, expected, rel, final):
             assert_close((*place, column), one[column], other[column], gap)
 
 
+def final_gap(key, other, rel, final):
+    """Return by how much a column of finals may differ."""
+    part, _, kind = key.partition("_")
+    if key == "score_under_noise":
+        return score_gap(max(other), rel, final["task"], final["n_test"])
+    if kind == "score" and part != "majority":
+        return score_gap(other, rel, final["task"], final[PART_OF[part]])
+    if key == "step_law_error":  # rounding errors, in units of the strength
+        return 1e-6
+    if kind == "quantiles":
+        return rel * max(other)
+    if key in ("logit_norm_at_zero", "permuted_change"):  # in units of the scale of f
+        return rel * max(1.0, other)
+    scaled = ("penalty", "kkt_residual", "logit_scale", "jacobian_norm")
+    return rel * abs(other) if kind == "data_loss" or key in scaled else 0.0
+
+
 def assert_same_finals(final, expected, rel):
     assert set(final) == set(expected)
     for key, other in expected.items():
         if key in ("engine", "wall_seconds"):
             continue
-        if isinstance(other, list):
-            assert_same_list(key, final[key], other, rel, expected)
+        if other is None or final[key] is None:
+            assert final[key] is other, (key, final[key], other)
             continue
-        if key == "step_law_error":  # rounding, of another order of operations
-            assert (final[key] is None) == (other is None)
-            assert max(final[key] or 0.0, other or 0.0) < 1e-6
-            continue
-        part, _, kind = key.partition("_")
-        if kind == "score" and key != "majority_score":
-            rows = expected[PART_OF[part]]
-            gap = score_gap(other, rel, expected["task"], rows)
-        else:
-            derived = ("penalty", "kkt_residual", *OF_FUNCTION)
-            scored = kind == "data_loss" or key in derived
-            gap = rel * abs(other or 0.0) if scored else 0.0
-        assert_close(key, final[key], other, gap)
-
-
-def assert_same_list(key, one, other, rel, final):
-    """Assert that quantiles differ by the rounding of the largest, scores by a row."""
-    gap = rel * max(other)
-    if key == "score_under_noise":
-        gap = score_gap(max(map(abs, other)), rel, final["task"], final["n_test"])
-    for a, b in zip(one, other, strict=True):
-        assert_close(key, a, b, gap)
+        gap = final_gap(key, other, rel, expected)
+        several = isinstance(other, list)
+        pairs = (
+            zip(final[key], other, strict=True) if several else [(final[key], other)]
+        )
+        for one, of_other in pairs:
+            assert_close(key, one, of_other, gap)
 
 
 def assert_same_tensors(tensors, expected, rel):

@@ -351,7 +351,7 @@ def test_the_need_covers_state_data_and_what_a_pass_computes(tmp_path):
         for side in "xy"
         for part in ("train", "val", "test")
     )
-    assert one.seed == other.seed == 2 * data
+    assert one.seed == other.seed == 2 * data + split.x_test.nbytes
     # Adam: weights, two moments, two scalars.
     assert one.state == 4 * (3 * (4 * 5 + 5 + 5 * 3 + 3) + 2)
     assert other.state == 4 * (3 * (4 * 500 + 500 + 500 * 3 + 3) + 2)

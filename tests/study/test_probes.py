@@ -1,224 +1,269 @@
-"""What the claims ask of a trained function, against NumPy's forward pass."""
+"""What claims need of a trained model, against NumPy, Keras and finite differences."""
 
 import keras
 import numpy as np
 import pytest
+from keras import layers
 
-from kregkit.measure import quantiles_above_zero
-from kregkit.study import probes
-from kregkit.study.answers import Answers
-from kregkit.study.data import Split
-
-INPUTS, HIDDEN = 6, 5
-CONSTANT = 2  # an input that does not vary on the training part
-
-
-def split(outputs, seed=0):
-    random = np.random.default_rng(seed)
-    x = random.normal(size=(90, INPUTS)).astype("float32")
-    x[:, 3] *= 4
-    x[:, CONSTANT] = 1.0
-    y = random.integers(0, outputs, 90)
-    return Split(x[:40], y[:40], x[40:60], y[40:60], x[60:], y[60:])
+from kregkit import regularizers
+from kregkit.callbacks import slope
+from kregkit.schema import NEAR_ZERO, QUANTILES
+from kregkit.study import models, probes
+from kregkit.study.plan import Trial
+from kregkit.study.resolve import R2
 
 
-def model(outputs, seed=0):
-    keras.utils.set_random_seed(seed)
-    layers = [
-        keras.Input((INPUTS,)),
-        keras.layers.Dense(HIDDEN, "tanh", bias_initializer="random_normal"),
-        keras.layers.Dense(outputs, bias_initializer="random_normal"),
-    ]
-    return keras.Sequential(layers)
+def trial(regularizer, target, strength=0.1, solver="gradient", layers="all"):
+    return Trial(
+        "id",
+        regularizer,
+        target,
+        layers,
+        solver,
+        strength,
+        (),
+        learning_rate=0.1,
+        seed=0,
+    )
 
 
-def forward(made, x):
-    w, b, v, c = (variable.numpy().astype(np.float64) for variable in made.weights)
-    return np.tanh(x @ w + b) @ v + c
+def score(f, y, task):
+    return 1 - probes.errors(f, y, task) / probes.most(y, task)
 
 
-def jacobian(made, x):
-    """Return ∂outputs/∂x of one row, `(outputs, inputs)`, by hand."""
-    w, b, v, _ = (variable.numpy().astype(np.float64) for variable in made.weights)
-    slope = 1 - np.tanh(x @ w + b) ** 2
-    return (w * slope @ v).T
+def test_the_score_is_that_of_the_metrics_of_studies():
+    random = np.random.default_rng(0)
+    f = random.normal(size=(50, 4)).astype("float32")
+    f[:5] = 0.0  # a tie is the first class's
+    y = random.integers(0, 4, size=50)
+    metric = keras.metrics.SparseCategoricalAccuracy()
+    metric.update_state(y, f)
+    assert score(f, y, "classification") == pytest.approx(float(metric.result()))
+    centred = probes.centred(f, "classification")
+    np.testing.assert_allclose(centred.sum(axis=1), 0.0, atol=1e-12)
+    assert score(centred, y, "classification") == score(f, y, "classification")
+    targets = (f + random.normal(size=f.shape)).astype("float32")
+    metric = R2(4)
+    metric.update_state(targets, f)
+    expected = float(metric.result())
+    assert score(f, targets, "regression") == pytest.approx(expected, rel=1e-5)
+    assert probes.centred(f, "regression").tolist() == f.tolist()
+    assert probes.most(np.ones((5, 4)), "regression") == 0.0
 
 
-def columns(made, part, classification, seed=0):
-    asked = probes.inputs(part, seed)
-    found = probes.ignored(probes.input_kernel(made).numpy(), asked)
-    answers = Answers(made)
-    moved = np.where(found.mask, asked.permuted, asked.x)
-    outputs = [answers(x) for x in (asked.x, *asked.noisy, moved)]
-    vectors = probes.directions(outputs[0].shape[1], classification, seed)
-    squares = answers.squares(part.x_test, vectors)
-    return asked, probes.columns(asked, found, classification, outputs, squares)
+def test_noise_is_measured_by_the_inputs_that_vary():
+    random = np.random.default_rng(0)
+    x = random.normal(size=(40, 2, 3)) * [1.0, 2.0, 3.0]
+    x[:, 0, 1] = 0.1  # whose variance is not 0 in floating point
+    own = [x[:, i, j].std() for i in (0, 1) for j in (0, 1, 2) if (i, j) != (0, 1)]
+    sizes = np.array([0.1, 0.3, 1.0]) * np.sqrt(np.mean(np.square(own)))
+    np.testing.assert_allclose(probes.noise_sizes(x), sizes)
+    assert probes.varying(x).tolist() == [True, False, True, True, True, True]
+    assert probes.noise_sizes(np.ones((4, 2))).tolist() == [0.0, 0.0, 0.0]
 
 
-@pytest.mark.parametrize("classification", [True, False])
-@pytest.mark.parametrize("outputs", [3, 1])
-def test_columns_are_those_of_a_forward_pass_by_hand(outputs, classification):
-    part, made = split(outputs), model(outputs)
-    _, found = columns(made, part, classification)
-    center = np.eye(outputs) - (1 / outputs if classification else 0)
-    f = forward(made, part.x_test) @ center
-    scale = np.sqrt(np.mean(np.sum(f**2, axis=1)))
-    assert found["logit_scale"] == pytest.approx(scale, rel=1e-5, abs=1e-7)
-    if outputs == 1 and classification:  # one class: f is 0 everywhere
-        assert found["logit_norm_at_zero"] is None
-        return
-    at_zero = np.linalg.norm(forward(made, np.zeros(INPUTS)) @ center)
-    assert found["logit_norm_at_zero"] == pytest.approx(at_zero / scale, rel=1e-5)
-    squares = [np.sum((center @ jacobian(made, x)) ** 2) for x in part.x_test]
-    expected = np.sqrt(np.mean(squares))
-    assert found["jacobian_norm"] == pytest.approx(expected, rel=1e-5)
+def test_every_input_is_permuted_for_itself_and_by_the_seed():
+    x = np.arange(400.0).reshape(50, 2, 4)
+    found = probes.permuted(x, 3)
+    orders = []
+    for i, j in np.ndindex(2, 4):
+        assert sorted(found[:, i, j]) == sorted(x[:, i, j])
+        orders.append(((found[:, i, j] - x[0, i, j]) / 8).astype(int).tolist())
+    assert len({tuple(order) for order in orders}) == 8
+    assert found.tolist() == probes.permuted(x, 3).tolist()
+    assert found.tolist() != probes.permuted(x, 4).tolist()
+    # The same permutation whatever the values are.
+    assert (2 * found).tolist() == probes.permuted(2 * x, 3).tolist()
 
 
-def test_the_noise_has_the_sizes_that_are_told():
-    part = split(3)
-    asked = probes.inputs(part, 0)
-    deviation = part.x_train.std(axis=0)
-    unit = np.sqrt(np.mean(np.delete(deviation, CONSTANT) ** 2))
-    assert asked.sizes == pytest.approx([0.1 * unit, 0.3 * unit, unit])
-    for noisy, size in zip(asked.noisy, asked.sizes, strict=True):
-        assert (noisy[:-1] - part.x_test).std() == pytest.approx(size, rel=0.15)
-        assert not noisy[-1].any()
-
-
-def test_the_score_under_noise_is_of_the_noisy_rows():
-    part, made = split(3), model(3)
-    asked, found = columns(made, part, True)
-    for noisy, score in zip(asked.noisy, found["score_under_noise"], strict=True):
-        hits = forward(made, noisy[:-1]).argmax(axis=1) == part.y_test
-        assert score == pytest.approx(hits.mean())
-
-
-def test_r2_under_noise_is_that_of_scikit_learn():
-    from sklearn.metrics import r2_score
-
-    part, made = split(2), model(1)
-    asked, found = columns(made, part, False)
-    answers = forward(made, asked.noisy[1][:-1])[:, 0]
-    expected = r2_score(part.y_test, answers)
-    assert found["score_under_noise"][1] == pytest.approx(expected, rel=1e-5)
-
-
-def test_trials_of_one_seed_are_asked_the_same_and_of_two_are_not():
-    part = split(3)
-    one, same, other = (probes.inputs(part, seed) for seed in (4, 4, 5))
-    for name in ("permuted", "x"):
-        np.testing.assert_array_equal(getattr(one, name), getattr(same, name))
-    np.testing.assert_array_equal(one.noisy[2], same.noisy[2])
-    assert (one.noisy[2] != other.noisy[2]).any()
-    assert (one.permuted != other.permuted).any()
-
-
-def test_every_input_is_permuted_over_the_rows():
-    part = split(3)
-    asked = probes.inputs(part, 0)
-    moved = asked.permuted[:-1]
-    np.testing.assert_array_equal(np.sort(moved, 0), np.sort(part.x_test, 0))
-    varying = np.delete(np.arange(INPUTS), CONSTANT)
-    changed = [(moved[:, i] != part.x_test[:, i]).any() for i in varying]
-    assert all(changed)
-    pairs = {tuple(np.argsort(moved[:, i])) for i in varying}
-    assert len(pairs) == len(varying)  # each by a permutation of its own
-
-
-def test_inputs_are_ignored_by_zero_weights_and_what_permuting_them_changes():
-    part, made = split(3), model(3)
-    kernel = made.layers[0].kernel.numpy()
-    kernel[[0, CONSTANT]] = 0.0
-    kernel[1] = 9e-4
-    made.layers[0].kernel.assign(kernel)
-    asked, found = columns(made, part, True)
-    assert found["inputs_ignored"] == pytest.approx(1 / 5)  # of those that vary
-    assert found["inputs_near_ignored"] == pytest.approx(2 / 5)
-    moved = part.x_test.copy()
-    moved[:, :2] = asked.permuted[:-1, :2]
-    center = np.eye(3) - 1 / 3
-    change = (forward(made, moved) - forward(made, part.x_test)) @ center
-    expected = np.sqrt(np.mean(np.sum(change**2, 1))) / found["logit_scale"]
-    assert found["permuted_change"] == pytest.approx(expected, rel=1e-3)
-    assert found["permuted_change"] > 0
-
-
-def test_nothing_is_permuted_where_no_input_is_ignored():
-    _, found = columns(model(3), split(3), True)
-    assert found["inputs_near_ignored"] == 0.0
-    assert found["permuted_change"] is None
-
-
-def test_the_jacobian_of_many_outputs_is_estimated():
-    part, made = split(64), model(64)
-    exact = np.sqrt(np.mean([np.sum(jacobian(made, x) ** 2) for x in part.x_test[:30]]))
-    found = [columns(made, part, False, seed)[1]["jacobian_norm"] for seed in range(30)]
-    squares = np.square(found)
-    error = squares.std(ddof=1) / np.sqrt(len(squares))
-    assert abs(squares.mean() - exact**2) < 4 * error
-    assert error < 0.1 * exact**2
-
-
-def dense_after(*layers):
-    return keras.Sequential([keras.Input((4, 2)), *layers, keras.layers.Dense(3)])
-
-
-def branching():
-    inputs = keras.Input((4,))
-    outputs = [keras.layers.Dense(3)(inputs) for _ in range(2)]
-    return keras.Model(inputs, keras.layers.Add()(outputs))
+@pytest.mark.parametrize("task", ["classification", "regression"])
+@pytest.mark.parametrize("outputs", [1, 2, 16, 17, 64])
+def test_directions_give_the_norm_of_the_jacobian_of_f(outputs, task):
+    random = np.random.default_rng(0)
+    jacobian = random.normal(size=(300, outputs, 5)) * random.uniform(size=5)
+    own = jacobian
+    if task == "classification":
+        own = jacobian - jacobian.mean(axis=1, keepdims=True)
+    v = probes.directions(7, 300, outputs, task)
+    assert len(v) == min(outputs, 16)
+    found = np.square(np.einsum("mrk,rki->mri", v, jacobian)).sum() / 300
+    expected = np.square(own).sum() / 300
+    assert found == pytest.approx(expected, rel=1e-5 if outputs <= 16 else 0.03)
+    assert np.array_equal(v, probes.directions(7, 300, outputs, task))
+    other = np.array_equal(v, probes.directions(8, 300, outputs, task))
+    assert other == (outputs <= 16)
 
 
 class Subclassed(keras.Model):
-    pass
+    def __init__(self):
+        super().__init__()
+        self.dense = layers.Dense(2)
+
+    def call(self, x):
+        return self.dense(x)
+
+
+def stacked(shape, *inner):
+    return keras.Sequential([keras.Input(shape), *inner, layers.Dense(2, name="last")])
+
+
+def subclassed():
+    model = Subclassed()
+    model(np.zeros((1, 3)))
+    return model
+
+
+def branched():
+    given = keras.Input((4,))
+    first, second = (layers.Dense(2, name=name)(given) for name in ("a", "b"))
+    return keras.Model(given, layers.Dense(2)(layers.Add()([first, second])))
+
+
+def skipping():
+    given = keras.Input((4,))
+    return keras.Model(given, given + layers.Dense(4, name="a")(given))
+
+
+def reshaped_by_an_operation():
+    given = keras.Input((2, 2))
+    return keras.Model(given, layers.Dense(3)(keras.ops.reshape(given, (-1, 4))))
+
+
+def called_again():
+    model = models.mlp((4,), 2, (3,))
+    model(keras.Input((4,)))
+    return model
+
+
+FIRST = {
+    "linear": (lambda: models.linear((4,), 2), "output"),
+    "mlp of images": (lambda: models.mlp((2, 3, 1), 2, (5,)), "hidden_1"),
+    "autoencoder": (lambda: models.autoencoder((2, 2), 4, (3,)), "code"),
+    "called again": (called_again, "hidden_1"),
+    "dropout": (
+        lambda: stacked((4,), layers.Dropout(0.1), layers.GaussianNoise(0.1)),
+        "last",
+    ),
+    "reshaped": (lambda: stacked((2, 3), layers.Reshape((6,))), "last"),
+    "frozen": (lambda: stacked((4,), layers.Dense(3, name="a", trainable=False)), "a"),
+    "cnn": (lambda: models.cnn((4, 4, 1), 2, (3,), ()), None),
+    "recurrent": (lambda: stacked((4, 2), layers.LSTM(3)), None),
+    "pixel by pixel": (
+        lambda: stacked((2, 2), layers.Dense(3), layers.Flatten()),
+        None,
+    ),
+    "in another order": (
+        lambda: stacked((2, 3), layers.Permute((2, 1)), layers.Flatten()),
+        None,
+    ),
+    "channels put last": (
+        lambda: stacked((2, 3, 4), layers.Flatten(data_format="channels_first")),
+        None,
+    ),
+    "normalised": (lambda: stacked((4,), layers.BatchNormalization()), None),
+    "nested": (lambda: stacked((4,), models.linear((4,), 3)), None),
+    "two readers": (branched, None),
+    "skipping": (skipping, None),
+    "an operation": (reshaped_by_an_operation, None),
+    "subclassed": (subclassed, None),
+}
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_the_kernel_that_reads_the_inputs_is_found_or_not_known(name):
+    build, expected = FIRST[name]
+    found = probes.first_kernel(build())
+    assert (None if found is None else found.layer.name) == expected
+    if found is not None:
+        assert found.role == "kernel"
+
+
+def test_an_input_is_ignored_when_every_weight_is_zero_or_near():
+    kernel = np.array([[0, 0], [0, NEAR_ZERO], [-NEAR_ZERO, 0], [0, -2e-3], [0, -0.0]])
+    kernel = kernel.astype("float32")
+    assert probes.ignored(kernel, False).tolist() == [1, 0, 0, 0, 1]
+    assert probes.ignored(kernel, True).tolist() == [1, 1, 1, 0, 1]
+
+
+def test_quantiles_are_of_all_magnitudes_above_zero():
+    arrays = [np.array([[-3.0, 0.0], [1.0, 0.0]]), np.array([2.0, -4.0, 5.0, 0.0])]
+    found = probes.quantiles(arrays)
+    # Linear between the sorted magnitudes 1 to 5, with level q at 1 + 4q.
+    np.testing.assert_allclose(found, [1 + 4 * q for q in QUANTILES], rtol=1e-6)
+    assert probes.quantiles([np.zeros(3)]) is None
+    assert probes.quantiles([]) is None
 
 
 @pytest.mark.parametrize(
-    ("made", "known"),
+    "own",
     [
-        (dense_after(keras.layers.Flatten()), True),
-        (dense_after(keras.layers.Flatten(), keras.layers.Dropout(0.5)), True),
-        (dense_after(keras.layers.Conv1D(3, 2), keras.layers.Flatten()), False),
-        (dense_after(keras.layers.Flatten(), keras.layers.BatchNormalization()), False),
-        (dense_after(), False),  # one kernel for several places
-        (branching(), False),
-        (Subclassed(), False),
+        trial(None, None, None),
+        trial("L1", "activity"),
+        trial("L1", "kernel", solver="proximal"),
+        trial("L1L2", "kernel"),
+        trial("MCP", "bias"),
     ],
 )
-def test_which_kernel_reads_the_inputs(made, known):
-    assert (probes.input_kernel(made) is not None) == known
+def test_other_trials_have_no_law_of_a_step(own):
+    assert probes.step_law_error(own, None, None, None) is None
 
 
-@pytest.mark.parametrize("zeros", [0, 1, 37, 49, 50])
-def test_quantiles_are_those_of_numpy_above_zero(zeros):
-    random = np.random.default_rng(zeros)
-    values = random.normal(size=50).astype("float32")
-    values[:zeros] = 0
-    levels = (0.5, 0.9, 0.99)
-    found = quantiles_above_zero([values[:20], values[20:].reshape(5, 6)], levels)
-    above = np.abs(values[values != 0])
-    if len(above) == 0:
-        assert np.isnan(np.asarray(found)).all()
-        return
-    expected = np.quantile(above, levels)
-    np.testing.assert_allclose(np.asarray(found), expected, rtol=1e-6)
+LAWS = {"L1": np.sign, "L2": lambda w: 2 * w}
 
 
-@pytest.mark.parametrize("regularizer", ["L1", "L2"])
-def test_an_sgd_step_subtracts_what_the_law_says(regularizer):
-    from kregkit import regularizers
-    from kregkit.study.protocol import STEPS
+def penalised(regularizer, target, strength):
+    """Return a model of which only the kernel or the bias has a penalty."""
+    keras.utils.set_random_seed(5)
+    given = getattr(regularizers, regularizer)(strength) if regularizer else None
+    layer = layers.Dense(
+        3,
+        bias_initializer="normal",
+        kernel_regularizer=given if target == "kernel" else None,
+        bias_regularizer=given if target == "bias" else None,
+        name="output",
+    )
+    return keras.Sequential([keras.Input((4,)), layer])
 
-    rate, strength = 0.1, 0.03
-    w = np.random.default_rng(0).normal(size=(INPUTS, 1)).astype("float32")
-    part, after = split(2), []
-    for penalty in (None, getattr(regularizers, regularizer)(strength)):
-        made = keras.Sequential(
-            [keras.Input((INPUTS,)), keras.layers.Dense(1, kernel_regularizer=penalty)]
+
+@pytest.mark.parametrize("target", ["kernel", "bias"])
+@pytest.mark.parametrize("regularizer", LAWS)
+def test_a_step_of_gradient_descent_subtracts_the_law(regularizer, target):
+    rate, strength = 0.1, 0.3
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(8, 4)), random.normal(size=(8, 3))
+    after = []
+    for name in (None, regularizer):
+        model = penalised(name, target, strength)
+        before = {v.name: v.numpy() for v in model.trainable_variables}
+        model.compile(keras.optimizers.SGD(rate), "mse")
+        model.train_on_batch(x, y)
+        after.append({v.name: v.numpy() for v in model.trainable_variables})
+    free, held = after
+    law = strength * LAWS[regularizer](before[target])
+    np.testing.assert_allclose(free[target] - held[target], rate * law, atol=2e-7)
+    other = {"kernel": "bias", "bias": "kernel"}[target]
+    np.testing.assert_array_equal(free[other], held[other])
+
+
+@pytest.mark.parametrize("target", ["kernel", "bias"])
+@pytest.mark.parametrize("regularizer", LAWS)
+def test_the_law_of_a_step_is_compared_with_the_attached_penalty(regularizer, target):
+    strength = 0.3
+    model = penalised(regularizer, target, strength)
+    (variable,) = (v for v in model.trainable_variables if v.name == target)
+    variable.assign(variable * [1.0, 0.0, -1.0])
+
+    def error(own, strength_of=lambda g: g):
+        return probes.step_law_error(
+            own,
+            model,
+            keras.ops.convert_to_numpy,
+            lambda v: strength_of(
+                keras.ops.convert_to_numpy(slope(v.regularizer, v.value))
+            ),
         )
-        made.layers[0].kernel.assign(w)
-        made.compile(keras.optimizers.SGD(rate), "mse")
-        made.train_on_batch(part.x_train, part.y_train[:, None].astype("float32"))
-        after.append(made.layers[0].kernel.numpy())
-    law = rate * strength * STEPS[regularizer](w)
-    np.testing.assert_allclose(after[0] - after[1], law, atol=3e-7)
+
+    assert error(trial(regularizer, target, strength)) < 1e-6
+    largest = np.abs(LAWS[regularizer](variable.numpy())).max()
+    other = error(trial(regularizer, target, strength), lambda g: 1.5 * g)
+    assert other == pytest.approx(0.5 * largest, rel=1e-5)

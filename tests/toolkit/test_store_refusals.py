@@ -59,13 +59,25 @@ def test_a_column_that_was_added_is_null_where_an_older_store_lacks_it(
     store = store_of(tmp_path, "a")
     part = next((tmp_path / "parts").iterdir())
     rows, file = part / "rows.parquet", part / "finals.parquet"
-    added = {"rows": ["kkt_residual", "gradient_ratio"], "finals": ["learning_rate"]}
+    added = {
+        "rows": ["kkt_residual", "gradient_ratio"],
+        "finals": [
+            "learning_rate",
+            "logit_scale",
+            "inputs_near_ignored",
+            "kernel_quantiles",
+            "bias_quantiles",
+            "activation_quantiles",
+            "step_law_error",
+        ],
+    }
     assert set().union(*added.values()) == set(schema.ADDED)
     old = pl.read_parquet(file).drop(added["finals"])
     old.write_parquet(file)
     pl.read_parquet(rows).drop(added["rows"]).write_parquet(rows)
     store.write(*trial("b", learning_rate=0.5))
     assert store.read().finals["learning_rate"].to_list() == [None, 0.5]
+    assert store.read().finals["bias_quantiles"].to_list() == [None, None]
     assert store.read().rows["gradient_ratio"].null_count() == store.read().rows.height
     old.drop("schema_version").write_parquet(file)
     assert "not those of this kregkit" in refused(StoreError, store.read)

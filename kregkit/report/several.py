@@ -1,0 +1,219 @@
+"""One page over several studies: claims by data set and model, and pooled.
+
+The one rule: a pooled verdict comes from `pooled`, and where studies disagree the page
+says so before it says what they give together.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from kregkit.report import answer, evidence, numbers, usage
+from kregkit.report.canvas import slug
+from kregkit.report.claims import Tested
+from kregkit.report.law_pages import NAMES, NOT_TESTED, checked
+from kregkit.report.numbers import count
+from kregkit.report.page import Entry, Page, Section, Table
+from kregkit.report.plot_forest import forest
+from kregkit.report.pooled import FEWEST_DATA, One, PooledClaim, PooledPart, claims
+from kregkit.report.statistics import LEVEL, Pooled
+from kregkit.report.verdicts import Part
+
+Row = tuple[Entry, ...]
+
+
+def page(studies: Sequence[One]) -> Page:
+    """Return the page of several studies."""
+    found = claims(studies)
+    trials = sum(len(one.study.tables.trials) for one in studies)
+    data = len({one.data for one in studies})
+    subtitle = (
+        f"{count(len(studies), 'study').replace('studys', 'studies')} · "
+        f"{count(data, 'data set')} · {count(trials, 'trial')}"
+    )
+    sections = (
+        _answer(studies),
+        _glance(studies, found),
+        *(_evidence(one) for one in found),
+        _studies(studies),
+    )
+    return Page("What L1 and L2 do to kernel, bias and activity", subtitle, sections)
+
+
+def _answer(studies: Sequence[One]) -> Section:
+    named = [(one.data, one.study) for one in studies]
+    advices = [usage.advise_pooled(goal, named) for goal in usage.GOALS]
+    return Section(
+        "answer",
+        "When to use which",
+        "When to use which",
+        tables=(
+            answer.table(advices, "these studies together show", regression=False),
+            _begin(studies),
+        ),
+        notes=(
+            *answer.NOTES,
+            f"Differences are pooled over at least {FEWEST_DATA} sets of data by "
+            "random effects, with the intervals of Hartung and Knapp; scores over "
+            "classifications alone.",
+        ),
+    )
+
+
+def _begin(studies: Sequence[One]) -> Table:
+    by_name: dict[str, dict[str, Entry]] = {}
+    for one in studies:
+        for name, strength, _, collapse in answer.begin(one.study).rows:
+            words = f"collapses at {collapse.value}"
+            note = "" if collapse.value == numbers.UNDEFINED else words
+            by_name.setdefault(name.value, {})[one.name] = Entry(strength.value, note)
+    blank = Entry(numbers.UNDEFINED)
+    rows = tuple(
+        (Entry(name), *(own.get(one.name, blank) for one in studies))
+        for name, own in by_name.items()
+    )
+    return Table(
+        "With which strength to begin: the one with the lowest validation data loss",
+        ("Regularizer", *(one.name for one in studies)),
+        rows,
+    )
+
+
+def _glance(studies: Sequence[One], found: Sequence[PooledClaim]) -> Section:
+    rows: dict[int, Row] = {}
+    for one in found:
+        number = one.claim.number
+        verdicts = [_verdict(own, number) for own in studies]
+        pooled = NOT_TESTED
+        if one.judged is not None:
+            pooled = evidence.VERDICTS[one.judged.verdict]
+        lead = Entry(str(number)), Entry(one.claim.name)
+        rows[number] = (*lead, Entry(pooled, _apart(verdicts)), *map(Entry, verdicts))
+    laws = [{law.number: law for law in checked(own.study.tables)} for own in studies]
+    for number, name in NAMES.items():
+        own = [Entry(law[number].row[2].value) for law in laws]
+        blank = Entry(numbers.UNDEFINED, "a law")
+        rows[number] = (Entry(str(number)), Entry(name), blank, *own)
+    return Section(
+        "claims",
+        "The claims",
+        "Claims",
+        lead=(
+            "What answers to the question of kernel, bias and activity regularizers "
+            "claim: tested in every study, and pooled over data sets."
+        ),
+        tables=(
+            Table(
+                "Claims and verdicts",
+                ("No.", "Claim", "Pooled", *(one.name for one in studies)),
+                tuple(rows[number] for number in sorted(rows)),
+                leading=3 + len(studies),
+                prose=True,
+            ),
+        ),
+        notes=(
+            evidence.MEANING,
+            "Each study's verdicts are a family of their own, and so are the pooled "
+            f"ones; what comes from fewer than {FEWEST_DATA} sets of data is listed "
+            "and not pooled.",
+        ),
+    )
+
+
+def _verdict(one: One, number: int) -> str:
+    tested: Tested = next(t for t in one.tested if t.claim.number == number)
+    if tested.judged is None or not any(
+        p.contrast.estimate for p in tested.judged.parts
+    ):
+        return NOT_TESTED
+    return evidence.VERDICTS[tested.judged.verdict]
+
+
+def _apart(verdicts: Sequence[str]) -> str:
+    """Return the note that studies disagree, or ""."""
+    decided = {*verdicts} - {NOT_TESTED, evidence.VERDICTS["undecided"]}
+    return "the data sets disagree" if len(decided) > 1 else ""
+
+
+def _evidence(one: PooledClaim) -> Section:
+    claim = one.claim
+    parts = one.judged.parts if one.judged else ()
+    judged = {part.contrast.about: part for part in parts}
+    tables = tuple(_table(part, judged.get(part.about)) for part in one.parts)
+    figures = []
+    for i, part in enumerate(one.parts):
+        drawn = forest(
+            slug(str(claim.number), str(i)), part.about, list(_rows(part)), False
+        )
+        figures += [drawn] if drawn else []
+    return Section(
+        f"claim-{claim.number}",
+        f"Claim {claim.number}: {claim.name}",
+        f"Claim {claim.number}",
+        lead=f"“{claim.says}” Measured at {claim.where}. What counts: {claim.counts}.",
+        tables=tables,
+        figures=tuple(figures),
+        notes=() if tables else ("No study has trained what this claim needs.",),
+    )
+
+
+def _rows(part: PooledPart) -> Iterator[Part]:
+    """Yield the contrast of every study with its own interval, as a part to draw."""
+    for name, contrast in part.found:
+        low, high = None, None
+        if contrast.estimate:
+            low, high = contrast.estimate.interval()
+        yield Part(replace(contrast, about=name), "undecided", low, high, LEVEL, None)
+
+
+def _table(part: PooledPart, judged: Part | None) -> Table:
+    rows: list[Row] = []
+    for drawn in _rows(part):
+        one = drawn.contrast
+        if one.estimate is None:
+            rows.append((Entry(one.about, one.why), *[Entry(numbers.UNDEFINED)] * 4))
+            continue
+        effect = evidence.shown(one, one.estimate.value, False)
+        bounds = evidence.bounds(one, drawn.low, drawn.high, False)
+        blank = Entry("")
+        rows.append(
+            (
+                Entry(one.about),
+                Entry(effect),
+                Entry(bounds),
+                blank,
+                Entry(str(one.estimate.n)),
+            )
+        )
+    if part.pooled is not None and judged is not None:
+        rows.append(_pooled_row(part.pooled, judged))
+    head = ("Study", "Effect", "Interval", "Another data set", "Seeds or studies")
+    level = numbers.percent(LEVEL)
+    return Table(f"{part.about}, {level} intervals", head, tuple(rows))
+
+
+def _pooled_row(pooled: Pooled, judged: Part) -> Row:
+    one = judged.contrast
+    level = numbers.percent(judged.level)
+    return (
+        Entry("Pooled", evidence.VERDICTS[judged.verdict]),
+        Entry(evidence.shown(one, pooled.estimate.value, False)),
+        Entry(evidence.bounds(one, judged.low, judged.high, False), f"at {level}"),
+        Entry(evidence.bounds(one, pooled.low, pooled.high, False)),
+        Entry(str(pooled.estimate.n)),
+    )
+
+
+def _studies(studies: Sequence[One]) -> Section:
+    names = ("Data", "Model", "Trials", "Seeds", "Solver", "Epochs", "Test rows")
+    rows = []
+    for one in studies:
+        how = dict(one.study.tables.facts.how)
+        entries = (Entry(how.get(name, numbers.UNDEFINED)) for name in names)
+        rows.append((Entry(one.name), *entries))
+    return Section(
+        "run",
+        "The studies",
+        "Studies",
+        tables=(Table("What was trained", ("Study", *names), tuple(rows), prose=True),),
+        code="kregkit report STORE STORE ...",
+    )
