@@ -55,7 +55,7 @@ def files_of_several(named: Mapping[str, Contents]) -> Mapping[str, bytes]:
     for where, contents in named.items():
         made = tables(contents)
         if not made.compares:
-            raise StoreError(f"{where}: has no baseline to compare with")
+            raise StoreError(f"{where}: has no regularizer to compare with a baseline")
         studies.append((_titled(made, where, [name for name, _ in studies]), made))
     found = several.page(pooled.read([(name, Study(one)) for name, one in studies]))
     figures = {

@@ -155,7 +155,10 @@ def expected(network, split, seed):
     }
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.long] * (n != "digits")) for n in CASES],
+)
 def test_what_is_measured_is_what_the_definitions_say(name, ended):
     study, pairs = ended(name)
     for trial, result in pairs:
@@ -189,7 +192,9 @@ def test_inputs_are_ignored_under_the_proximal_l1_and_the_output_is_not_changed(
     assert proximal["permuted_change"] < 1e-2
 
 
-@pytest.mark.parametrize("name", ["digits", "autoencoder"])
+@pytest.mark.parametrize(
+    "name", ["digits", pytest.param("autoencoder", marks=pytest.mark.long)]
+)
 def test_the_law_of_a_step_is_told_of_gradient_steps_on_weights(name, ended):
     for trial, result in ended(name)[1]:
         told = trial.target in ("kernel", "bias") and trial.solver == "gradient"

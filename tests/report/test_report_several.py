@@ -1,0 +1,181 @@
+"""Reports over several studies: what is pooled, and what is refused."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import report_store
+from test_report_claims import FINE, SIZE, drawn
+
+from experiments.benchmarks import simulated
+from kregkit import report
+from kregkit.errors import StoreError, VersionError
+from kregkit.report import pooled, usage
+from kregkit.report.build import files_of_several
+from kregkit.report.contrasts import Study
+from kregkit.report.statistics import random_effects
+from kregkit.report.tables import tables
+from kregkit.store import Contents, Store
+
+NAMES = ("one", "two", "three", "four")
+
+
+def study(
+    seed: int,
+    factor: float = 2.0,
+    task: str = "classification",
+    size: simulated.Size = SIZE,
+) -> tuple[str, Contents]:
+    """Return a simulated study of its own data."""
+    contents, _ = drawn(factor, size, seed)
+    trials = pl.col("trial").str.replace("^.", str(seed))
+    finals = contents.finals.with_columns(
+        trials, data=pl.lit(NAMES[seed]), task=pl.lit(task)
+    )
+    rows = contents.rows.with_columns(trials)
+    return NAMES[seed], replace(contents, finals=finals, rows=rows)
+
+
+def read(named: Mapping[str, Contents]) -> tuple[pooled.One, ...]:
+    return pooled.read([(n, Study(tables(c))) for n, c in named.items()])
+
+
+def part(found: tuple[pooled.PooledClaim, ...], number: int) -> pooled.PooledPart:
+    return next(one for one in found if one.claim.number == number).parts[0]
+
+
+def test_parts_are_pooled_over_the_studies() -> None:
+    studies = read(dict(study(seed) for seed in range(3)))
+    found = pooled.claims(studies)
+    for number in (2, 5, 6, 8):
+        estimates = []
+        for one in studies:
+            judged = next(t.judged for t in one.tested if t.claim.number == number)
+            assert judged is not None
+            estimates.append(judged.parts[0].contrast.estimate)
+        known = [one for one in estimates if one is not None]
+        assert len(known) == 3
+        assert part(found, number).pooled == random_effects(known)
+
+
+def test_large_effects_in_all_studies_are_supported() -> None:
+    studies = read(dict(study(seed, 3.0) for seed in range(4)))
+    verdicts = {
+        one.claim.number: one.judged and one.judged.verdict
+        for one in pooled.claims(studies)
+    }
+    assert verdicts[2] == verdicts[6] == verdicts[9] == "supported"
+
+
+def test_two_sets_of_data_are_listed_and_not_pooled() -> None:
+    named = dict(study(seed) for seed in range(2))
+    again, contents = study(2)
+    finals = contents.finals.with_columns(data=pl.lit(NAMES[0]))
+    found = pooled.claims(read(named | {again: replace(contents, finals=finals)}))
+    assert all(one.judged is None for one in found)
+    assert len(part(found, 2).found) == 3
+    assert part(found, 2).pooled is None
+
+
+def test_scores_of_a_regression_are_not_pooled_with_accuracies() -> None:
+    named = dict([study(0), study(1), study(2), study(3, task="regression")])
+    found = pooled.claims(read(named))
+    assert len(part(found, 8).found) == 4
+    for number, count in ((8, 3), (2, 4)):
+        made = part(found, number).pooled
+        assert made is not None
+        assert made.estimate.n == count
+    assert part(found, 8).shape.smallest == 0.005  # not that of R²
+
+
+def test_a_winner_over_studies_is_the_one_of_the_simulated_truth() -> None:
+    named = dict(study(seed, 9.0, size=FINE) for seed in range(4))
+    studies = [(one.data, one.study) for one in read(named)]
+    goals = {goal.name: goal for goal in usage.GOALS}
+    advice = usage.advise_pooled(goals["Function through the origin"], studies)
+    assert advice.ties == ("L2 on the bias",)
+    fewer = usage.advise_pooled(goals["Function through the origin"], studies[:2])
+    assert fewer.ties == ()
+    assert "fewer than 3" in fewer.why
+
+
+def test_a_pooled_wrong_verdict_is_rare() -> None:
+    wrong = 0
+    for repetition in range(12):
+        random = np.random.default_rng([repetition, 4])
+        true = simulated.truth(random)
+        named = {}
+        for seed in range(3):
+            contents = simulated.contents(random, simulated.Size(8, 1149, 360), true)
+            data = pl.lit(NAMES[seed])
+            finals = contents.finals.with_columns(data=data)
+            named[NAMES[seed]] = replace(contents, finals=finals)
+        false = False
+        for one in pooled.claims(read(named)):
+            assert one.judged is not None
+            for place, own in enumerate(one.judged.parts):
+                false |= simulated.untrue(own, true[one.claim.number, place])
+        wrong += false
+    assert wrong <= 3  # P(more) is 0.002 at a rate of 5 %
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Three stores of six seeds each, of different data."""
+    folder, made = tmp_path_factory.mktemp("several"), []
+    for i, name in enumerate(NAMES[:3]):
+        cells = report_store.cells((1e-4, 1e-3), ("kernel", "bias"))
+        finals = {"data": name}
+        path = report_store.write_study(folder / name, cells, 5, finals=finals)
+        for file in path.glob("parts/*/*.parquet"):
+            frame = pl.read_parquet(file)
+            named = pl.col("trial").str.replace("^.", str(i))
+            frame.with_columns(named).write_parquet(file)
+        made.append(path)
+    return made
+
+
+def test_one_page_over_several_stores(folders: list[Path], tmp_path: Path) -> None:
+    made = report.make_several(folders, tmp_path / "out")
+    page, text = made.read_text(), (tmp_path / "out/report.md").read_text()
+    for name in NAMES[:3]:
+        assert f"{name}, mlp" in page
+    assert "When to use which" in text
+    again = report.make_several(folders, tmp_path / "again")
+    assert again.read_bytes() == made.read_bytes()
+
+
+def twice(contents: list[Contents]) -> dict[str, Contents]:
+    return {"a": contents[0], "b": contents[0]}
+
+
+def mixed(contents: list[Contents]) -> dict[str, Contents]:
+    finals = contents[1].finals.with_columns(keras_version=pl.lit("2.0"))
+    return {"a": contents[0], "b": replace(contents[1], finals=finals)}
+
+
+def without_baseline(contents: list[Contents]) -> dict[str, Contents]:
+    finals = contents[1].finals.filter(pl.col("regularizer").is_null())
+    return {"a": contents[0], "b": replace(contents[1], finals=finals)}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "words"),
+    [
+        (twice, StoreError, "is in a too; give each study once"),
+        (mixed, VersionError, "keras_version is '2.0' and"),
+        (without_baseline, StoreError, "b: has no regularizer"),
+    ],
+)
+def test_stores_that_do_not_go_together_are_refused(
+    folders: list[Path],
+    spoil: Callable[[list[Contents]], dict[str, Contents]],
+    error: type[Exception],
+    words: str,
+) -> None:
+    contents = [Store(path).read() for path in folders]
+    with pytest.raises(error, match=words):
+        files_of_several(spoil(contents))
