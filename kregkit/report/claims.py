@@ -45,10 +45,12 @@ def judge(study: Study) -> tuple[Tested, ...]:
     """Judge every claim that a study has the series for, as one family."""
     contrasts = {claim.number: tuple(claim.parts(study)) for claim in CLAIMS}
     judged = holm({number: own for number, own in contrasts.items() if own})
-    return tuple(
-        Tested(claim, judged.get(claim.number), tuple(claim.beside(study)))
-        for claim in CLAIMS
-    )
+    made = []
+    for claim in CLAIMS:
+        shown = {part.about for part in contrasts[claim.number]}
+        beside = tuple(one for one in claim.beside(study) if one.about not in shown)
+        made.append(Tested(claim, judged.get(claim.number), beside))
+    return tuple(made)
 
 
 STRONG: Final = (

@@ -30,9 +30,16 @@ _ROUND = (
 
 
 def forest(
-    name: str, title: str, parts: Sequence[Part], regression: bool
+    name: str,
+    title: str,
+    parts: Sequence[Part],
+    regression: bool,
+    bars: str = "the intervals that the verdicts rest on",
 ) -> Figure | None:
-    """Return the parts that share the first part's unit, of those with numbers."""
+    """Return the parts that share the first part's unit, of those with numbers.
+
+    `bars` says in the caption what is drawn as bars.
+    """
     known = [part for part in parts if any(e is not None for _, e in _seeds(part))]
     if not known:
         return None
@@ -57,7 +64,9 @@ def forest(
         axes.set_xlabel("effect; each row is a part of the table")
 
     full = slug("claim", name)
-    return Figure(full, draw(full, paint), _alt(shown, regression), _caption(shown))
+    return Figure(
+        full, draw(full, paint), _alt(shown, regression), _caption(shown, bars)
+    )
 
 
 def _row(axes: Axes, y: float, part: Part) -> None:
@@ -121,13 +130,13 @@ def _alt(parts: Sequence[Part], regression: bool) -> str:
                 for v in (min(seeds), max(seeds))
             )
             text = f"{text}: seeds from {low} to {high}"
-        said.append(f"{text}, {part.verdict}")
+        said.append(text)
     return f"Effects with intervals. {'; '.join(said)}."
 
 
-def _caption(parts: Sequence[Part]) -> str:
+def _caption(parts: Sequence[Part], bars: str) -> str:
     named = (f"{i}: {part.contrast.about}" for i, part in enumerate(parts, 1))
     return (
-        f"{'; '.join(named)}. Small points are seeds, bars the intervals that the "
-        "verdicts rest on, the grey band what does not count."
+        f"{'; '.join(named)}. Small points are seeds, bars {bars}, the grey band what "
+        "does not count."
     )

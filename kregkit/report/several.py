@@ -19,6 +19,7 @@ from kregkit.report.statistics import LEVEL, Pooled
 from kregkit.report.verdicts import Part
 
 Row = tuple[Entry, ...]
+BARS = f"{100 * LEVEL:.0f} % intervals (pooled: the one that the verdict rests on)"
 
 
 def page(studies: Sequence[One]) -> Page:
@@ -141,9 +142,9 @@ def _evidence(one: PooledClaim) -> Section:
     tables = tuple(_table(part, judged.get(part.about)) for part in one.parts)
     figures = []
     for i, part in enumerate(one.parts):
-        drawn = forest(
-            slug(str(claim.number), str(i)), part.about, list(_rows(part)), False
-        )
+        rows = [*_rows(part), *_pooled_part(judged.get(part.about))]
+        name = slug(str(claim.number), str(i))
+        drawn = forest(name, part.about, rows, False, BARS)
         figures += [drawn] if drawn else []
     return Section(
         f"claim-{claim.number}",
@@ -163,6 +164,13 @@ def _rows(part: PooledPart) -> Iterator[Part]:
         if contrast.estimate:
             low, high = contrast.estimate.interval()
         yield Part(replace(contrast, about=name), "undecided", low, high, LEVEL, None)
+
+
+def _pooled_part(judged: Part | None) -> Iterator[Part]:
+    """Yield the pooled part, to draw below those of the studies."""
+    if judged is not None and judged.contrast.estimate is not None:
+        named = "pooled (its points are the studies)"
+        yield replace(judged, contrast=replace(judged.contrast, about=named))
 
 
 def _table(part: PooledPart, judged: Part | None) -> Table:
@@ -187,8 +195,8 @@ def _table(part: PooledPart, judged: Part | None) -> Table:
     if part.pooled is not None and judged is not None:
         rows.append(_pooled_row(part.pooled, judged))
     head = ("Study", "Effect", "Interval", "Another data set", "Seeds or studies")
-    level = numbers.percent(LEVEL)
-    return Table(f"{part.about}, {level} intervals", head, tuple(rows))
+    caption = f"{part.about}, {100 * LEVEL:.0f} % intervals"
+    return Table(caption, head, tuple(rows))
 
 
 def _pooled_row(pooled: Pooled, judged: Part) -> Row:

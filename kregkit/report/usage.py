@@ -158,7 +158,7 @@ def advise_pooled(goal: Goal, studies: Sequence[tuple[str, Study]]) -> Advice:
     effects = {one: pairs[one, other] for one, other in pairs if other == NONE}
     names = [*effects, NONE]
     if not effects:
-        return Advice(goal, (), 0, {}, why=f"measured on fewer than {FEWEST_DATA} data")
+        return Advice(goal, (), 0, {}, why=f"fewer than {FEWEST_DATA} sets of data")
     return _advice(goal, names, effects, pairs)
 
 

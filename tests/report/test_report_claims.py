@@ -8,7 +8,8 @@ import pytest
 
 from experiments.benchmarks import simulated
 from experiments.benchmarks.simulated import Size
-from kregkit.report import claims
+from kregkit.report import claims, evidence, markdown, numbers
+from kregkit.report.build import files
 from kregkit.report.claims import CLAIMS, judge
 from kregkit.report.contrasts import Study
 from kregkit.report.operating import best, strong
@@ -204,3 +205,43 @@ def test_equal_score_differences_in_all_seeds_are_no_certainty() -> None:
     (part,) = parts(judge(Study(tables(replace(contents, finals=same)))), 8)
     assert part.verdict == "undecided"
     assert "spread" in part.contrast.why
+
+
+def section(text: str, number: int) -> str:
+    start = text.index(f"## Claim {number}:")
+    return text[start : text.index("\n## ", start + 1)]
+
+
+def test_every_part_is_on_the_page_with_its_effect_interval_and_verdict() -> None:
+    contents, _ = drawn(1.0)
+    text = files(contents)["report.md"].decode()
+    for one in judge(Study(tables(contents))):
+        assert one.judged is not None
+        own = section(text, one.claim.number)
+        lines = [line for line in own.splitlines() if line.startswith("|")]
+        for part in one.judged.parts:
+            (line,) = (
+                line
+                for line in lines
+                if line.startswith(f"| {markdown.text(part.contrast.about)} |")
+            )
+            estimate = part.contrast.estimate
+            assert estimate is not None
+            for value in (estimate.value, part.low, part.high):
+                unit, kind = part.contrast.unit, part.contrast.kind
+                shown = numbers.effect(unit, kind, value, regression=False)
+                assert markdown.text(shown).lstrip("\\") in line
+            assert evidence.VERDICTS[part.verdict] in line
+    for number in (3, 7):  # nothing of these was simulated
+        assert "Not tested" in section(text, number)
+
+
+def test_what_was_not_trained_is_said_and_not_judged() -> None:
+    contents, _ = drawn(1.0)
+    finals = contents.finals.filter(
+        pl.col("target").is_null() | (pl.col("target") == "bias")
+    )
+    text = files(replace(contents, finals=finals))["report.md"].decode()
+    for number in (1, 4, 5, 6, 8, 9):
+        assert "has not trained what this claim needs" in section(text, number)
+    assert "has not trained" not in section(text, 2)
