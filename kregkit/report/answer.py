@@ -23,10 +23,11 @@ MOST = 4
 NOTES = (
     "A regularizer is named alone only where its interval against every other one "
     "excludes no difference, and together with those that it cannot be told from "
-    "otherwise; all pairs of a goal share an error of "
-    f"{100 * (1 - LEVEL):.0f} %. Scores are compared at the strength with the lowest "
-    "validation data loss, all else at the strongest that keeps the validation score: "
-    "at equal score, not at equal strength, at which L1 and L2 are not comparable.",
+    f"otherwise: with {100 * LEVEL:.0f} % the true best of a goal is among the named "
+    "(multiple comparisons with the best). Scores are compared at the strength with "
+    "the lowest validation data loss, all else at the strongest that keeps the "
+    "validation score: at equal score, not at equal strength, at which L1 and L2 are "
+    "not comparable.",
 )
 """What the table of goals means."""
 

@@ -41,23 +41,44 @@ def page(studies: Sequence[One]) -> Page:
 
 
 def _answer(studies: Sequence[One]) -> Section:
-    named = [(one.data, one.study) for one in studies]
-    advices = [usage.advise_pooled(goal, named) for goal in usage.GOALS]
     return Section(
         "answer",
         "When to use which",
         "When to use which",
         tables=(
-            answer.table(advices, "these studies together show", regression=False),
+            Table(
+                "For each goal, what reaches it best: in all data sets, and in each",
+                ("Goal", "In all", *(one.name for one in studies)),
+                tuple(_goal(goal, studies) for goal in usage.GOALS),
+                leading=2 + len(studies),
+                prose=True,
+            ),
             _begin(studies),
         ),
         notes=(
             *answer.NOTES,
-            f"Differences are pooled over at least {FEWEST_DATA} sets of data by "
-            "random effects, with the intervals of Hartung and Knapp; scores over "
-            "classifications alone.",
+            "In all: those that no data set shows to be beaten. A mean over a few data "
+            "sets that differ widely says little of any of them: goals are not pooled.",
         ),
     )
+
+
+def _goal(goal: usage.Goal, studies: Sequence[One]) -> Row:
+    found = [usage.advise_study(goal, one.study) for one in studies]
+    common = usage.in_common(found)
+    words = _named(common) if common else "Depends on the data"
+    if not any(one.ties for one in found):
+        words = "Not known"
+    each = (_named(one.ties) if one.ties else "Not known" for one in found)
+    return (Entry(goal.name, goal.words), Entry(words), *map(Entry, each))
+
+
+def _named(ties: Sequence[str]) -> str:
+    if usage.NONE in ties:
+        return "No difference that could be seen"
+    more = len(ties) - answer.MOST
+    names = "\n".join(ties[: answer.MOST])
+    return f"{names}\nor {more} more" if more > 0 else names
 
 
 def _begin(studies: Sequence[One]) -> Table:

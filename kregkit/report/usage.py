@@ -2,8 +2,7 @@
 
 The one rule: a winner is named only where its interval against every other candidate
 excludes 0; else those that tie are. "No regularizer" is a candidate like the others,
-and all pairs of candidates share the error rate, so that naming the one that looks
-best afterwards is no second look.
+and what is named is right with 95 % although it is the one that looks best.
 """
 
 import itertools
@@ -14,7 +13,6 @@ from typing import Final, Literal
 from kregkit.report import labels, statistics
 from kregkit.report.cells import Place, Series, of_model, whole
 from kregkit.report.contrasts import Study
-from kregkit.report.pooled import FEWEST_DATA, pool, poolable
 from kregkit.report.statistics import LEVEL, Estimate
 from kregkit.report.tables import overlap
 from kregkit.report.verdicts import Contrast
@@ -108,11 +106,13 @@ class Advice:
 
 def advised(study: Study) -> tuple[Advice, ...]:
     """Return the advice of one study for every goal."""
-    finals = study.tables.finals
-    return tuple(
-        advise(goal, candidates(study, goal), overlap(finals, goal.place.measure))
-        for goal in GOALS
-    )
+    return tuple(advise_study(goal, study) for goal in GOALS)
+
+
+def advise_study(goal: Goal, study: Study) -> Advice:
+    """Return the advice of one study for a goal."""
+    held = overlap(study.tables.finals, goal.place.measure)
+    return advise(goal, candidates(study, goal), held)
 
 
 def candidates(study: Study, goal: Goal) -> dict[str, Contrast]:
@@ -136,30 +136,16 @@ def advise(goal: Goal, found: Mapping[str, Contrast], overlap: float) -> Advice:
     return _advice(goal, [*known, NONE], known, _pairs(found, overlap))
 
 
-def advise_pooled(goal: Goal, studies: Sequence[tuple[str, Study]]) -> Advice:
-    """Return the advice of several studies, each with the name of its data.
+def in_common(advices: Sequence[Advice]) -> tuple[str, ...]:
+    """Return those that no study shows another candidate to be better than.
 
-    A pair of candidates is compared where both were trained on `FEWEST_DATA` sets of
-    data at least.
+    Of the studies that have advice, in the order of the first: the best of every data
+    set at once, if there is one, is among them.
     """
-    places: dict[tuple[str, str], list[tuple[str, Estimate]]] = {}
-    for data, study in studies:
-        if not poolable(study, goal.place.measure):
-            continue
-        held = overlap(study.tables.finals, goal.place.measure)
-        for pair, one in _pairs(candidates(study, goal), held).items():
-            if one is not None:
-                places.setdefault(pair, []).append((data, one))
-    pairs = {
-        pair: pooled.estimate
-        for pair, found in places.items()
-        if (pooled := pool(found)) is not None
-    }
-    effects = {one: pairs[one, other] for one, other in pairs if other == NONE}
-    names = [*effects, NONE]
-    if not effects:
-        return Advice(goal, (), 0, {}, why=f"fewer than {FEWEST_DATA} sets of data")
-    return _advice(goal, names, effects, pairs)
+    told = [one for one in advices if one.ties]
+    if not told:
+        return ()
+    return tuple(n for n in told[0].ties if all(n in one.ties for one in told))
 
 
 def _pairs(
@@ -185,9 +171,14 @@ def _advice(
     effects: Mapping[str, Estimate],
     pairs: Mapping[tuple[str, str], Estimate | None],
 ) -> Advice:
-    """Return those that no other candidate is shown to be better than."""
+    """Return those that no other candidate is shown to be better than.
+
+    Multiple comparisons with the best (Hsu 1984, doi:10.1214/aos/1176346732): as long
+    as the bounds of the true best against each of the k - 1 others hold, which needs
+    k - 1 bounds on one side, no other one is named and it is not left out.
+    """
     sign = 1 if goal.more else -1
-    level = 1 - (1 - LEVEL) / (len(names) * (len(names) - 1) / 2)
+    level = 1 - 2 * (1 - LEVEL) / (len(names) - 1)
 
     def margin(one: str, other: str) -> tuple[float, float]:
         difference = pairs.get((one, other))

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 import report_store
-from test_report_claims import FINE, SIZE, drawn
+from test_report_claims import SIZE, drawn
 
 from experiments.benchmarks import simulated
 from kregkit import report
@@ -27,10 +27,9 @@ def study(
     seed: int,
     factor: float = 2.0,
     task: str = "classification",
-    size: simulated.Size = SIZE,
 ) -> tuple[str, Contents]:
     """Return a simulated study of its own data."""
-    contents, _ = drawn(factor, size, seed)
+    contents, _ = drawn(factor, SIZE, seed)
     trials = pl.col("trial").str.replace("^.", str(seed))
     finals = contents.finals.with_columns(
         trials, data=pl.lit(NAMES[seed]), task=pl.lit(task)
@@ -91,15 +90,23 @@ def test_scores_of_a_regression_are_not_pooled_with_accuracies() -> None:
     assert part(found, 8).shape.smallest == 0.005  # not that of R²
 
 
-def test_a_winner_over_studies_is_the_one_of_the_simulated_truth() -> None:
-    named = dict(study(seed, 9.0, size=FINE) for seed in range(4))
-    studies = [(one.data, one.study) for one in read(named)]
-    goals = {goal.name: goal for goal in usage.GOALS}
-    advice = usage.advise_pooled(goals["Function through the origin"], studies)
-    assert advice.ties == ("L2 on the bias",)
-    fewer = usage.advise_pooled(goals["Function through the origin"], studies[:2])
-    assert fewer.ties == ()
-    assert "fewer than 3" in fewer.why
+def advice(*ties: str) -> usage.Advice:
+    return usage.Advice(usage.GOALS[0], ties, len(ties), {})
+
+
+@pytest.mark.parametrize(
+    ("advices", "expected"),
+    [
+        ([advice("a", "b"), advice("b", "c", "a")], ("a", "b")),
+        ([advice("a", "b"), advice(), advice("b")], ("b",)),
+        ([advice("a"), advice("b")], ()),
+        ([advice(), advice()], ()),
+    ],
+)
+def test_what_no_study_shows_to_be_beaten_is_in_common(
+    advices: list[usage.Advice], expected: tuple[str, ...]
+) -> None:
+    assert usage.in_common(advices) == expected
 
 
 def test_a_pooled_wrong_verdict_is_rare() -> None:
