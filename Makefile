@@ -7,10 +7,17 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 BIN := $(VENV)/bin
 SUPPORTED := 3.11, 3.12, 3.13
 
-.PHONY: demo test test-long test-backends check-python clean
+.PHONY: demo l1_vs_l2 test test-long test-backends check-python clean
 
 demo: $(VENV)/.installed
 	$(BIN)/kregkit run experiments/l1_vs_l2_digits.toml --out build/demo
+
+# The studies of reports/l1_vs_l2 and the page over them: half an hour on two cores.
+STUDIES := digits digits_cnn breast_cancer wine diabetes
+
+l1_vs_l2: $(VENV)/.installed
+	for name in $(STUDIES); do $(BIN)/kregkit run experiments/l1_vs_l2/$$name.toml --out build/l1_vs_l2/$$name || exit 1; done
+	$(BIN)/kregkit report $(STUDIES:%=build/l1_vs_l2/%/store) --out reports/l1_vs_l2
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n 2 --dist loadfile

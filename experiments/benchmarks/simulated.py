@@ -127,11 +127,13 @@ def contents(random: np.random.Generator, size: Size, true: Truth) -> Contents:
         val = scores + drawn("val", 0.004) - 0.0095 * near
         val_loss = np.exp(0.1 * base["score"] + drawn("", 0.02)) + collapsed
         gap = 0.4 + 0.05 * base["shape"] + drawn("gap", 0.02, N_VAL, skewed=True)
+        scale = 1.0 + np.arange(seeds) + i % 3
         measured = {
             "logit_norm_at_zero": np.exp(
                 base["norm"] + drawn("f0", 0.1, n, skewed=True)
             ),
-            "jacobian_norm": np.exp(base["norm"] + drawn("jacobian", 0.05, n)),
+            "logit_scale": scale,
+            "jacobian_norm": scale * np.exp(base["norm"] + drawn("jacobian", 0.05, n)),
             "inputs_near_ignored": 0.3 + drawn("inputs", 0.03, skewed=True),
             "val_score": val,
             "test_score": test,
@@ -161,7 +163,7 @@ def contents(random: np.random.Generator, size: Size, true: Truth) -> Contents:
                 | {"regularizer": regularizer, "target": target, "strength": strength}
                 | {"layers": regularizer and "all", "solver": "gradient", "seed": seed}
                 | {"n_train": size.n_train, "n_val": N_VAL, "n_test": n}
-                | {"split_redrawn": True, "parameters": "{}", "logit_scale": 1.0}
+                | {"split_redrawn": True, "parameters": "{}"}
                 | {"score_under_noise": [0.0, noisy, 0.0], "majority_score": 0.1}
                 | {"noise_sizes": [0.1, 0.3, 1.0], "learning_rate": 1e-3}
                 | {"schema_version": SCHEMA_VERSION, **own, **tails}

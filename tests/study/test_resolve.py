@@ -1,5 +1,6 @@
 # ruff: noqa: E501 - one bad study a line, with its whole message
 import dataclasses
+import re
 from pathlib import Path
 
 import keras
@@ -257,17 +258,18 @@ def test_every_seeds_split_is_tried(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "trials"),
     [
-        ("digits", 215),
-        ("digits_cnn", 215),
-        ("breast_cancer", 860),
-        ("wine", 860),
-        ("diabetes", 860),
+        ("l1_vs_l2_digits", 215),
+        ("l1_vs_l2/digits", 1420),
+        ("l1_vs_l2/digits_cnn", 355),
+        ("l1_vs_l2/breast_cancer", 1420),
+        ("l1_vs_l2/wine", 1420),
+        ("l1_vs_l2/diabetes", 1420),
     ],
 )
 def test_experiments_are_the_studies_that_the_readme_promises(name, trials):
-    file = EXPERIMENTS / f"l1_vs_l2_{name}.toml"
+    file = EXPERIMENTS / f"{name}.toml"
     own = resolve(config.load(file)[0], file)
     assert len(own.trials) == trials
-    assert own.config.name == file.stem
+    assert own.config.name == name.replace("/", "_")
     assert own.config.train.epochs == 40
-    assert own.data.name == name.removesuffix("_cnn")
+    assert own.data.name == re.sub("^l1_vs_l2[_/]|_cnn$", "", name)
