@@ -90,7 +90,7 @@ def _by_trial(tables: Tables) -> Mapping[str, Mapping[str, float | None]]:
     w, u, strength = pl.col("values"), pl.col("u"), pl.col("strength")
     away = (
         pl.when(w == 0)
-        .then((u.abs() - strength).clip(lower_bound=0))
+        .then(u.abs() - strength)  # below 0 inside
         .otherwise((u - strength * w.sign()).abs())
     )
     weight = pl.col("weight")  # how many weights one of a sample stands for

@@ -83,9 +83,9 @@ def random_effects(estimates: Sequence[Estimate]) -> Pooled:
     """Pool the effects y_i of k >= 2 data sets by weights w_i = 1/(error_i² + τ²).
 
     τ² is that of Paule and Mandel (1982): Σ w_i (y_i - ȳ)² = k - 1, or 0 where the
-    data sets differ by less than their errors. The error is that of Hartung and Knapp
-    (2001, doi:10.1002/sim.1009), q/Σw with q = max(1, Σ w_i (y_i - ȳ)²/(k-1)), with
-    k - 1 degrees of freedom. Between `low` and `high`, ȳ ± t(k-2)·√(τ² + error²), the
+    data sets differ by less than their errors. The error is √(1/Σw) with k - 1 degrees
+    of freedom: that of Hartung and Knapp (2001, doi:10.1002/sim.1009), whose factor
+    Σ w_i (y_i - ȳ)²/(k-1) is 1 with this τ², and is not taken below 1. Between `low` and `high`, ȳ ± t(k-2)·√(τ² + error²), the
     effect of another data set is expected (Higgins and others 2009,
     doi:10.1111/j.1467-985X.2008.00552.x); of two data sets they are infinite.
     """
@@ -97,8 +97,7 @@ def random_effects(estimates: Sequence[Estimate]) -> Pooled:
     tau2 = _between(y, variances)
     weights = [1 / (v + tau2) for v in variances]
     center, total = _weighted(y, weights), math.fsum(weights)
-    excess = max(1.0, _scatter(y, weights) / freedom)
-    error = math.sqrt(excess / total)
+    error = math.sqrt(1 / total)
     half = math.inf
     if freedom > 1:
         half = _quantile((1 + LEVEL) / 2, freedom - 1) * math.sqrt(tau2 + error**2)
