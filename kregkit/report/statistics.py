@@ -85,8 +85,10 @@ def random_effects(estimates: Sequence[Estimate]) -> Pooled:
     τ² is that of Paule and Mandel (1982): Σ w_i (y_i - ȳ)² = k - 1, or 0 where the
     data sets differ by less than their errors. The error is √(1/Σw) with k - 1 degrees
     of freedom: that of Hartung and Knapp (2001, doi:10.1002/sim.1009), whose factor
-    Σ w_i (y_i - ȳ)²/(k-1) is 1 with this τ², and is not taken below 1. Between `low` and `high`, ȳ ± t(k-2)·√(τ² + error²), the
-    effect of another data set is expected (Higgins and others 2009,
+    Σ w_i (y_i - ȳ)²/(k-1) is 1 with this τ², and is not taken below 1.
+
+    Between `low` and `high`, ȳ ± t(k-2)·√(τ² + error²), the effect of another data set
+    is expected (Higgins and others 2009,
     doi:10.1111/j.1467-985X.2008.00552.x); of two data sets they are infinite.
     """
     y = [one.value for one in estimates]
