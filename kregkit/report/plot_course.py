@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from kregkit.report import labels, numbers
-from kregkit.report.canvas import INK, draw, gaps, marks, scale, shade, slug
+from kregkit.report.canvas import INK, gaps, marks, scale, shade, slug
 from kregkit.report.cells import Series, Setting
 from kregkit.report.page import Figure
 from kregkit.report.tables import Tables
@@ -77,7 +77,7 @@ def trajectory(
     ends = "; ".join(_course_words(tables, course) for course, _, _ in drawn)
     return Figure(
         full,
-        draw(full, paint),
+        paint,
         f"{label} against the {drawn[0][0].time}, mean over seeds. {ends}.",
         f"{label} over training: lines are means over seeds, shading goes from the "
         "lowest to the highest seed, points are the seeds at the end.",

@@ -12,7 +12,6 @@ from kregkit.report import labels, numbers
 from kregkit.report.canvas import (
     INK,
     RASTER_FROM,
-    draw,
     marks,
     scale,
     shade,
@@ -79,7 +78,6 @@ def score(tables: Tables, name: str, group: Sequence[Series]) -> Figure | None:
     ):
         return None
     full = slug(name, "score")
-    svg = draw(full, paint)
     bars = (
         " Bars are 95 % intervals of the paired difference to the baseline."
         if intervals
@@ -96,7 +94,7 @@ def score(tables: Tables, name: str, group: Sequence[Series]) -> Figure | None:
         said.append(f"{labels.series(series, every)}: {means}")
     return Figure(
         full,
-        svg,
+        paint,
         f"Test score against strength, mean over seeds. {'; '.join(said)}.",
         f"Test score along strength: points are seeds, lines their means.{bars}",
     )
@@ -182,7 +180,7 @@ def against_score(
     )
     return Figure(
         full,
-        draw(full, paint),
+        paint,
         f"{label} and test score, means over seeds. {said}.",
         f"{label} against the test score: points are trials, darker ones of higher "
         "strength; the lines join the means.",
