@@ -221,6 +221,8 @@ def _read(part: Path, table: str) -> "pl.DataFrame":
     import polars as pl
 
     file, schema = part / f"{table}.parquet", TABLES[table]
+    if not file.exists():
+        raise PartError(f"{file}: damaged or missing: no such file")
     try:
         read = pl.read_parquet(file, glob=False)
     except (OSError, pl.exceptions.PolarsError) as error:

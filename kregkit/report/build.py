@@ -1,4 +1,4 @@
-"""From the contents of a store to the files of a report, in memory.
+"""From a loaded report to its page and its files, in memory.
 
 The one rule: a pure function; `folder` is what touches the disk.
 """
@@ -7,35 +7,36 @@ from collections.abc import Mapping
 
 from kregkit.report import appendix, compare, describe, folder, html, markdown
 from kregkit.report.exports import csvs
+from kregkit.report.notebook import Report
 from kregkit.report.numbers import count
-from kregkit.report.operating import strong
 from kregkit.report.page import Page
-from kregkit.report.tables import Tables, tables
-from kregkit.report.trajectories import courses
-from kregkit.store import Contents
 
 
-def files(contents: Contents) -> Mapping[str, bytes]:
-    """Return every file of the report: path inside its folder -> content."""
-    made = tables(contents)
-    runs = courses(made)
-    points = tuple(strong(made, series) for series in made.strengths)
-    csv = csvs(made, runs, points)
+def page(report: Report) -> Page:
+    """Return the page; none of its figures is drawn yet."""
+    made = report.tables
     body = (
-        compare.sections(made, runs, points)
+        compare.sections(made, report.runs, report.points)
         if made.compares
         else (describe.sections(made))
     )
-    sections = (*body, *appendix.sections(made, sorted(csv)))
-    page = Page(made.facts.title, _subtitle(made), sections)
+    sections = (*body, *appendix.sections(made, sorted(csvs(report.frames))))
+    return Page(made.facts.title, _subtitle(report), sections)
+
+
+def files(report: Report) -> Mapping[str, bytes]:
+    """Return every file of the report: path inside its folder -> content."""
     figures = {
-        f"figures/{figure.name}.svg": html.standalone(figure) for figure in page.figures
+        f"figures/{name}.svg": html.standalone(figure)
+        for name, figure in report.figures.items()
     }
-    others = {"report.md": markdown.render(page), **figures, **csv}
-    return {folder.INDEX: html.render(page, sorted(others)), **others}
+    text = {"report.md": markdown.render(report.page)}
+    others = {**text, **figures, **csvs(report.frames)}
+    return {folder.INDEX: html.render(report.page, sorted(others)), **others}
 
 
-def _subtitle(made: Tables) -> str:
+def _subtitle(report: Report) -> str:
+    made = report.tables
     how = dict(made.facts.how)
     shown = [how[name] for name in ("Data", "Model") if name in how]
     shown.append(count(len(made.trials), "trial"))
@@ -45,4 +46,6 @@ def _subtitle(made: Tables) -> str:
     failed = sum(trial.failed for trial in made.trials)
     if failed:
         shown.append(f"{failed} failed")
+    if report.left_out:
+        shown.append(f"{count(len(report.left_out), 'part')} left out")
     return " · ".join(shown)
