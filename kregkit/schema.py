@@ -99,9 +99,11 @@ FINALS: Final[dict[str, str]] = {
     "backend_version": "str",
     "schema_version": "int",
     "learning_rate": "float",
+    "input_shape": "ints",  # of one row of the data: (columns,), or (height, width,
+    # channels) of an image
 }
 
-ADDED: Final = ("learning_rate", "kkt_residual", "gradient_ratio")
+ADDED: Final = ("learning_rate", "input_shape", "kkt_residual", "gradient_ratio")
 """Columns that older stores lack, the last of their tables; there they are null."""
 
 TENSORS: Final[dict[str, str]] = {

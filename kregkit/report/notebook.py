@@ -113,9 +113,8 @@ class Report:
             for saying in seen.sayings
         )
         lead = Markup("<p>{}</p>").format(seen.lead) if seen.lead else Markup("")
-        return Markup("<div><h3>{}</h3><p>{}</p>{}<ul>{}</ul></div>").format(
-            self.page.title, self.page.subtitle, lead, said
-        )
+        page = Markup("<div><h3>{}</h3><p>{}</p>{}<ul>{}</ul></div>")
+        return str(page.format(self.page.title, self.page.subtitle, lead, said))
 
     def _repr_html_(self) -> str:
         return self.html()

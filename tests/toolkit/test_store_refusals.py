@@ -59,7 +59,10 @@ def test_a_column_that_was_added_is_null_where_an_older_store_lacks_it(
     store = store_of(tmp_path, "a")
     part = next((tmp_path / "parts").iterdir())
     rows, file = part / "rows.parquet", part / "finals.parquet"
-    added = {"rows": ["kkt_residual", "gradient_ratio"], "finals": ["learning_rate"]}
+    added = {
+        "rows": ["kkt_residual", "gradient_ratio"],
+        "finals": ["learning_rate", "input_shape"],
+    }
     assert set().union(*added.values()) == set(schema.ADDED)
     old = pl.read_parquet(file).drop(added["finals"])
     old.write_parquet(file)
