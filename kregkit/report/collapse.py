@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from kregkit.report import labels, numbers
 from kregkit.report.cells import Series, Setting
 from kregkit.report.operating import VALIDATION
 from kregkit.report.statistics import mean
@@ -43,31 +44,34 @@ def collapse_strength(tables: Tables, series: Series) -> float | None:
 
 def collapsed(tables: Tables, setting: Setting) -> bool:
     """Return whether half is lost in this setting; not where it is not known."""
-    if setting.series is None:
+    loss = _loss(tables, setting)
+    if setting.series is None or loss is None or loss <= 0:
         return False
-    half, loss = _half(tables, setting.series), _loss(tables, setting)
-    return half is not None and loss is not None and loss >= half
+    half = _half(tables, setting.series)
+    return half is not None and loss >= half
 
 
-def hollow(tables: Tables, group: Sequence[Series]) -> str:
-    """Return what a caption says of hollow points, or "" where there are none."""
-    return f" Hollow points {_ARE}" if _any(tables, group) else ""
+def standing(tables: Tables, series: Series) -> list[float]:
+    """Return the strengths of a series that have not collapsed."""
+    strengths = tables.strengths[series]
+    return [x for x in strengths if not collapsed(tables, Setting(series, x))]
 
 
-def left_out(tables: Tables, group: Sequence[Series]) -> str:
-    """Return what a caption says of what it leaves out, or ""."""
-    return f" Not drawn are strengths that {_ARE}" if _any(tables, group) else ""
-
-
-_ARE = (
-    "have collapsed: half of what the baseline scores above the best constant answer "
-    "is lost in validation."
-)
-
-
-def _any(tables: Tables, group: Sequence[Series]) -> bool:
-    settings = (Setting(s, x) for s in group for x in tables.strengths[s])
-    return any(collapsed(tables, setting) for setting in settings)
+def note(tables: Tables, group: Sequence[Series], how: str) -> str:
+    """Return what a caption says of collapsed strengths, or "" without any."""
+    gone = []
+    for series in group:
+        kept = standing(tables, series)
+        strengths = [x for x in tables.strengths[series] if x not in kept]
+        if strengths:
+            name = labels.series(series, list(tables.strengths))
+            gone.append(f"{name} {', '.join(map(numbers.strength, strengths))}")
+    if not gone:
+        return ""
+    return (
+        f" Collapsed and {how}: {'; '.join(gone)}. There half of what the baseline "
+        "scores above the best constant answer is lost in validation."
+    )
 
 
 def _half(tables: Tables, series: Series) -> float | None:

@@ -1,6 +1,7 @@
 """Test scores along strength and against sparsity.
 
-The one rule: every trial is a point; lines join means.
+The one rule: every trial is a point, hollow where its strength has collapsed; lines
+join means.
 """
 
 import math
@@ -18,6 +19,7 @@ from kregkit.report.canvas import (
     slug,
 )
 from kregkit.report.cells import Place, Series, Setting, whole
+from kregkit.report.collapse import collapsed, note, standing
 from kregkit.report.page import Figure
 from kregkit.report.tables import Tables
 
@@ -50,21 +52,24 @@ def score(tables: Tables, name: str, group: Sequence[Series]) -> Figure | None:
         for i, series in enumerate(group):
             color, mark = colors[series.regularizer]
             shift = (i - (len(group) - 1) / 2) * span / 45
-            line = []
+            line, kept = [], standing(tables, series)
             for strength in tables.strengths[series]:
                 setting = Setting(series, strength)
                 x = math.log10(strength) + shift
                 cell = tables.cell(setting, SCORE)
                 line.append((x, math.nan if cell.mean is None else cell.mean))
                 seeds = _seeds(tables, setting, SCORE)
-                axes.plot([x] * len(seeds), seeds, mark, color=color, ms=4, alpha=0.5)
+                fill = color if strength in kept else "white"
+                (dots,) = axes.plot([x] * len(seeds), seeds, mark, color=color, ms=4)
+                dots.set(markerfacecolor=fill, alpha=0.5)
                 if cell.low is not None and cell.high is not None and cell.mean:
                     half = (cell.high - cell.low) / 2
                     axes.errorbar(x, cell.mean, half, color=color, capsize=3, lw=1.4)
             text = labels.series(series, every)
             xs, ys = zip(*line, strict=True)
-            axes.plot(xs, ys, color=color, lw=1.6, marker=mark, ms=0, label=text)
-            axes.lines[-1].set_markersize(4)
+            solid = [x in kept for x in tables.strengths[series]]
+            (curve,) = axes.plot(xs, ys, color=color, lw=1.6, marker=mark, label=text)
+            curve.set(markersize=4, markevery=solid)
         shown = places[:: math.ceil(len(places) / 6)]
         names = [numbers.strength(10**place) for place in shown]
         axes.set_xticks([left, *shown], ["none", *names])
@@ -96,7 +101,8 @@ def score(tables: Tables, name: str, group: Sequence[Series]) -> Figure | None:
         full,
         paint,
         f"Test score against strength, mean over seeds. {'; '.join(said)}.",
-        f"Test score along strength: points are seeds, lines their means.{bars}",
+        f"Test score along strength: points are seeds, lines their means.{bars}"
+        + note(tables, group, "hollow"),
     )
 
 
@@ -130,6 +136,10 @@ def against_score(
             known = [(x, y) for x, y in found if x is not None and y is not None]
             points.append((setting, known, shade(color, i, len(strengths)), mark))
     total = sum(len(known) for _, known, _, _ in points)
+    shown = {  # in the legend: the strongest, where there is one that stands
+        series: (standing(tables, series) or tables.strengths[series])[-1]
+        for series in group
+    }
     if total == 0:
         return None
 
@@ -137,30 +147,29 @@ def against_score(
         axes.set_title(f"{label} against test score")
         for setting, known, color, mark in points:
             series = setting.series
-            strongest = (
-                series is None or setting.strength == tables.strengths[series][-1]
-            )
+            named = series is None or setting.strength == shown[series]
             text = (
                 labels.series(series, every)
                 if series
                 else labels.setting(setting, every)
             )
+            gone = collapsed(tables, setting)
             axes.plot(
                 *([x for x, _ in known], [y for _, y in known]),
                 marker=mark,
                 linestyle="",
-                color=color,
-                markeredgecolor="white",
-                markeredgewidth=0.5,
+                color="white" if gone else color,
+                markeredgecolor=color if gone else "white",
+                markeredgewidth=1.0 if gone else 0.5,
                 ms=6,
-                label=text if strongest else "",
+                label=text if named else "",
                 zorder=4 if series is None else 3,
                 rasterized=total > RASTER_FROM,
             )
         for series in group:
             line = [
                 (tables.cell(s, place).mean, tables.cell(s, SCORE).mean)
-                for x in tables.strengths[series]
+                for x in standing(tables, series)
                 for s in [Setting(series, x)]
             ]
             known = [(x, y) for x, y in line if x is not None and y is not None]
@@ -183,5 +192,6 @@ def against_score(
         paint,
         f"{label} and test score, means over seeds. {said}.",
         f"{label} against the test score: points are trials, darker ones of higher "
-        "strength; the lines join the means.",
+        "strength; the lines join the means."
+        + note(tables, group, "hollow, beside the line"),
     )
