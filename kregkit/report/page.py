@@ -4,7 +4,7 @@ The one rule: every string here is plain text, as it came from the study or from
 tables; the two writers escape it, each in its own way.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -37,7 +37,7 @@ class Figure:
     """A figure: its file name without ending, what paints it, and what it shows."""
 
     name: str
-    paint: "Painter"
+    paint: "Painter" = field(repr=False)
     alt: str
     caption: str
     height: float = 3.3

@@ -18,7 +18,7 @@ STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)
 SERIES = Series("kernel", "L1", "all", "gradient", "{}")
 
 
-def study(
+def study_of(
     path: Path,
     scores: Sequence[float | None],
     base: float = 0.9,
@@ -58,20 +58,20 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_it_is_what_a_hand_computes(case: str, tmp_path: Path) -> None:
     scores, expected = CASES[case]
-    found = collapse_strength(study(tmp_path, scores), SERIES)
+    found = collapse_strength(study_of(tmp_path, scores), SERIES)
     assert found == (expected if expected is None else pytest.approx(expected))
 
 
 def test_it_is_not_known_without_something_to_lose(tmp_path: Path) -> None:
     scores = (0.9, 0.7, 0.3, 0.1)
     for i, more in enumerate([{"base": 0.1}, {"base": 0.05}, {"majority": None}]):
-        made = study(tmp_path / str(i), scores, **more)
+        made = study_of(tmp_path / str(i), scores, **more)
         assert collapse_strength(made, SERIES) is None
         assert not collapsed(made, Setting(SERIES, 1e-1))
 
 
 def test_a_strength_has_collapsed_from_half_on(tmp_path: Path) -> None:
-    made = study(tmp_path, (0.9, 0.51, 0.5, None))
+    made = study_of(tmp_path, (0.9, 0.51, 0.5, None))
     found = [collapsed(made, Setting(SERIES, x)) for x in STRENGTHS]
     assert found == [False, False, True, False]
     assert not collapsed(made, SERIES.baseline)
