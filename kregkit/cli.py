@@ -17,7 +17,7 @@ from typing import Annotated
 
 import typer
 
-from kregkit.errors import KregkitError
+from kregkit.errors import KregkitError, PartError, StoreError
 
 app = typer.Typer(
     name="kregkit",
@@ -65,7 +65,7 @@ def run(
     ] = False,
 ) -> None:
     """Train a study, store every trial, and write the report."""
-    from kregkit.report import check_out
+    from kregkit.report import check_out, make
     from kregkit.study.run import prepare, train
     from kregkit.study.workers import load_backend_quietly
 
@@ -78,7 +78,7 @@ def run(
     try:
         with _progress(done, total) as (advance, say):
             failed = train(job, advance, engine.value, workers, say)
-        page = _report(job.store.path, job.report)
+        page = make(job.store.path, job.report)
     except KeyboardInterrupt:
         again = "without --fresh" if fresh else "again"
         typer.echo(
@@ -100,21 +100,37 @@ def report(
         Path | None,
         typer.Option("--out", "-o", metavar="DIR", help="Where the report goes."),
     ] = None,
+    skip_unreadable: Annotated[
+        bool,
+        typer.Option(
+            "--skip-unreadable", help="Leave out parts of the store with damaged files."
+        ),
+    ] = False,
 ) -> None:
     """Rebuild a report from a store, or make one over several; without Keras."""
-    if len(stores) > 1:
-        from kregkit.report import make_several
+    from kregkit.report import check_out, load, make_several
 
-        made = make_several(stores, out or Path("reports") / "several")
-        typer.echo(f"Report: {made}")
+    if len(stores) > 1:
+        out = out or Path("reports") / "several"
+        typer.echo(f"Report: {make_several(stores, out)}")
         return
-    beside = stores[0].resolve()
+    store = stores[0]
+    beside = store.resolve()
     default = (
         beside.parent / "report"
         if beside.name == "store"
         else Path("reports") / beside.name
     )
-    typer.echo(f"Report: {_report(stores[0], out or default)}")
+    out = out or default
+    check_out(out)
+    try:
+        loaded = load(store, skip_unreadable)
+    except PartError as error:
+        raise StoreError(f"{error}; --skip-unreadable reports the rest") from None
+    page = loaded.write(out)
+    for part in loaded.left_out:
+        typer.echo(f"Left out: {store / 'parts' / part} cannot be read.")
+    typer.echo(f"Report: {page}")
 
 
 @app.command()
@@ -221,12 +237,6 @@ def _progress(
 def _wrapped(text: str) -> str:
     lines = text.splitlines()
     return "\n".join(textwrap.fill(one, 80, subsequent_indent="  ") for one in lines)
-
-
-def _report(store: Path, out: Path) -> Path:
-    from kregkit.report import make
-
-    return make(store, out)
 
 
 def main() -> None:

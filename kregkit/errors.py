@@ -7,6 +7,7 @@
     ├── StudyError       (ValueError)    a study file, located: file, line, key
     ├── DataError        (ValueError)    a data set or data file
     ├── StoreError       (OSError)       a store that cannot be read or written
+    │   └── PartError                    one part of it; the others may be read
     └── VersionError     (RuntimeError)  versions that do not go together
 
 Code raises the short fact; what knows the file adds it once, at the boundary.
@@ -42,6 +43,10 @@ class DataError(KregkitError, ValueError):
 
 class StoreError(KregkitError, OSError):
     """A store cannot be read or written."""
+
+
+class PartError(StoreError):
+    """A file of one part of a store cannot be read; the others may be."""
 
 
 class VersionError(KregkitError, RuntimeError):

@@ -113,10 +113,13 @@ FINALS: Final[dict[str, str]] = {
     "activation_quantiles": "floats",
     "step_law_error": "float",  # max |∂penalty/∂w − law|/λ, with law 2λw for L2 and
     # λ·sign(w) for L1, on kernels or biases by gradient steps; else null
+    "input_shape": "ints",  # of one row of the data: (columns,), or (height, width,
+    # channels) of an image
 }
 
 ADDED: Final = (
     "learning_rate",
+    "input_shape",
     "logit_scale",
     "inputs_near_ignored",
     "kernel_quantiles",

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kregkit.errors import StoreError, VersionError
+from kregkit.errors import PartError, StoreError, VersionError
 from kregkit.schema import ADDED, FINALS, ROWS, SCHEMA_VERSION, TENSORS
 
 if TYPE_CHECKING:
@@ -62,14 +62,17 @@ class Contents:
     rows: "pl.DataFrame"
     finals: "pl.DataFrame"
     tensors: "pl.DataFrame"
+    left_out: tuple[str, ...] = ()
+    """The names of parts that cannot be read, where those are to be skipped."""
 
 
 @dataclass(frozen=True)
 class Store:
     """The store in folder `path`.
 
-    Raises `StoreError` when a file cannot be read or written, and `VersionError`
-    when its trials were trained by different versions.
+    Raises `StoreError` when a file cannot be read or written (`PartError` when it is
+    one of a part), and `VersionError` when its trials were trained by different
+    versions.
     """
 
     path: Path
@@ -141,35 +144,60 @@ class Store:
         except (OSError, UnicodeDecodeError) as error:
             raise StoreError(f"{file}: cannot be read: {_why(error)}") from None
 
-    def read(self) -> Contents:
-        """Return everything, in an order that does not depend on how it was made."""
+    def read(self, skip_unreadable: bool = False) -> Contents:
+        """Return everything, in an order that does not depend on how it was made.
+
+        With `skip_unreadable`, a part of which a file cannot be read is left out
+        whole, all three tables of it, and named in `left_out`.
+        """
         if not (self.path / "parts").is_dir():
             raise StoreError(f"{self.path}: not a store (it has no folder 'parts')")
-        finals = self._table("finals")
-        if finals.is_empty():
-            raise StoreError(f"{self.path}: holds no finished trial")
-        check_versions(finals, str(self.path))
-        return Contents(
-            self.study(), self._table("rows"), finals, self._table("tensors")
-        )
+        parts, left_out = [], []
+        for part in self._parts():
+            try:
+                parts.append((part, {name: _read(part, name) for name in TABLES}))
+            except PartError:
+                if not skip_unreadable:
+                    raise
+                left_out.append(part.name)
+        made = {  # popped: a large store is in memory once
+            name: _together(name, ((part, read.pop(name)) for part, read in parts))
+            for name in TABLES
+        }
+        if made["finals"].is_empty():
+            unreadable = f"; parts that cannot be read: {len(left_out)}"
+            raise StoreError(
+                f"{self.path}: holds no finished trial{unreadable if left_out else ''}"
+            )
+        check_versions(made["finals"], str(self.path))
+        return Contents(self.study(), **made, left_out=tuple(left_out))
+
+    def _parts(self) -> list[Path]:
+        return sorted((self.path / "parts").glob("[!.]*"))
 
     def _table(self, table: str) -> "pl.DataFrame":
-        import polars as pl
+        return _together(table, ((part, _read(part, table)) for part in self._parts()))
 
-        frames, seen = [frame((), TABLES[table])], dict[str, pl.DataFrame]()
-        for part in sorted((self.path / "parts").glob("[!.]*")):
-            read = _read(part / f"{table}.parquet", TABLES[table])
-            for (trial,), own in read.group_by("trial", maintain_order=True):
-                stable = own.drop(_UNSTABLE & set(own.columns))
-                if trial not in seen:
-                    seen[str(trial)] = stable
-                    frames.append(own)
-                elif not seen[str(trial)].equals(stable):
-                    raise StoreError(
-                        f"{part}: trial {trial} is stored twice with different results"
-                    )
-        together: pl.DataFrame = pl.concat(frames)
-        return together.sort("trial", maintain_order=True)
+
+def _together(
+    table: str, parts: Iterable[tuple[Path, "pl.DataFrame"]]
+) -> "pl.DataFrame":
+    """Return the table's trials, each once, by their ids."""
+    import polars as pl
+
+    frames, seen = [frame((), TABLES[table])], dict[str, pl.DataFrame]()
+    for part, read in parts:
+        for (trial,), own in read.group_by("trial", maintain_order=True):
+            stable = own.drop(_UNSTABLE & set(own.columns))
+            if trial not in seen:
+                seen[str(trial)] = stable
+                frames.append(own)
+            elif not seen[str(trial)].equals(stable):
+                raise StoreError(
+                    f"{part}: trial {trial} is stored twice with different results"
+                )
+    together: pl.DataFrame = pl.concat(frames)
+    return together.sort("trial", maintain_order=True)
 
 
 def check_versions(finals: "pl.DataFrame", where: str) -> None:
@@ -189,13 +217,16 @@ def check_versions(finals: "pl.DataFrame", where: str) -> None:
             )
 
 
-def _read(file: Path, schema: Mapping[str, str]) -> "pl.DataFrame":
+def _read(part: Path, table: str) -> "pl.DataFrame":
     import polars as pl
 
+    file, schema = part / f"{table}.parquet", TABLES[table]
+    if not file.exists():
+        raise PartError(f"{file}: damaged or missing: no such file")
     try:
         read = pl.read_parquet(file, glob=False)
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise StoreError(f"{file}: damaged or missing: {_why(error)}") from None
+        raise PartError(f"{file}: damaged or missing: {_why(error)}") from None
     expected = frame((), schema).schema
     lacking = [name for name in ADDED if name in schema and name not in read.columns]
     read = read.with_columns(
@@ -204,7 +235,7 @@ def _read(file: Path, schema: Mapping[str, str]) -> "pl.DataFrame":
     if {*read.columns} == {*expected}:
         read = read.select(*expected)
     if read.schema != expected:
-        raise StoreError(f"{file}: its columns are not those of this kregkit's stores")
+        raise PartError(f"{file}: its columns are not those of this kregkit's stores")
     return read
 
 

@@ -32,6 +32,8 @@ def test_the_python_blocks_run_from_top_to_bottom(tmp_path, monkeypatch):
     assert (tmp_path / "log.png").stat().st_size > 10_000
     assert namespace["table"].height == 27
     assert (tmp_path / "optimality.png").stat().st_size > 10_000
+    assert (tmp_path / "mine.png").stat().st_size > 10_000
+    assert namespace["mine"].trials.height == 1
     assert namespace["residuals"]["kkt_residual"].null_count() == 0
 
 

@@ -6,8 +6,12 @@ store gives the same bytes: no clock, no path and no random id.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = ["check_out", "make", "make_several"]
+if TYPE_CHECKING:
+    from kregkit.report.notebook import Report
+
+__all__ = ["check_out", "load", "make", "make_several"]
 
 
 def check_out(out: Path) -> None:
@@ -17,6 +21,25 @@ def check_out(out: Path) -> None:
     folder.check_replaceable(Path(out))
 
 
+def load(store: Path | str, skip_unreadable: bool = False) -> "Report":
+    """Return the report of a store: tables, figures, and a summary in a notebook.
+
+    With `skip_unreadable`, parts of the store that cannot be read are left out, and
+    named by the report. Raises `StoreError` when the store cannot be read, and
+    `VersionError` when it mixes versions.
+    """
+    from kregkit.errors import StoreError
+    from kregkit.report.notebook import Report
+    from kregkit.report.tables import tables
+    from kregkit.store import Store
+
+    contents = Store(Path(store)).read(skip_unreadable)
+    try:
+        return Report(tables(contents), contents.left_out)
+    except StoreError as error:
+        raise StoreError(f"{store}: {error}") from None
+
+
 def make(store: Path, out: Path) -> Path:
     """Write the report of a store into folder `out` and return its index.html.
 
@@ -24,20 +47,8 @@ def make(store: Path, out: Path) -> Path:
     refused. Raises `StoreError` when the store cannot be read or `out` cannot be
     written, and `VersionError` when the store mixes versions.
     """
-    from kregkit.errors import StoreError
-    from kregkit.report import folder
-    from kregkit.report.build import files
-    from kregkit.store import Store
-
-    store, out = Path(store), Path(out)
-    folder.check_replaceable(out)
-    contents = Store(store).read()
-    try:
-        made = files(contents)
-    except StoreError as error:
-        raise StoreError(f"{store}: {error}") from None
-    folder.write(made, out)
-    return out / "index.html"
+    check_out(out)
+    return load(store).write(out)
 
 
 def make_several(stores: Sequence[Path], out: Path) -> Path:

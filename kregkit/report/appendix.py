@@ -20,6 +20,13 @@ TERMS = (
         "are not comparable.",
     ),
     (
+        "Collapsed",
+        "A strength at which half of what the baseline scores above the best constant "
+        "answer is lost, by the mean validation score (the constant answer is scored "
+        "on the test part). The collapse strength, where half is lost, is interpolated "
+        "in log strength between those of the sweep, and undefined outside.",
+    ),
+    (
         "Baseline",
         "The same model, data, seed and training without any regularizer. An effect "
         "compares a trial with the baseline of its own seed.",

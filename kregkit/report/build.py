@@ -1,4 +1,4 @@
-"""From the contents of a store to the files of a report, in memory.
+"""From a loaded report to its page and its files, in memory.
 
 The one rule: a pure function; `folder` is what touches the disk.
 """
@@ -24,28 +24,30 @@ from kregkit.report import (
 from kregkit.report.claims import judge
 from kregkit.report.contrasts import Study
 from kregkit.report.exports import csvs
+from kregkit.report.notebook import Report
 from kregkit.report.numbers import count
-from kregkit.report.operating import Operating, operating
 from kregkit.report.page import Page, Section
 from kregkit.report.tables import Tables, tables
-from kregkit.report.trajectories import Courses, courses
 from kregkit.store import Contents, check_versions
 
 
-def files(contents: Contents) -> Mapping[str, bytes]:
+def page(report: Report) -> Page:
+    """Return the page; none of its figures is drawn yet."""
+    made = report.tables
+    body = _compared(report) if made.compares else describe.sections(made)
+    sections = (*body, *appendix.sections(made, sorted(csvs(report.frames))))
+    return Page(made.facts.title, _subtitle(report), sections)
+
+
+def files(report: Report) -> Mapping[str, bytes]:
     """Return every file of the report: path inside its folder -> content."""
-    made = tables(contents)
-    runs = courses(made)
-    points = tuple(operating(made, series) for series in made.strengths)
-    csv = csvs(made, runs, points)
-    body = _compared(made, runs, points) if made.compares else describe.sections(made)
-    sections = (*body, *appendix.sections(made, sorted(csv)))
-    page = Page(made.facts.title, _subtitle(made), sections)
     figures = {
-        f"figures/{figure.name}.svg": html.standalone(figure) for figure in page.figures
+        f"figures/{name}.svg": html.standalone(figure)
+        for name, figure in report.figures.items()
     }
-    others = {"report.md": markdown.render(page), **figures, **csv}
-    return {folder.INDEX: html.render(page, sorted(others)), **others}
+    text = {"report.md": markdown.render(report.page)}
+    others = {**text, **figures, **csvs(report.frames)}
+    return {folder.INDEX: html.render(report.page, sorted(others)), **others}
 
 
 def files_of_several(named: Mapping[str, Contents]) -> Mapping[str, bytes]:
@@ -88,17 +90,16 @@ def _check_several(named: Mapping[str, Contents]) -> None:
     check_versions(finals, " and ".join(named))
 
 
-def _compared(
-    made: Tables, runs: Courses, points: Sequence[Operating]
-) -> Iterator[Section]:
+def _compared(report: Report) -> Iterator[Section]:
     """Return the answer first, then the evidence."""
-    study = Study(made)
+    study = Study(report.tables)
     yield answer.section(study, usage.advised(study))
-    yield from evidence.sections(made, judge(study))
-    yield from compare.sections(made, runs, points)
+    yield from evidence.sections(report.tables, judge(study))
+    yield from compare.sections(report.tables, report.runs, report.points)
 
 
-def _subtitle(made: Tables) -> str:
+def _subtitle(report: Report) -> str:
+    made = report.tables
     how = dict(made.facts.how)
     shown = [how[name] for name in ("Data", "Model") if name in how]
     shown.append(count(len(made.trials), "trial"))
@@ -108,4 +109,6 @@ def _subtitle(made: Tables) -> str:
     failed = sum(trial.failed for trial in made.trials)
     if failed:
         shown.append(f"{failed} failed")
+    if report.left_out:
+        shown.append(f"{count(len(report.left_out), 'part')} left out")
     return " · ".join(shown)

@@ -11,7 +11,8 @@ of the fonts. A figure is as wide as a phone; a page sets several side by side.
 import io
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
@@ -62,32 +63,50 @@ _NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 Painter = Callable[[Axes], None]
 
 
-def draw(name: str, paint: Painter) -> str:
+def draw(name: str, paint: Painter, height: float) -> str:
     """Return what `paint` draws, as one <svg> element without prologue."""
+    with _style(name):
+        buffer = io.StringIO()
+        _drawn(paint, height).savefig(buffer, format="svg", metadata=_NO_METADATA)
+    return _element(name, buffer.getvalue())
+
+
+def plot(name: str, paint: Painter, height: float) -> Drawing:
+    """Return what `paint` draws, as a matplotlib figure."""
+    with _style(name):
+        return _drawn(paint, height)
+
+
+@contextmanager
+def _style(name: str) -> Iterator[None]:
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_STYLE | {"svg.hashsalt": name})
-        drawing = Drawing(figsize=(4.1, 3.3), layout="constrained")
-        axes = drawing.add_subplot()
-        paint(axes)
-        handles, labels = axes.get_legend_handles_labels()
-        if handles:
-            drawing.legend(
-                handles,
-                labels,
-                loc="outside lower center",
-                ncols=3 if len(handles) > 2 else len(handles),
-                columnspacing=1.2,
-                handlelength=1.9,
-            )
-        buffer = io.StringIO()
-        drawing.savefig(buffer, format="svg", metadata=_NO_METADATA)
-    return _element(name, buffer.getvalue())
+        yield
+
+
+def _drawn(paint: Painter, height: float) -> Drawing:
+    drawing = Drawing(figsize=(4.1, height), layout="constrained")
+    axes = drawing.add_subplot()
+    paint(axes)
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        drawing.legend(
+            handles,
+            labels,
+            loc="outside lower center",
+            ncols=3 if len(handles) > 2 else len(handles),
+            columnspacing=1.2,
+            handlelength=1.9,
+        )
+    return drawing
 
 
 def _element(name: str, text: str) -> str:
     element = text[text.index("<svg") :]
     element = re.sub(r"<metadata>.*?</metadata>\s*", "", element, flags=re.DOTALL)
+    # Equal images of one drawing have one id; nothing refers to it.
+    element = re.sub(r'(<image\b[^>]*?) id="[^"]*"', r"\1", element)
     element = re.sub(r'\bid="', f'id="{name}-', element)
     element = re.sub(r'href="#', f'href="#{name}-', element)
     return re.sub(r"url\(#", f"url(#{name}-", element).strip()

@@ -1,53 +1,90 @@
-"""The collapse strength: where half of what a model learns is lost.
+"""Where a regularizer takes away what a model had learned.
 
-The one rule: it is a scale for axes and a first guess of a strength, never a verdict.
+The one rule: a strength has collapsed when half of what the baseline scores above
+the majority class is lost, by the mean validation score; there no regularizer is
+compared with another.
+
+The loss is the mean over seeds of (baseline - trial) of the same seed. The stored
+score of the best constant answer, `majority_score`, is that of the test part; it
+stands for that of the validation part, which is drawn from the same rows.
 """
 
+import itertools
 import math
+from collections.abc import Sequence
 
-from kregkit.report.cells import Series, Setting, of_model
+import polars as pl
+
+from kregkit.report import labels, numbers
+from kregkit.report.cells import Series, Setting
+from kregkit.report.operating import VALIDATION
+from kregkit.report.statistics import mean
 from kregkit.report.tables import Tables
-
-TEST_SCORE = of_model("test_score")
-MAJORITY = of_model("majority_score")
 
 
 def collapse_strength(tables: Tables, series: Series) -> float | None:
-    """Return where the mean test score falls below (baseline + majority)/2.
+    """The strength at which half is lost, interpolated in log strength.
 
-    `majority` is the score of the best constant answer, 0 for R². It is interpolated
-    in the logarithm of the strength between the first strength below and the one
-    before; null where the sweep holds no such pair, or a score is not known.
+    Between neighbours a and b of the sweep that lose less and at least half,
+    log s = log a + (log b - log a)·(half - loss(a))/(loss(b) - loss(a)). Of several
+    crossings it is the first. Null where the sweep has none: it ends before, or its
+    weakest strength has lost half already.
     """
-    base = tables.cell(series.baseline, TEST_SCORE).mean
-    constant = tables.cell(series.baseline, MAJORITY).mean
-    if base is None or constant is None or base <= constant:
+    half = _half(tables, series)
+    if half is None:
         return None
-    half = (base + constant) / 2
-    before: tuple[float, float] | None = None
-    for strength in tables.strengths[series]:
-        score = tables.cell(Setting(series, strength), TEST_SCORE).mean
-        if score is None:
-            continue
-        if score < half:
-            return _between(before, (strength, score), half)
-        before = strength, score
+    strengths = tables.strengths[series]
+    for a, b in itertools.pairwise(strengths):
+        before, after = (_loss(tables, Setting(series, x)) for x in (a, b))
+        if before is not None and after is not None and before < half <= after:
+            part = (half - before) / (after - before)
+            return math.exp(math.log(a) + part * (math.log(b) - math.log(a)))
     return None
 
 
 def collapsed(tables: Tables, setting: Setting) -> bool:
-    """Return whether a setting is at or beyond the collapse strength of its series."""
-    if setting.series is None or setting.strength is None:
+    """Return whether half is lost in this setting; not where it is not known."""
+    loss = _loss(tables, setting)
+    if setting.series is None or loss is None or loss <= 0:
         return False
-    collapse = collapse_strength(tables, setting.series)
-    return collapse is not None and setting.strength >= collapse
+    half = _half(tables, setting.series)
+    return half is not None and loss >= half
 
 
-def _between(
-    before: tuple[float, float] | None, after: tuple[float, float], half: float
-) -> float | None:
-    if before is None:
+def standing(tables: Tables, series: Series) -> list[float]:
+    """Return the strengths of a series that have not collapsed."""
+    strengths = tables.strengths[series]
+    return [x for x in strengths if not collapsed(tables, Setting(series, x))]
+
+
+def note(tables: Tables, group: Sequence[Series], how: str) -> str:
+    """Return what a caption says of collapsed strengths, or "" without any."""
+    gone = []
+    for series in group:
+        kept = standing(tables, series)
+        strengths = [x for x in tables.strengths[series] if x not in kept]
+        if strengths:
+            name = labels.series(series, list(tables.strengths))
+            gone.append(f"{name} {', '.join(map(numbers.strength, strengths))}")
+    if not gone:
+        return ""
+    return (
+        f" Collapsed and {how}: {'; '.join(gone)}. There half of what the baseline "
+        "scores above the best constant answer is lost in validation."
+    )
+
+
+def _half(tables: Tables, series: Series) -> float | None:
+    """Return half of (baseline - majority); null where there is nothing to lose."""
+    base = tables.cell(series.baseline, VALIDATION).mean
+    done = [trial.trial for trial in tables.done(series.baseline)]
+    finals = tables.finals.filter(pl.col("trial").is_in(done))
+    majority = mean(finals["majority_score"].to_list())
+    if base is None or majority is None or base <= majority:
         return None
-    (weak, high), (strong, low) = before, after
-    share = (high - half) / (high - low)
-    return math.exp(math.log(weak) + share * math.log(strong / weak))
+    return (base - majority) / 2
+
+
+def _loss(tables: Tables, setting: Setting) -> float | None:
+    effect = tables.cell(setting, VALIDATION).effect
+    return None if effect is None else -effect

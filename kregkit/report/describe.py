@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from kregkit.report import labels
-from kregkit.report.canvas import draw, gaps, scale, shade, slug
+from kregkit.report.canvas import gaps, scale, shade, slug
 from kregkit.report.cells import Place, Trial, whole
 from kregkit.report.numbers import plain
 from kregkit.report.page import Entry, Figure, Saying, Section, Table
@@ -160,7 +160,7 @@ def _lines(
     many = " Darker lines are later layers." if len(lines) > MOST_LABELS else ""
     return Figure(
         full,
-        draw(full, paint),
+        paint,
         f"{title} against the {unit}. {said}.",
         f"{title} over training.{many}",
     )

@@ -1,7 +1,7 @@
-"""The tables of a report as CSV files, in full precision.
+"""The tables of a report: polars frames, and the same as CSV files in full precision.
 
 The one rule: long form, one number per line with what was trained and what was
-measured beside it; an undefined number is an empty field.
+measured beside it; an undefined number is null, in a file an empty field.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,21 +10,40 @@ from typing import Any
 import polars as pl
 
 from kregkit.report.cells import Place, Series, Setting
+from kregkit.report.collapse import collapse_strength
 from kregkit.report.operating import Operating
 from kregkit.report.tables import Tables
 from kregkit.report.trajectories import Courses
 
-NUMBERS = ("n", "failed", "mean", "kind", "pairs", "effect", "low", "high", "agree")
+_SETTING = dict.fromkeys(
+    ("target", "regularizer", "layers", "solver", "parameters"), pl.String
+) | {"learning_rate": pl.Float64, "strength": pl.Float64}
+_PLACE = dict.fromkeys(Place._fields, pl.String)
+_EFFECT: Mapping[str, Any] = (
+    dict.fromkeys(("n", "failed"), pl.Int64)
+    | {"mean": pl.Float64, "kind": pl.String, "pairs": pl.Int64}
+    | dict.fromkeys(("effect", "low", "high"), pl.Float64)
+    | {"agree": pl.Int64}
+)
+_COLUMNS: Mapping[str, Mapping[str, Any]] = {
+    "cells": {**_SETTING, **_PLACE, **_EFFECT},
+    "trials": {"trial": pl.String, **_SETTING}
+    | {"seed": pl.Int64, "failed": pl.Boolean, "failed_epoch": pl.Int64},
+    "values": {"trial": pl.String, **_PLACE, "value": pl.Float64},
+    "trajectories": {**_SETTING, **_PLACE, "time": pl.String, "moment": pl.Int64}
+    | dict.fromkeys(("mean", "lowest", "highest"), pl.Float64),
+    "operating": {**_SETTING, "at_edge": pl.Boolean, "collapse_strength": pl.Float64},
+}
 
 
-def csvs(
+def frames(
     tables: Tables, runs: Courses, points: Sequence[Operating]
-) -> Mapping[str, bytes]:
-    """Return file name -> content."""
-    made = {
+) -> Mapping[str, pl.DataFrame]:
+    """Return every table by its name; where all learning rates are equal, no column."""
+    made: Mapping[str, Iterable[Mapping[str, Any]]] = {
         "cells": (
             {**_setting(c.setting), **c.place._asdict()}
-            | {name: getattr(c, name) for name in NUMBERS}
+            | {name: getattr(c, name) for name in _EFFECT}
             for c in tables.cells.values()
         ),
         "trials": _trials(tables),
@@ -33,12 +52,18 @@ def csvs(
             for (trial, place), value in tables.values.items()
         ),
         "trajectories": _courses(runs),
+        "operating": _operating(tables, points),
     }
-    if points:
-        made["operating"] = (
-            {**_setting(point.setting), "at_edge": point.at_edge} for point in points
-        )
-    return {f"tables/{name}.csv": _csv(rows) for name, rows in made.items()}
+    return {name: _frame(rows, _COLUMNS[name]) for name, rows in made.items()}
+
+
+def csvs(frames: Mapping[str, pl.DataFrame]) -> Mapping[str, bytes]:
+    """Return file name -> content; a table of nothing is left out."""
+    return {
+        f"tables/{name}.csv": frame.write_csv().encode()
+        for name, frame in frames.items()
+        if frame.height
+    }
 
 
 def _trials(tables: Tables) -> Iterable[dict[str, Any]]:
@@ -69,16 +94,27 @@ def _courses(runs: Courses) -> Iterable[dict[str, Any]]:
             }
 
 
+def _operating(tables: Tables, points: Sequence[Operating]) -> Iterable[dict[str, Any]]:
+    for point in points:
+        yield {
+            **_setting(point.setting),
+            "at_edge": point.at_edge,
+            "collapse_strength": collapse_strength(tables, point.series),
+        }
+
+
 def _setting(setting: Setting) -> dict[str, Any]:
     series = setting.series or (None,) * len(Series._fields)
-    own = dict(zip(Series._fields, series, strict=True)) | {
+    return dict(zip(Series._fields, series, strict=True)) | {
         "strength": setting.strength,
         "learning_rate": setting.baseline.learning_rate,
     }
-    if own["learning_rate"] is None:  # there is one: no column says so
-        del own["learning_rate"]
-    return own
 
 
-def _csv(rows: Iterable[Mapping[str, Any]]) -> bytes:
-    return pl.DataFrame(list(rows), infer_schema_length=None).write_csv().encode()
+def _frame(
+    rows: Iterable[Mapping[str, Any]], columns: Mapping[str, Any]
+) -> pl.DataFrame:
+    frame = pl.DataFrame(list(rows), schema=columns)
+    if "learning_rate" in columns and frame["learning_rate"].null_count() == len(frame):
+        return frame.drop("learning_rate")  # there is one: no column says so
+    return frame

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from kregkit.errors import StoreError
+from kregkit.report.numbers import count
 from kregkit.schema import LEARNING_RATE
 from kregkit.store import Contents
 
@@ -68,6 +69,10 @@ def facts(contents: Contents) -> Facts:
     if len(redrawn):
         text = "redrawn for every seed" if redrawn.all() else "the same for every seed"
         how.append(("Test part", text))
+    if contents.left_out:
+        parts = count(len(contents.left_out), "part")
+        names = ", ".join(contents.left_out)
+        how.append(("Left out", f"{parts} that cannot be read: {names}"))
     return Facts(
         title=str(title),
         name=str(name) if name else None,

@@ -12,6 +12,8 @@ from kregkit.report.cells import Series, Setting, whole
 from kregkit.report.operating import Operating
 from kregkit.report.page import Figure
 from kregkit.report.plot_course import trajectory
+from kregkit.report.plot_filters import first_layer
+from kregkit.report.plot_layers import layer_maps
 from kregkit.report.plot_score import against_score, score
 from kregkit.report.plot_weights import beside_baseline
 from kregkit.report.tables import Tables
@@ -38,7 +40,7 @@ def groups(tables: Tables, target: str) -> list[tuple[Series, ...]]:
 def of_target(
     tables: Tables, runs: Courses, points: Sequence[Operating], target: str
 ) -> tuple[Figure, ...]:
-    """Return the figures of one target: scores, trajectories, final weights."""
+    """Return the figures of one target: scores, layers, trajectories, weights."""
     own = labels.TARGET_ROLE.get(target, target)
     made: list[Figure | None] = []
     for i, group in enumerate(groups(tables, target)):
@@ -49,6 +51,11 @@ def of_target(
         made.append(score(tables, name, group))
         for measure in sparsities:
             made.append(against_score(tables, name, group, own, measure))
+        for j, series in enumerate(group):
+            full = slug(name, str(j + 1), series.regularizer)
+            made.append(layer_maps(tables, series, full))
+        in_group = [point for point in points if point.series in group]
+        made.append(first_layer(tables, in_group, name))
         for role in dict.fromkeys([own, *labels.TENSORS]):
             made.append(trajectory(tables, runs, name, group, role, "l2"))
         for measure in sparsities:

@@ -4,7 +4,14 @@ The one rule: every string here is plain text, as it came from the study or from
 tables; the two writers escape it, each in its own way.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
+
+    from kregkit.report.canvas import Painter
 
 
 @dataclass(frozen=True)
@@ -31,12 +38,29 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure: its file name without ending, the SVG, and what it shows."""
+    """A figure: its file name without ending, what paints it, and what it shows."""
 
     name: str
-    svg: str
+    paint: "Painter" = field(repr=False)
     alt: str
     caption: str
+    height: float = 3.3
+
+    @cached_property
+    def svg(self) -> str:
+        """The drawing, as one <svg> element."""
+        from kregkit.report.canvas import draw
+
+        return draw(self.name, self.paint, self.height)
+
+    def plot(self) -> "Drawing":
+        """Return the drawing as a matplotlib figure, to change or to save."""
+        from kregkit.report.canvas import plot
+
+        return plot(self.name, self.paint, self.height)
+
+    def _repr_svg_(self) -> str:
+        return self.svg
 
 
 @dataclass(frozen=True)

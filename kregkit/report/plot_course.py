@@ -1,7 +1,7 @@
 """Measures over training.
 
-The one rule: lines are means over seeds, and the weakest, the middle and the
-strongest strength of a series are drawn, darker with strength.
+The one rule: lines are means over seeds, and of the strengths of a series that have
+not collapsed the weakest, the middle and the strongest are drawn, darker with strength.
 """
 
 from collections.abc import Sequence
@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from kregkit.report import labels, numbers
-from kregkit.report.canvas import INK, draw, gaps, marks, scale, shade, slug
+from kregkit.report.canvas import INK, gaps, marks, scale, shade, slug
 from kregkit.report.cells import Series, Setting
+from kregkit.report.collapse import note, standing
 from kregkit.report.page import Figure
 from kregkit.report.tables import Tables
 from kregkit.report.trajectories import Course, Courses
@@ -20,8 +21,10 @@ _DASHES = ("dotted", "dashed", "solid")
 
 
 def _few(tables: Tables, series: Series) -> list[float]:
-    """Return the weakest, the middle and the strongest strength."""
-    strengths = tables.strengths[series]
+    """Return the weakest, the middle and the strongest strength that stands."""
+    strengths = standing(tables, series)
+    if not strengths:
+        return []
     places = sorted({0, len(strengths) // 2, len(strengths) - 1})
     return [strengths[place] for place in places]
 
@@ -45,7 +48,7 @@ def trajectory(
             dash = _DASHES[i - len(few)]
             lines.append((Setting(series, strength), color, dash))
     # The legend fills column by column: one column for the baseline, one a series.
-    rows = [len(_few(tables, series)) for series in group]
+    rows = [len(few) for series in group if (few := _few(tables, series))]
     drawn: list[tuple[Course, str, str]] = []
     for setting, color, dash in lines:
         course = runs.get((setting, role, measure))
@@ -77,10 +80,11 @@ def trajectory(
     ends = "; ".join(_course_words(tables, course) for course, _, _ in drawn)
     return Figure(
         full,
-        draw(full, paint),
+        paint,
         f"{label} against the {drawn[0][0].time}, mean over seeds. {ends}.",
         f"{label} over training: lines are means over seeds, shading goes from the "
-        "lowest to the highest seed, points are the seeds at the end.",
+        "lowest to the highest seed, points are the seeds at the end."
+        + note(tables, group, "not drawn"),
     )
 
 

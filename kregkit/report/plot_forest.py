@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from kregkit.report import numbers
-from kregkit.report.canvas import INK, draw, slug
+from kregkit.report.canvas import INK, slug
 from kregkit.report.page import Figure
 from kregkit.report.verdicts import Contrast, Part
 
@@ -64,9 +64,8 @@ def forest(
         axes.set_xlabel("effect; each row is a part of the table")
 
     full = slug("claim", name)
-    return Figure(
-        full, draw(full, paint), _alt(shown, regression), _caption(shown, bars)
-    )
+    alt, caption = _alt(shown, regression), _caption(shown, bars)
+    return Figure(full, paint, alt, caption)
 
 
 def _row(axes: Axes, y: float, part: Part) -> None:

@@ -1,6 +1,7 @@
 """Test scores along strength and against sparsity.
 
-The one rule: every trial is a point; lines join means.
+The one rule: every trial is a point, hollow where its strength has collapsed; lines
+join means.
 """
 
 import math
@@ -12,13 +13,13 @@ from kregkit.report import labels, numbers
 from kregkit.report.canvas import (
     INK,
     RASTER_FROM,
-    draw,
     marks,
     scale,
     shade,
     slug,
 )
 from kregkit.report.cells import Place, Series, Setting, whole
+from kregkit.report.collapse import collapsed, note, standing
 from kregkit.report.page import Figure
 from kregkit.report.tables import Tables
 
@@ -51,21 +52,24 @@ def score(tables: Tables, name: str, group: Sequence[Series]) -> Figure | None:
         for i, series in enumerate(group):
             color, mark = colors[series.regularizer]
             shift = (i - (len(group) - 1) / 2) * span / 45
-            line = []
+            line, kept = [], standing(tables, series)
             for strength in tables.strengths[series]:
                 setting = Setting(series, strength)
                 x = math.log10(strength) + shift
                 cell = tables.cell(setting, SCORE)
                 line.append((x, math.nan if cell.mean is None else cell.mean))
                 seeds = _seeds(tables, setting, SCORE)
-                axes.plot([x] * len(seeds), seeds, mark, color=color, ms=4, alpha=0.5)
+                fill = color if strength in kept else "white"
+                (dots,) = axes.plot([x] * len(seeds), seeds, mark, color=color, ms=4)
+                dots.set(markerfacecolor=fill, alpha=0.5)
                 if cell.low is not None and cell.high is not None and cell.mean:
                     half = (cell.high - cell.low) / 2
                     axes.errorbar(x, cell.mean, half, color=color, capsize=3, lw=1.4)
             text = labels.series(series, every)
             xs, ys = zip(*line, strict=True)
-            axes.plot(xs, ys, color=color, lw=1.6, marker=mark, ms=0, label=text)
-            axes.lines[-1].set_markersize(4)
+            solid = [x in kept for x in tables.strengths[series]]
+            (curve,) = axes.plot(xs, ys, color=color, lw=1.6, marker=mark, label=text)
+            curve.set(markersize=4, markevery=solid)
         shown = places[:: math.ceil(len(places) / 6)]
         names = [numbers.strength(10**place) for place in shown]
         axes.set_xticks([left, *shown], ["none", *names])
@@ -79,7 +83,6 @@ def score(tables: Tables, name: str, group: Sequence[Series]) -> Figure | None:
     ):
         return None
     full = slug(name, "score")
-    svg = draw(full, paint)
     bars = (
         " Bars are 95 % intervals of the paired difference to the baseline."
         if intervals
@@ -96,9 +99,10 @@ def score(tables: Tables, name: str, group: Sequence[Series]) -> Figure | None:
         said.append(f"{labels.series(series, every)}: {means}")
     return Figure(
         full,
-        svg,
+        paint,
         f"Test score against strength, mean over seeds. {'; '.join(said)}.",
-        f"Test score along strength: points are seeds, lines their means.{bars}",
+        f"Test score along strength: points are seeds, lines their means.{bars}"
+        + note(tables, group, "hollow"),
     )
 
 
@@ -132,6 +136,10 @@ def against_score(
             known = [(x, y) for x, y in found if x is not None and y is not None]
             points.append((setting, known, shade(color, i, len(strengths)), mark))
     total = sum(len(known) for _, known, _, _ in points)
+    shown = {  # in the legend: the strongest, where there is one that stands
+        series: (standing(tables, series) or tables.strengths[series])[-1]
+        for series in group
+    }
     if total == 0:
         return None
 
@@ -139,30 +147,29 @@ def against_score(
         axes.set_title(f"{label} against test score")
         for setting, known, color, mark in points:
             series = setting.series
-            strongest = (
-                series is None or setting.strength == tables.strengths[series][-1]
-            )
+            named = series is None or setting.strength == shown[series]
             text = (
                 labels.series(series, every)
                 if series
                 else labels.setting(setting, every)
             )
+            gone = collapsed(tables, setting)
             axes.plot(
                 *([x for x, _ in known], [y for _, y in known]),
                 marker=mark,
                 linestyle="",
-                color=color,
-                markeredgecolor="white",
-                markeredgewidth=0.5,
+                color="white" if gone else color,
+                markeredgecolor=color if gone else "white",
+                markeredgewidth=1.0 if gone else 0.5,
                 ms=6,
-                label=text if strongest else "",
+                label=text if named else "",
                 zorder=4 if series is None else 3,
                 rasterized=total > RASTER_FROM,
             )
         for series in group:
             line = [
                 (tables.cell(s, place).mean, tables.cell(s, SCORE).mean)
-                for x in tables.strengths[series]
+                for x in standing(tables, series)
                 for s in [Setting(series, x)]
             ]
             known = [(x, y) for x, y in line if x is not None and y is not None]
@@ -182,8 +189,9 @@ def against_score(
     )
     return Figure(
         full,
-        draw(full, paint),
+        paint,
         f"{label} and test score, means over seeds. {said}.",
         f"{label} against the test score: points are trials, darker ones of higher "
-        "strength; the lines join the means.",
+        "strength; the lines join the means."
+        + note(tables, group, "hollow, beside the line"),
     )

@@ -9,7 +9,7 @@ import polars as pl
 from matplotlib.axes import Axes
 
 from kregkit.report import labels
-from kregkit.report.canvas import INK, draw, marks, slug
+from kregkit.report.canvas import INK, marks, slug
 from kregkit.report.cells import Setting
 from kregkit.report.operating import Operating
 from kregkit.report.page import Figure
@@ -58,7 +58,7 @@ def threshold(tables: Tables, point: Operating) -> Figure | None:
     shape = "a step" if series.regularizer == "L1" else "a line"
     return Figure(
         name,
-        draw(name, paint),
+        paint,
         f"u against w for {label} on the {series.target}, the first seed, beside the "
         f"law, {shape}.",
         f"u against w at the end of training, {label} on the {series.target}, the "

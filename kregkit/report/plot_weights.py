@@ -12,8 +12,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from kregkit.report import labels, numbers
-from kregkit.report.canvas import INK, Painter, draw, marks
+from kregkit.report.canvas import INK, Painter, marks
 from kregkit.report.cells import Series, Setting, whole
+from kregkit.report.collapse import standing
 from kregkit.report.operating import Operating
 from kregkit.report.page import Figure
 from kregkit.report.tables import Tables
@@ -36,9 +37,14 @@ def weights(tables: Tables, trials: list[str], role: str) -> tuple[Floats, Float
 
 
 def beside_baseline(tables: Tables, point: Operating, name: str) -> Figure | None:
-    """Return the weights at an operating point, or at the strongest strength."""
+    """Return the weights at an operating point.
+
+    Where it is not reached: at the strongest strength that has not collapsed.
+    """
     series = point.series
-    strength = point.strength or tables.strengths[series][-1]
+    strength = point.strength or max(standing(tables, series), default=None)
+    if strength is None:
+        return None
     role = "bias" if series.target == "bias" else "kernel"
     drawn = []
     for setting in (series.baseline, Setting(series, strength)):
@@ -50,11 +56,11 @@ def beside_baseline(tables: Tables, point: Operating, name: str) -> Figure | Non
     color = marks([one.regularizer for one in every])[series.regularizer][0]
     elements = labels.TENSORS[role].elements
     label = labels.setting(Setting(series, strength), every)
-    svg = draw(name, _painter(drawn, [INK, color], every, elements))
+    paint = _painter(drawn, [INK, color], every, elements)
     said = "; ".join(_words(tables, setting, role, every) for setting, _, _ in drawn)
     return Figure(
         name,
-        svg,
+        paint,
         f"Histograms of the final {elements} of all layers. {said}.",
         f"Final {elements} of all layers and seeds: {label} beside the baseline, "
         "share of the weights per bin, logarithmic.",

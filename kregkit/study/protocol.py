@@ -176,6 +176,7 @@ def _identity(study: Study, trial: Trial, split: Split) -> dict[str, Any]:
         "strength": trial.strength,
         "parameters": json.dumps(dict(trial.parameters), sort_keys=True),
         "learning_rate": trial.learning_rate,
+        "input_shape": list(split.x_train.shape[1:]),
         "seed": trial.seed,
         "epochs": study.config.train.epochs,
         "n_train": len(split.x_train),

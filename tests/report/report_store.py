@@ -150,6 +150,7 @@ def train(
         "model": "mlp",
         "solver": "gradient",
         "parameters": "{}",
+        "input_shape": [8, 8, 1],
         "seed": seed,
         "epochs": EPOCHS,
         "n_train": 1149,

@@ -1,13 +1,9 @@
-import math
-from pathlib import Path
-
 import numpy as np
 import polars as pl
 import pytest
 import report_store
 
 from kregkit.report.cells import Setting
-from kregkit.report.collapse import collapse_strength
 from kregkit.report.laws import steps, thresholds
 from kregkit.report.tables import Tables, tables
 from kregkit.store import Contents, Store
@@ -74,33 +70,3 @@ def test_the_error_of_a_step_is_the_largest_of_the_series(contents: Contents) ->
     for series, worst in steps(one).items():
         done = one.done(Setting(series, STRENGTH))
         assert worst == max(errors[trial.trial] for trial in done)
-
-
-# Test scores along strengths 1e-4 to 1e-1; baseline 0.9, a constant has 0.1.
-@pytest.mark.parametrize(
-    ("scores", "expected"),
-    [
-        ((0.9, 0.9, 0.8, 0.2), 10 ** (-2 + 0.5)),
-        ((0.9, 0.7, 0.3, 0.1), 10**-2.5),
-        ((0.9, 0.4, 0.9, 0.1), 10 ** (-4 + 0.8)),  # the first of two
-        ((0.9, 0.9, 0.8, 0.5), None),  # half is not below half
-        ((0.4, 0.3, 0.2, 0.1), None),  # there is no strength before it
-    ],
-)
-def test_the_collapse_strength_is_where_half_is_lost(
-    tmp_path: Path, scores: tuple[float, ...], expected: float | None
-) -> None:
-    strengths = (1e-4, 1e-3, 1e-2, 1e-1)
-    cells = report_store.cells(strengths, ("kernel",), ("L1",))
-    contents = Store(report_store.write_study(tmp_path, cells, 1)).read()
-    score = pl.col("strength").replace_strict(
-        dict(zip(strengths, scores, strict=True)), default=0.9
-    )
-    finals = contents.finals.with_columns(test_score=score, majority_score=0.1)
-    one = tables(Contents(None, contents.rows, finals, contents.tensors))
-    found = collapse_strength(one, next(iter(one.strengths)))
-    if expected is None:
-        assert found is None
-    else:
-        assert found is not None
-        assert math.isclose(found, expected, rel_tol=1e-9)

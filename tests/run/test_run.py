@@ -52,6 +52,7 @@ def test_scores_and_losses_are_those_of_the_stored_weights(small, engine):
     study, _ = study_of(file)
     contents = read(out)
     assert contents.finals["engine"].to_list() == [engine] * 10
+    assert contents.finals["input_shape"].to_list() == [[4]] * 10
     for final in contents.finals.iter_rows(named=True):
         split = study.split(final["seed"])
         for part in ("train", "val", "test"):

@@ -7,7 +7,7 @@ import pytest
 from trials import ENVIRONMENT, refused, store_of, trial
 
 from kregkit import schema
-from kregkit.errors import StoreError, VersionError
+from kregkit.errors import PartError, StoreError, VersionError
 from kregkit.store import TABLES, VERSIONS, Store, check_versions, frame
 
 
@@ -29,11 +29,11 @@ def test_a_damaged_file_is_named_in_one_line(
         file.unlink(missing_ok=True)
         if content is not None:
             file.write_bytes(content)
-        message = refused(StoreError, store.read)
+        message = refused(PartError, store.read)
         assert message.startswith(f"{file}: damaged or missing: ")
         if table == "finals":
             for call in (store.finished, store.failed):
-                assert refused(StoreError, call) == message
+                assert refused(PartError, call) == message
     file.write_bytes(whole)
     assert store.finished() == {"a", "b"}
 
@@ -48,7 +48,7 @@ def test_a_table_with_other_columns_is_refused(tmp_path: Path) -> None:
         good.with_columns(pl.col("l1").cast(pl.Float32)),
     ):
         other.write_parquet(file)
-        assert refused(StoreError, store.read) == (
+        assert refused(PartError, store.read) == (
             f"{file}: its columns are not those of this kregkit's stores"
         )
 
@@ -63,6 +63,7 @@ def test_a_column_that_was_added_is_null_where_an_older_store_lacks_it(
         "rows": ["kkt_residual", "gradient_ratio"],
         "finals": [
             "learning_rate",
+            "input_shape",
             "logit_scale",
             "inputs_near_ignored",
             "kernel_quantiles",
@@ -80,7 +81,32 @@ def test_a_column_that_was_added_is_null_where_an_older_store_lacks_it(
     assert store.read().finals["bias_quantiles"].to_list() == [None, None]
     assert store.read().rows["gradient_ratio"].null_count() == store.read().rows.height
     old.drop("schema_version").write_parquet(file)
-    assert "not those of this kregkit" in refused(StoreError, store.read)
+    assert "not those of this kregkit" in refused(PartError, store.read)
+
+
+@pytest.mark.parametrize("table", sorted(TABLES))
+def test_a_part_that_cannot_be_read_is_left_out_whole(
+    tmp_path: Path, table: str
+) -> None:
+    store = store_of(tmp_path, "a", "b", "c")
+    whole = store.read(skip_unreadable=True)
+    assert whole.left_out == ()
+    assert whole.finals.equals(store.read().finals)
+    part = sorted((tmp_path / "parts").iterdir())[1]
+    (gone,) = pl.read_parquet(part / "finals.parquet")["trial"]
+    (part / f"{table}.parquet").write_bytes(b"PAR1")
+    found = store.read(skip_unreadable=True)
+    assert found.left_out == (part.name,)
+    for name in TABLES:
+        assert set(getattr(found, name)["trial"]) == {"a", "b", "c"} - {gone}
+        expected = getattr(whole, name).filter(pl.col("trial") != gone)
+        assert getattr(found, name).equals(expected)
+    for other in (tmp_path / "parts").iterdir():
+        (other / "rows.parquet").unlink()
+    message = refused(StoreError, lambda: store.read(skip_unreadable=True))
+    assert message == (
+        f"{tmp_path}: holds no finished trial; parts that cannot be read: 3"
+    )
 
 
 @pytest.mark.parametrize("table", [0, 1, 2])

@@ -1,0 +1,135 @@
+"""A report in Python: its tables as polars frames, its figures as they are needed.
+
+The one rule: what is here is what the page has; a figure is drawn, and matplotlib
+loaded, when it is asked for.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+from markupsafe import Markup
+
+from kregkit.report import folder
+from kregkit.report.exports import frames
+from kregkit.report.operating import Operating
+from kregkit.report.operating import operating as operating_of
+from kregkit.report.tables import Tables
+from kregkit.report.trajectories import Courses, courses
+
+if TYPE_CHECKING:
+    from kregkit.report.page import Figure, Page
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """The report of a store, as `kregkit.report.load` returns it.
+
+    Every frame has one number per row. Most begin with what was trained: target,
+    regularizer, layers, solver, parameters, learning_rate (left out where there is
+    one), strength; all of them null: the baseline. What was measured: role, layer
+    ("" is a role as a whole), tensor, measure. An undefined number is null.
+
+    | frame | further columns |
+    |---|---|
+    | trials | trial, seed, failed, failed_epoch |
+    | values | trial; value: each measure of a finished trial, at its end |
+    | cells | n, failed: trials; mean over seeds; kind ("difference", "log ratio"), |
+    | | effect, low, high: against the baseline of the same seed, with interval; |
+    | | pairs of seeds, and how many agree with the sign of the effect |
+    | trajectories | time ("epoch", "step"), moment; mean, lowest, highest of seeds |
+    | operating | strength: that at which a series is compared (null: not reached); |
+    | | at_edge: it is the strongest tried; collapse_strength |
+    """
+
+    tables: Tables = field(repr=False)
+    left_out: tuple[str, ...] = ()
+    """The names of parts of the store that cannot be read."""
+
+    @property
+    def title(self) -> str:
+        """The title of the study."""
+        return self.tables.facts.title
+
+    @cached_property
+    def runs(self) -> Courses:
+        """How measures ran over training, by setting, role and measure."""
+        return courses(self.tables)
+
+    @cached_property
+    def points(self) -> tuple[Operating, ...]:
+        """The `strong` operating point of every series."""
+        every = self.tables.strengths
+        return tuple(operating_of(self.tables, series) for series in every)
+
+    @cached_property
+    def frames(self) -> Mapping[str, pl.DataFrame]:
+        """Every table by its name."""
+        return frames(self.tables, self.runs, self.points)
+
+    @property
+    def trials(self) -> pl.DataFrame:
+        """Every trial."""
+        return self.frames["trials"]
+
+    @property
+    def values(self) -> pl.DataFrame:
+        """What was measured of every finished trial, at its end."""
+        return self.frames["values"]
+
+    @property
+    def cells(self) -> pl.DataFrame:
+        """Means over seeds and effects against the baseline."""
+        return self.frames["cells"]
+
+    @property
+    def trajectories(self) -> pl.DataFrame:
+        """Measures of W, b and y as a whole over training."""
+        return self.frames["trajectories"]
+
+    @property
+    def operating(self) -> pl.DataFrame:
+        """The strength at which each series is compared."""
+        return self.frames["operating"]
+
+    @cached_property
+    def page(self) -> "Page":
+        """The page, before it is HTML."""
+        from kregkit.report.build import page
+
+        return page(self)
+
+    @cached_property
+    def figures(self) -> Mapping[str, "Figure"]:
+        """Name -> figure, with `svg`, `caption`, `alt`, and `plot()` for matplotlib."""
+        return {figure.name: figure for figure in self.page.figures}
+
+    def html(self) -> str:
+        """Return title, subtitle and what was seen, without figures, as HTML."""
+        seen = next(part for part in self.page.sections if part.anchor == "seen")
+        said = Markup("").join(
+            Markup("<li><b>{}</b> {}</li>").format(saying.about, saying.text)
+            for saying in seen.sayings
+        )
+        lead = Markup("<p>{}</p>").format(seen.lead) if seen.lead else Markup("")
+        page = Markup("<div><h3>{}</h3><p>{}</p>{}<ul>{}</ul></div>")
+        return str(page.format(self.page.title, self.page.subtitle, lead, said))
+
+    def _repr_html_(self) -> str:
+        return self.html()
+
+    def write(self, out: Path | str) -> Path:
+        """Write page, report.md, figures and CSV into folder `out`; return index.html.
+
+        An earlier report is replaced. Raises `StoreError` when `out` holds anything
+        else or cannot be written.
+        """
+        from kregkit.report.build import files
+
+        out = Path(out)
+        folder.check_replaceable(out)
+        folder.write(files(self), out)
+        return out / folder.INDEX

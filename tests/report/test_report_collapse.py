@@ -1,0 +1,83 @@
+"""The collapse strength against cases worked out by hand."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+import pytest
+import report_store
+
+from kregkit.report import load
+from kregkit.report.cells import Series, Setting
+from kregkit.report.collapse import collapse_strength, collapsed
+from kregkit.report.tables import Tables, tables
+from kregkit.store import Store
+
+STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)
+SERIES = Series("kernel", "L1", "all", "gradient", "{}")
+
+
+def study_of(
+    path: Path,
+    scores: Sequence[float | None],
+    base: float = 0.9,
+    majority: float | None = 0.1,
+) -> Tables:
+    """Return a study of two seeds, 0.02 apart, with these mean validation scores."""
+    swept = [
+        {**cell, "val_score": score, "majority_score": majority}
+        for cell, score in zip(
+            report_store.cells(STRENGTHS, ["kernel"], ["L1"]),
+            (base, *scores),
+            strict=True,
+        )
+    ]
+    report_store.write_study(path, swept, seeds=2)
+    contents = Store(path).read()
+    apart = pl.col("val_score") + pl.when(pl.col("seed") == 0).then(0.01).otherwise(
+        -0.01
+    )
+    finals = contents.finals.with_columns(val_score=apart)
+    return tables(type(contents)(None, contents.rows, finals, contents.tensors))
+
+
+# Half of 0.9 - 0.1 is lost at 0.5.
+CASES = {
+    "halfway in log strength": ((0.9, 0.7, 0.3, 0.1), math.sqrt(1e-3 * 1e-2)),
+    "a quarter of the way": ((0.9, 0.6, 0.2, 0.1), 1e-3 * 10**0.25),
+    "at a strength of the sweep": ((0.9, 0.7, 0.5, 0.1), 1e-2),
+    "the first of two crossings": ((0.7, 0.3, 0.7, 0.3), math.sqrt(1e-4 * 1e-3)),
+    "better than the baseline first": ((1.0, 0.0, 0.0, 0.0), math.sqrt(1e-4 * 1e-3)),
+    "never": ((0.9, 0.8, 0.7, 0.6), None),
+    "from the weakest on": ((0.5, 0.4, 0.3, 0.2), None),
+    "unknown between": ((0.9, None, 0.2, 0.1), None),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_it_is_what_a_hand_computes(case: str, tmp_path: Path) -> None:
+    scores, expected = CASES[case]
+    found = collapse_strength(study_of(tmp_path, scores), SERIES)
+    assert found == (expected if expected is None else pytest.approx(expected))
+
+
+def test_it_is_not_known_without_something_to_lose(tmp_path: Path) -> None:
+    scores = (0.9, 0.7, 0.3, 0.1)
+    for i, more in enumerate([{"base": 0.1}, {"base": 0.05}, {"majority": None}]):
+        made = study_of(tmp_path / str(i), scores, **more)
+        assert collapse_strength(made, SERIES) is None
+        assert not collapsed(made, Setting(SERIES, 1e-1))
+
+
+def test_a_strength_has_collapsed_from_half_on(tmp_path: Path) -> None:
+    made = study_of(tmp_path, (0.9, 0.51, 0.5, None))
+    found = [collapsed(made, Setting(SERIES, x)) for x in STRENGTHS]
+    assert found == [False, False, True, False]
+    assert not collapsed(made, SERIES.baseline)
+
+
+def test_it_is_in_the_table_of_operating_points(stores: Path) -> None:
+    loaded = load(stores / "three")
+    found = [collapse_strength(loaded.tables, s) for s in loaded.tables.strengths]
+    assert loaded.operating["collapse_strength"].to_list() == found
