@@ -61,26 +61,21 @@ def first_layer(
     grids = [(text, found[units]) for text, found in drawn]
     span = max(float(np.abs(found.mean(-1)).max()) for _, found in grids) or 1.0
 
+    across = min(len(grids), _GRIDS)
+
     def paint(axes: Axes) -> None:
         axes.set_title(f"Weights into the units of {layer}")
         axes.axis("off")
-        wide = high = 0.0
-        for i, (text, found) in enumerate(grids):
-            image = mosaic(found, span)
-            wide, high = image.shape[1] * 1.08, image.shape[0] * 1.2
-            left, top = (i % _GRIDS) * wide, (i // _GRIDS) * high
-            extent = (left, left + image.shape[1], top + image.shape[0], top)
-            axes.imshow(image, extent=extent, interpolation="none")
-            axes.text(left, top - 0.03 * high, text, fontsize=7.5)
-        rows = -(-len(grids) // _GRIDS)
-        axes.set_xlim(0, wide * min(len(grids), _GRIDS))
-        axes.set_ylim(high * rows, -0.16 * high)
+        # One image: matplotlib gives two that are equal the same id.
+        whole, corners = sheet([mosaic(found, span) for _, found in grids], across)
+        axes.imshow(whole, interpolation="none")
+        for (text, _), (left, top) in zip(grids, corners, strict=True):
+            axes.text(left - 0.5, top - 1.0, text, fontsize=7.5)
 
     pixels = " by ".join(map(str, grids[0][1].shape[1:3]))
     channels = shape[2]
     mean = f" (the mean over {channels} channels)" if channels > 1 else ""
     said = "; ".join(_words(text, found) for text, found in grids)
-    across = min(len(grids), _GRIDS)
     rows = -(-len(grids) // across)
     return Figure(
         slug(name, "first-layer"),
@@ -122,6 +117,24 @@ def mosaic(found: Floats, span: float) -> Floats:
         top, left = i // _ACROSS * high, i % _ACROSS * wide
         whole[top : top + high - 1, left : left + wide - 1] = image
     return whole
+
+
+def sheet(grids: Sequence[Floats], across: int) -> tuple[Floats, list[tuple[int, int]]]:
+    """Return the grids on one sheet with room for a line above each, and the corners.
+
+    A corner is (left, top), in pixels.
+    """
+    high, wide = grids[0].shape[:2]
+    room, gap = -(-high // 6), -(-wide // 12)
+    rows = -(-len(grids) // across)
+    whole = np.zeros((rows * (room + high), across * (wide + gap), 4))
+    corners = []
+    for i, grid in enumerate(grids):
+        left = i % across * (wide + gap)
+        top = room + i // across * (room + high)
+        whole[top : top + high, left : left + wide] = grid
+        corners.append((left, top))
+    return whole, corners
 
 
 def _image_shape(tables: Tables) -> tuple[int, int, int] | None:

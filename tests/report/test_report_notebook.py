@@ -32,6 +32,19 @@ def test_frames_hold_what_the_csv_files_hold(
         assert "strength" in frame.columns
 
 
+def test_counts_are_integers_in_frames_and_files(stores: Path, reports: Path) -> None:
+    loaded = report.load(stores / "six")
+    for name, columns in (
+        ("trajectories", ["moment"]),
+        ("trials", ["seed", "failed_epoch"]),
+        ("cells", ["n", "failed", "pairs", "agree"]),
+    ):
+        text = pl.read_csv(reports / f"six/tables/{name}.csv", infer_schema=False)
+        for column in columns:
+            assert getattr(loaded, name).schema[column] == pl.Int64
+            assert text[column].drop_nulls().str.contains(r"^\d+$").all()
+
+
 @pytest.mark.parametrize("name", FRAMES)
 def test_columns_are_those_that_the_docstring_names(name: str, stores: Path) -> None:
     text = str(report.load(stores / "six").__doc__)
