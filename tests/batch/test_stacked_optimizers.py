@@ -72,7 +72,9 @@ def test_every_trial_takes_the_steps_of_its_own_optimizer(kind, options, rates):
     shared = kind(falling() if rates is None else 0.05, **options)
     assert obstacle(shared) is None
     stacked = Stacked(shared, model, TRIALS)
-    apply = compiled(functools.partial(stacked.apply, proxes={}, rates=rates))
+    apply = compiled(
+        functools.partial(stacked.apply, proxes={}, decays=[None, None], rates=rates)
+    )
     now = [keras.ops.convert_to_tensor(w) for w in weights]
     slots = [keras.ops.convert_to_tensor(s) for s in stacked.start]
     for step in range(STEPS):
