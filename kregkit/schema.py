@@ -96,7 +96,9 @@ FINALS: Final[dict[str, str]] = {
     "permuted_change": "float",  # √(mean ‖change of f‖²) / logit_scale on the test part
     # when the inputs of `inputs_near_ignored` are permuted; null where there are none
     "kkt_residual": "float",  # √(Σd²/n) over the weights that the penalty is on, d the
-    # distance of u to its subdifferential; null: the baseline, activity, a failed trial
+    # distance of u to its subdifferential; null: the baseline, activity, failed trials
+    # and decoupled decay, which ends where the optimizer's own scale of each weight
+    # says, not at a minimum of data loss and penalty
     "engine": "str",
     "wall_seconds": "float",
     "backend": "str",
@@ -187,6 +189,10 @@ LEARNING_RATE: Final = 1e-3
 STRENGTH: Final = Range(0.0)
 SWEPT_STRENGTH: Final = Range(0.0, open_low=True)
 
+DECOUPLED: Final = "decoupled"
+"""Weight decay beside the optimizer's step, as AdamW's: a regularizer of studies that
+is no penalty: no term of the loss, no value, no proximal step."""
+
 _RATIO: Final = Range(0.0, 1.0, default=0.5)
 _WIDTH: Final = Range(1e-6, 1e6, default=0.1)  # squared, it is still a float32
 _GROUP: Final = Choice(("filter", "input", "unit"), "unit")
@@ -199,7 +205,10 @@ REGULARIZERS: Final[dict[str, dict[str, Range | Choice]]] = {
     "SparseGroupLasso": {"ratio": _RATIO, "group": _GROUP},
     "MCP": {"threshold": _WIDTH},
     "LogSum": {"epsilon": _WIDTH},
+    "HoyerActivity": {},
     "HoyerSquare": {},
+    "KLSparsity": {"rho": Range(1e-3, 0.999, default=0.05)},
+    DECOUPLED: {},
 }
 """Regularizers that a sweep can name, with their parameters beside `strength`.
 
@@ -222,12 +231,22 @@ FORMULAS: Final[dict[str, str]] = {
     "SparseGroupLasso": "r·Σ|w| + (1−r)·Σ_g √d_g·‖w_g‖₂",
     "MCP": "Σ (m − m²/2θ), m = min(|w|, θ)",
     "LogSum": "Σ log(1 + |w|/ε)",
+    "HoyerActivity": "Σᵢ ‖hᵢ‖₁/‖hᵢ‖₂",
     "HoyerSquare": "(Σ|w|)²/Σw²",
+    "KLSparsity": "n·Σⱼ (ρ·log(ρ/mⱼ) + (1−ρ)·log((1−ρ)/(1−mⱼ)))",
+    DECOUPLED: "w ← w − learning rate·strength·w in each step, no loss (AdamW)",
 }
-"""The unscaled value of each regularizer."""
+"""The unscaled value of each regularizer; of `DECOUPLED` what it does to a weight."""
 
-WITHOUT_PROX: Final = ("HoyerSquare",)
+WITHOUT_PROX: Final = ("HoyerActivity", "HoyerSquare", "KLSparsity", DECOUPLED)
 """The regularizers that have no proximal operator."""
+
+ONLY_ON: Final = {
+    "HoyerActivity": "activity",
+    "KLSparsity": "activity",
+    DECOUPLED: "kernel",
+}
+"""The regularizers that studies put on one target alone."""
 
 TARGETS: Final = ("activity", "bias", "kernel")
 SOLVERS: Final = ("gradient", "proximal")

@@ -8,6 +8,7 @@ from keras import __version__ as _keras_version
 from kregkit.errors import VersionError
 from kregkit.regularizers._base import Penalty
 from kregkit.regularizers._register import classes, get, make, names
+from kregkit.regularizers.activity import HoyerActivity, KLSparsity
 from kregkit.regularizers.concave import MCP, LogSum
 from kregkit.regularizers.elementwise import L1, L1L2, L2
 from kregkit.regularizers.grouped import GroupLasso, SparseGroupLasso
@@ -15,7 +16,9 @@ from kregkit.regularizers.ratio import HoyerSquare
 
 __all__ = [  # noqa: RUF022 - in the order of `sorted`, as every list of names here
     "GroupLasso",
+    "HoyerActivity",
     "HoyerSquare",
+    "KLSparsity",
     "L1",
     "L1L2",
     "L2",

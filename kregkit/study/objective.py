@@ -28,8 +28,10 @@ Parameters = list[dict[str, Tensor]]
 
 
 def term(trial: Trial) -> Term | None:
-    """Return the term that a trial has; None for a baseline."""
+    """Return the term that a trial has; None for a baseline and for decoupled decay."""
     if trial.regularizer is None or trial.target is None or trial.layers is None:
+        return None
+    if trial.decay:
         return None
     return trial.regularizer, trial.target, trial.layers, trial.solver, trial.structure
 

@@ -14,8 +14,10 @@ from typing import Annotated, Any, Final, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from kregkit.schema import (
+    DECOUPLED,
     LEARNING_RATE,
     MODELS,
+    ONLY_ON,
     OPTIMIZERS,
     REGULARIZERS,
     WITHOUT_PROX,
@@ -194,6 +196,14 @@ class SweepConfig(Part):
                 *("solver", self.solver.index("proximal")),
             )
         for index, regularizer in enumerate(self.regularizer):
+            only = ONLY_ON.get(regularizer)
+            for place, target in enumerate(self.target):
+                if only not in (None, target):
+                    raise fact(
+                        f"{regularizer} is for {only!r} alone; {target!r} needs its "
+                        "own sweep",
+                        *("target", place),
+                    )
             if regularizer in WITHOUT_PROX and "proximal" in self.solver:
                 raise fact(
                     f"{regularizer} has no proximal operator; it needs its own sweep",
@@ -270,6 +280,15 @@ class StudyConfig(Part):
     def _check(self) -> Self:
         first: dict[Cell, int] = {}
         for index, sweep in enumerate(self.sweep):
+            own = "weight_decay" in OPTIMIZERS[self.train.optimizer]
+            if own and DECOUPLED in sweep.regularizer:
+                raise fact(
+                    f"{DECOUPLED} decay is what {self.train.optimizer} has already; "
+                    "it needs an optimizer without",
+                    *("sweep", index, "regularizer"),
+                    sweep.regularizer.index(DECOUPLED),
+                    also=("train", "optimizer"),
+                )
             for cell in sweep.cells(self.train.learning_rate):
                 if cell in first:
                     raise fact(

@@ -15,6 +15,7 @@ from keras.metrics import sparse_categorical_accuracy
 from kregkit.callbacks import Measuring, compiled, gradient
 from kregkit.numerics import Tensor
 from kregkit.study.convolutions import formed, forms
+from kregkit.study.decay import Decays
 from kregkit.study.objective import Losses, Mixture, Objective
 from kregkit.study.plan import Trial
 from kregkit.study.probing import Probing
@@ -61,6 +62,7 @@ class Passes:
         self.model = model
         self.variables = [*model.trainable_variables, *model.non_trainable_variables]
         self.mixture = Mixture.attach(model, study, mixed)
+        self.decays = Decays(model, mixed)
         self.measuring = Measuring(model, study.split(mixed[0].seed).x_val[:PROBE])
         self.optimizer = Stacked(study.optimizer(), model, trials)
         self._study = study
@@ -92,6 +94,7 @@ class Passes:
         state: State,
         parameters: Any,
         rates: Tensor | None,
+        decays: list[Tensor | None],
         train: Part,
         val: Part,
         probe: Tensor,
@@ -103,7 +106,7 @@ class Passes:
         def step(rows: Tensor, carried: tuple[State, Sums]) -> tuple[State, Sums]:
             now, sums = carried
             x, y = ops.take(train[0], rows, axis=0), ops.take(train[1], rows, axis=0)
-            now, terms = self._step(now, parameters, rates, x, y)
+            now, terms = self._step(now, parameters, rates, decays, x, y)
             return now, self._add(sums, terms, y)
 
         after, sums = _over(train[2], batch, step, (state, self._zero()))
@@ -120,7 +123,13 @@ class Passes:
         return kept._replace(vectors=vectors), ops.concatenate(logs, axis=1), measured
 
     def _step(
-        self, state: State, parameters: Any, rates: Tensor | None, x: Tensor, y: Tensor
+        self,
+        state: State,
+        parameters: Any,
+        rates: Tensor | None,
+        decays: list[Tensor | None],
+        x: Tensor,
+        y: Tensor,
     ) -> tuple[State, Losses]:
         """Return the state after one step of the optimizer, and what it minimised."""
 
@@ -137,7 +146,7 @@ class Passes:
             for index in self.mixture.proximal
         }
         weights, slots = self.optimizer.apply(
-            state.slots, gradients, state.weights, proxes, rates
+            state.slots, gradients, state.weights, proxes, decays, rates
         )
         return state._replace(weights=weights, others=terms.state, slots=slots), terms
 

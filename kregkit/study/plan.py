@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kregkit.errors import DataError
+from kregkit.schema import DECOUPLED
 from kregkit.study.config import StudyConfig
 from kregkit.study.values import Parameter
 
@@ -35,6 +36,11 @@ class Trial:
     def structure(self) -> tuple[tuple[str, str], ...]:
         """The structural parameters, in which trials traced as one do not differ."""
         return tuple((n, v) for n, v in self.parameters if isinstance(v, str))
+
+    @property
+    def decay(self) -> float:
+        """The decoupled weight decay; 0 of a baseline and of one with a penalty."""
+        return self.strength or 0.0 if self.regularizer == DECOUPLED else 0.0
 
 
 def plan(config: StudyConfig, digest: str) -> tuple[Trial, ...]:

@@ -17,6 +17,7 @@ from keras import ops
 
 from kregkit import regularizers
 from kregkit.errors import DataError, ModelError, ParameterError
+from kregkit.schema import DECOUPLED
 from kregkit.study import data as datasets
 from kregkit.study.config import StudyConfig
 from kregkit.study.data import Data, Split
@@ -113,8 +114,8 @@ class Study:
         return BUILDERS[str(model.name)](shape, self.outputs, **options)
 
     def penalty(self, trial: Trial) -> regularizers.Penalty | None:
-        """Return the trial's penalty; None for the baseline."""
-        if trial.regularizer is None or trial.strength is None:
+        """Return the trial's penalty; None for a baseline and for decoupled decay."""
+        if trial.regularizer is None or trial.strength is None or trial.decay:
             return None
         return regularizers.make(
             trial.regularizer, trial.strength, **dict(trial.parameters)
@@ -172,6 +173,8 @@ def resolve(config: StudyConfig, file: Path) -> Study:
         for cell in sweep.cells(config.train.learning_rate):
             with located(file, "sweep", index, place):
                 chosen = layers_for(model, cell.target, cell.layers)
+            if cell.regularizer == DECOUPLED:
+                continue
             with located(file, "sweep", index):
                 penalty = regularizers.make(
                     cell.regularizer, cell.strength, **dict(cell.parameters)

@@ -12,6 +12,7 @@ from keras import ops
 
 from kregkit.callbacks import Descent, LossTerms, Measuring
 from kregkit.optimizers import Proximal
+from kregkit.study.decay import set_decay
 from kregkit.study.models import holders
 from kregkit.study.plan import Trial
 from kregkit.study.probing import Probing, alone
@@ -41,6 +42,8 @@ class Shared:
         self._state = list(model.variables)
         self._parameters = attach(model, study, trial)
         optimizer = study.optimizer()
+        if trial.decay:
+            self._parameters = {"strength": set_decay(optimizer, model, trial)}
         if trial.solver == "proximal":
             optimizer = Proximal(optimizer)
         model.compile(
@@ -75,7 +78,7 @@ class Shared:
             self.model.optimizer.learning_rate = trial.learning_rate
         penalty = self._study.penalty(trial)
         for name, parameter in self._parameters.items():
-            parameter.assign(getattr(penalty, name))
+            parameter.assign(trial.decay or getattr(penalty, name))
         self.measuring.begin(probe)
 
     def _inspected(self, step: Callable[[Any], Any]) -> Callable[[Any], Any]:

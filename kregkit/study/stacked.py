@@ -6,7 +6,7 @@ what looks at a whole tensor (clipping by a norm, a constraint) is done here, fo
 trial.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -57,6 +57,7 @@ class Stacked:
         optimizer._apply_weight_decay = self._apply_weight_decay
         self._proxes: Proxes = {}
         self._rates: Tensor | None = None
+        self._decays: Sequence[Tensor | None] = ()
         stacked = [_copies(weight, trials) for weight in model.trainable_variables]
         optimizer.build(stacked)
         self.start = [ops.convert_to_numpy(v) for v in optimizer.variables]
@@ -67,13 +68,15 @@ class Stacked:
         gradients: list[Tensor],
         weights: list[Tensor],
         proxes: Proxes,
+        decays: Sequence[Tensor | None],
         rates: Tensor | None = None,
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Return the weights after one step, and the optimizer's variables.
 
-        `rates` are the learning rates of the trials; None: that of the optimizer.
+        `decays` are for each weight the decoupled decay of every trial; None: that of
+        the optimizer. `rates` are the learning rates of the trials; None: likewise.
         """
-        self._proxes, self._rates = proxes, rates
+        self._proxes, self._decays, self._rates = proxes, decays, rates
         weights, slots = _BASE.stateless_apply(
             self._optimizer, slots, gradients, weights
         )
@@ -94,10 +97,15 @@ class Stacked:
 
     def _apply_weight_decay(self, stacked: list[Tensor]) -> None:
         """Decay weights as Keras does, each trial by its own learning rate."""
-        decay = self._optimizer.weight_decay
-        for weights in [] if decay is None else stacked:
-            if self._optimizer._use_weight_decay(weights):
-                rate = self._rate(self._optimizer.learning_rate, weights)
+        optimizer = self._optimizer
+        for weights in stacked:
+            decay = self._decays[optimizer._get_variable_index(weights)]
+            if decay is not None:
+                decay = _along(decay, weights)
+            elif optimizer._use_weight_decay(weights):
+                decay = optimizer.weight_decay
+            if decay is not None:
+                rate = self._rate(optimizer.learning_rate, weights)
                 weights.assign(weights - weights * decay * rate)
 
     def _proximal_point(

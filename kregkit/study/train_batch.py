@@ -71,7 +71,7 @@ class Program:
         parameters = keras.tree.map_structure(
             ops.convert_to_tensor, passes.mixture.parameters(trials)
         )
-        rates = self._rates(trials)
+        rates, decays = self._rates(trials), passes.decays(trials)
         orders = {seed: order(seed, config.epochs, rows.shape[1]) for seed in seeds}
         state = self._start(trials)
         steps = ops.convert_to_tensor(Measuring.first_steps)
@@ -86,6 +86,7 @@ class Program:
                 state,
                 parameters,
                 rates,
+                decays,
                 (x, y, taken),
                 parts["val"],
                 probe,

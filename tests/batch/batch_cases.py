@@ -71,6 +71,10 @@ FURTHER = (
     ("HoyerSquare", "kernel", 1e-3),
     ("GroupLasso", "activity", 1e-2),
 )
+ACTIVITY = (
+    ("KLSparsity", "activity", 1e-2, "rho = [0.05, 0.3]"),
+    ("HoyerActivity", "activity", 1e-2),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +145,12 @@ CASES = {
         "epochs = 2\nbatch_size = 18\nlearning_rate = 1e-2",
         terms=FURTHER,
         compared=(2, 3, 4, 5, 6, 8, 10, 11),
+    ),
+    "penalties of activities": Case(
+        MLP,
+        "epochs = 2\nbatch_size = 16\nlearning_rate = 1e-2",
+        terms=ACTIVITY,
+        compared=(2, 4),
     ),
     "cnn, sgd with momentum": Case(
         'name = "cnn"\nfilters = [3, 4]\nhidden = []',

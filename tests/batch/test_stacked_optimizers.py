@@ -27,6 +27,7 @@ CASES = [
 
 
 RATES = np.array([0.01, 0.1, 0.3], "float32")
+DECAYS = np.array([0.0, 0.5, 2.0], "float32")
 
 
 def falling():
@@ -52,6 +53,8 @@ def gradients():
 def by_keras(optimizer, weights, grads):
     model = keras.Sequential([keras.Input((4,)), layer()])
     model.set_weights(weights)
+    if not isinstance(optimizer, optimizers.AdamW):
+        optimizer.exclude_from_weight_decay(var_names=["bias"])
     optimizer.build(model.trainable_variables)
     for step in range(STEPS):
         own = [keras.ops.convert_to_tensor(g[step]) for g in grads]
@@ -62,6 +65,16 @@ def by_keras(optimizer, weights, grads):
 @pytest.mark.parametrize("rates", [None, RATES], ids=["schedule", "rates"])
 @pytest.mark.parametrize(("kind", "options"), CASES)
 def test_every_trial_takes_the_steps_of_its_own_optimizer(kind, options, rates):
+    assert_steps_are_those_of_keras(kind, options, rates, None)
+
+
+@pytest.mark.parametrize("rates", [None, RATES], ids=["schedule", "rates"])
+@pytest.mark.parametrize("kind", [k for k in KNOWN if k is not optimizers.AdamW])
+def test_every_trial_decays_the_kernel_by_its_own_strength(kind, rates):
+    assert_steps_are_those_of_keras(kind, {}, rates, DECAYS)
+
+
+def assert_steps_are_those_of_keras(kind, options, rates, decays):
     random = np.random.default_rng(1)
     shapes = [(4, 3), (3,)]
     weights = [random.normal(size=(TRIALS, *s)).astype("float32") for s in shapes]
@@ -72,7 +85,9 @@ def test_every_trial_takes_the_steps_of_its_own_optimizer(kind, options, rates):
     shared = kind(falling() if rates is None else 0.05, **options)
     assert obstacle(shared) is None
     stacked = Stacked(shared, model, TRIALS)
-    apply = compiled(functools.partial(stacked.apply, proxes={}, rates=rates))
+    apply = compiled(
+        functools.partial(stacked.apply, proxes={}, decays=[decays, None], rates=rates)
+    )
     now = [keras.ops.convert_to_tensor(w) for w in weights]
     slots = [keras.ops.convert_to_tensor(s) for s in stacked.start]
     for step in range(STEPS):
@@ -80,8 +95,10 @@ def test_every_trial_takes_the_steps_of_its_own_optimizer(kind, options, rates):
         now, slots = apply(slots, own, now)
     found = [keras.ops.convert_to_numpy(w) for w in now]
     for trial in range(TRIALS):
+        decay = {} if decays is None else {"weight_decay": float(decays[trial])}
+        own = options | decay
         expected = by_keras(
-            kind(falling() if rates is None else float(rates[trial]), **options),
+            kind(falling() if rates is None else float(rates[trial]), **own),
             [w[trial] for w in weights],
             [g[:, trial] for g in grads],
         )

@@ -45,9 +45,10 @@ NAME_RULE = (
     "must be at most 100 of A-Z a-z 0-9 _ . -, beginning with a letter or digit, "
     "without '..' (it names a folder)"
 )
-SWEEP_KEYS = "epsilon, group, layers, learning_rate, ratio, regularizer, solver, strength, target, threshold"
+SWEEP_KEYS = "epsilon, group, layers, learning_rate, ratio, regularizer, rho, solver, strength, target, threshold"
 REGULARIZER_NAMES = (
-    "GroupLasso, HoyerSquare, L1, L1L2, L2, LogSum, MCP, SparseGroupLasso"
+    "GroupLasso, HoyerActivity, HoyerSquare, KLSparsity, L1, L1L2, L2, LogSum, MCP, "
+    "SparseGroupLasso, decoupled"
 )
 
 BAD = {
@@ -148,6 +149,12 @@ BAD = {
     "the same words in two sweeps": ('"L1L2"\nratio = [0.25, 0.5]', '"GroupLasso"\ngroup = "input"\ntarget = "kernel"\nstrength = 0.1\n[[sweep]]\nregularizer = "GroupLasso"\ngroup = "input"\nstrength = 0.1\ntarget = "kernel"\nlayers = "all"\n[[sweep]]\nregularizer = "L1L2"', ":28: sweep[2]: GroupLasso on kernel (layers 'all', solver 'gradient') at strength 0.1, learning rate 0.001, group input is in sweep[1] already (line 23)."),
     "proximal step on an activity": ('target = "kernel"\nstrength = 1e-3', 'target = ["kernel", "activity"]\nsolver = ["gradient", "proximal"]\nstrength = 1e-3', ":27: sweep[1].solver[1]: 'proximal' acts on weights; the target 'activity' needs its own sweep."),
     "proximal step without an operator": ('"L1L2"\nratio = [0.25, 0.5]', '["L1", "HoyerSquare"]\nsolver = "proximal"', ":24: sweep[1].regularizer[1]: HoyerSquare has no proximal operator; it needs its own sweep."),
+    "activity penalty on a kernel": ('["L1", "L2"]', '["L1", "KLSparsity"]', ":20: sweep[0].target[0]: KLSparsity is for 'activity' alone; 'kernel' needs its own sweep."),
+    "activity penalty on a bias": ('"L1L2"\nratio = [0.25, 0.5]\ntarget = "kernel"', '"HoyerActivity"\ntarget = "bias"', ":25: sweep[1].target: HoyerActivity is for 'activity' alone; 'bias' needs its own sweep."),
+    "decay of an activity": ('["L1", "L2"]', '["L2", "decoupled"]', ":20: sweep[0].target[1]: decoupled is for 'kernel' alone; 'activity' needs its own sweep."),
+    "decay by a proximal step": ('"L1L2"\nratio = [0.25, 0.5]', '["L2", "decoupled"]\nsolver = "proximal"', ":24: sweep[1].regularizer[1]: decoupled has no proximal operator; it needs its own sweep."),
+    "decay beside the optimizer's own": ('optimizer = "sgd"\nmomentum = 0.9\n\n[[sweep]]\nregularizer = ["L1", "L2"]\ntarget = ["kernel", "activity"]', 'optimizer = "adamw"\n\n[[sweep]]\nregularizer = ["L1", "decoupled"]\ntarget = "kernel"', ":18: sweep[0].regularizer[1]: decoupled decay is what adamw has already; it needs an optimizer without (line 15)."),
+    "rate outside": ('"L1L2"\nratio = [0.25, 0.5]\ntarget = "kernel"', '"KLSparsity"\nrho = [0.05, 1.0]\ntarget = "activity"', ":25: sweep[1].rho[1]: must be a number from 0.001 to 0.999; received 1.0."),
     "parameter of another": ('"L1L2"', '["L1L2", "L1"]', ":25: sweep[1].ratio: is not taken by L1; those that take it need a sweep of their own."),
     "empty layers": ('"hidden_*"', '""', ":28: sweep[1].layers: must be a name or a glob; received ''."),
     "table for a number": ("epochs = 10", "epochs = { a = 1 }", ":14: train.epochs: expected int, received {'a': 1}."),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kregkit.errors import DataError, KregkitError, StudyError
-from kregkit.schema import OPTIMIZERS, REGULARIZERS
+from kregkit.schema import DECOUPLED, ONLY_ON, OPTIMIZERS, REGULARIZERS
 from kregkit.study import config
 from kregkit.study.resolve import OPTIMIZER_CLASSES, R2, resolve
 
@@ -98,9 +98,17 @@ def test_every_optimizer_of_the_schema_is_made_with_all_its_options(tmp_path):
 
 
 def test_every_regularizer_of_the_schema_is_made(tmp_path):
+    everywhere = 'regularizer = ["L1", "L1L2"]\ntarget = ["kernel", "bias", "activity"]'
     for name in REGULARIZERS:
-        own = study(tmp_path, '["L1", "L1L2"]', f'"{name}"')
-        assert own.penalty(own.trials[-1]).strength == 0.01
+        target = ONLY_ON.get(name, "bias")
+        one = f'regularizer = "{name}"\ntarget = "{target}"'
+        last = (own := study(tmp_path, everywhere, one)).trials[-1]
+        if name == DECOUPLED:
+            assert own.penalty(last) is None
+            assert last.decay == 0.01
+        else:
+            assert own.penalty(last).strength == 0.01
+            assert last.decay == 0
 
 
 @pytest.mark.parametrize(

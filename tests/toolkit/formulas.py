@@ -15,7 +15,9 @@ from kregkit.regularizers import (
     L2,
     MCP,
     GroupLasso,
+    HoyerActivity,
     HoyerSquare,
+    KLSparsity,
     LogSum,
     Penalty,
     SparseGroupLasso,
@@ -31,7 +33,8 @@ class Case:
 
     The gradient is 0 in elements that are 0. Convex: prox is non-expansive. `rank` is
     the least that a tensor must have, `least` the size of a weight from which on
-    finite differences are good.
+    finite differences are good, `rounding` the units of the last place that a value
+    near 1 may lose, where terms of the formula cancel.
     """
 
     penalty: Penalty
@@ -40,6 +43,7 @@ class Case:
     convex: bool = True
     rank: int = 0
     least: float = 1e-3
+    rounding: float = 0.0
 
     def __str__(self) -> str:
         return repr(self.penalty).replace("strength=", "").replace(" ", "")
@@ -97,6 +101,45 @@ def hoyer_slope(w: np.ndarray) -> np.ndarray:
     if not w.any():
         return np.zeros(w.shape)
     return 2 * l1(w) / l2(w) * (np.sign(w) - l1(w) / l2(w) * w)
+
+
+def hoyer_activity(h: np.ndarray) -> float:
+    return sum(float(l1(x) / np.sqrt(l2(x))) for x in h if np.any(x))
+
+
+def hoyer_activity_slope(h: np.ndarray) -> np.ndarray:
+    found = np.zeros(h.shape)
+    for x, into in zip(np.float64(h), found, strict=True):
+        norm = np.sqrt(l2(x))
+        if norm > 0:
+            into[...] = (np.sign(x) - l1(x) / norm * (x / norm)) / norm
+    return found
+
+
+def kl(rho: float) -> tuple[Value, Slope]:
+    """Return the divergence, on its tangent from a mean of 2**-13 to either end."""
+    low, high = 2.0**-13, 1 - 2.0**-13
+
+    def tilt(m: np.ndarray) -> np.ndarray:
+        m = np.clip(m, low, high)
+        return (m - rho) / (m * (1 - m))
+
+    def divergence(m: float) -> float:
+        if m < low:
+            return divergence(low) + float(tilt(low)) * (m - low)
+        if m > high:
+            return divergence(high) + float(tilt(high)) * (m - high)
+        return rho * np.log(rho / m) + (1 - rho) * np.log((1 - rho) / (1 - m))
+
+    def value(h: np.ndarray) -> float:
+        if not len(h):
+            return 0.0
+        return len(h) * sum(map(divergence, np.float64(h).mean(axis=0).ravel()))
+
+    def slope(h: np.ndarray) -> np.ndarray:
+        return np.broadcast_to(tilt(np.float64(h).mean(axis=0)), h.shape)
+
+    return value, slope
 
 
 def members(w: np.ndarray, group: object) -> list[np.ndarray]:
@@ -174,6 +217,16 @@ def cases_of(cls: type[Penalty]) -> list[Case]:
     if cls is HoyerSquare:
         return [
             Case(HoyerSquare(0.3), hoyer_square, hoyer_slope, convex=False, least=0.1)
+        ]
+    if cls is HoyerActivity:
+        functions = hoyer_activity, hoyer_activity_slope
+        return [
+            Case(HoyerActivity(0.3), *functions, convex=False, rank=2, least=0.1),
+        ]
+    if cls is KLSparsity:
+        return [
+            Case(KLSparsity(0.3, rho=0.1), *kl(0.1), rank=2, rounding=10),
+            Case(KLSparsity(0.1, rho=0.9), *kl(0.9), rank=2, rounding=10),
         ]
     raise AssertionError(f"{cls.__name__} has no NumPy formula in {__file__}")
 

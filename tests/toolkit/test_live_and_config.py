@@ -70,7 +70,7 @@ def test_a_width_has_a_range(parameter, value):
 
 def test_a_penalty_without_a_proximal_operator_says_so():
     without = {c.__name__ for c in regularizers.classes() if not c.proximal}
-    assert without == {"HoyerSquare"}
+    assert without == {"HoyerActivity", "HoyerSquare", "KLSparsity"}
     for cls in regularizers.classes():
         assert cls.proximal == (cls._prox is not Penalty._prox)
     with pytest.raises(ParameterError) as refused:

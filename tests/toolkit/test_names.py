@@ -11,7 +11,9 @@ from kregkit.regularizers import (
     L2,
     MCP,
     GroupLasso,
+    HoyerActivity,
     HoyerSquare,
+    KLSparsity,
     LogSum,
     SparseGroupLasso,
 )
@@ -20,7 +22,9 @@ from kregkit.regularizers import (
 def test_get_knows_every_name_of_every_class() -> None:
     known = {
         "group_lasso": GroupLasso,
+        "hoyer_activity": HoyerActivity,
         "hoyer_square": HoyerSquare,
+        "kl_sparsity": KLSparsity,
         "l1": L1,
         "l1_l2": L1L2,
         "l2": L2,

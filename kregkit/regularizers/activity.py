@@ -1,0 +1,76 @@
+"""Penalties of a layer's output, `h[i, ...]` of sample `i`: for `activity_regularizer`.
+
+The one rule: a value is a sum over samples, since Keras divides the penalty of an
+activity by the batch size: what is trained on is a mean per sample.
+"""
+
+import dataclasses
+from typing import ClassVar, Final
+
+from keras import ops
+
+from kregkit.errors import ParameterError, must
+from kregkit.numerics import Tensor, larger, magnitude, safe_norm, scaled
+from kregkit.regularizers._base import Penalty
+from kregkit.regularizers._register import register
+from kregkit.schema import Range, numeric
+
+_EDGE: Final = 2.0**-13
+"""From both sides exact in float32; 1 − 1e-4 is not."""
+
+
+@register
+@dataclasses.dataclass(frozen=True, eq=False)
+class KLSparsity(Penalty):
+    """`n·Σⱼ (ρ·log(ρ/mⱼ) + (1−ρ)·log((1−ρ)/(1−mⱼ)))`, m the mean over n samples.
+
+    For units between 0 and 1, as sigmoids are, whose mean over a batch should be ρ (Ng
+    2011, the sparse autoencoder). Each pixel or time step is a unit of its own. A mean
+    outside 2⁻¹³ to 1 − 2⁻¹³ is on the tangent at that end: value and gradient are
+    finite, and lead back. `rho` is ρ, from 0.001 to 0.999.
+    """
+
+    rho: float = 0.05
+
+    ranges: ClassVar[dict[str, Range]] = numeric("KLSparsity")
+    proximal: ClassVar[bool] = False
+    convex: ClassVar[bool] = True
+
+    def _value(self, w: Tensor) -> Tensor:
+        _check_rank("KLSparsity", w)
+        rho = ops.convert_to_tensor(self.rho, w.dtype)
+        samples = ops.cast(ops.shape(w)[0], w.dtype)
+        mean = ops.sum(w, axis=0) / larger(samples, ops.ones_like(samples))
+        on = ops.clip(mean, _EDGE, 1.0 - _EDGE)
+        off = 1.0 - on
+        inside = rho * ops.log(rho / on) + (1.0 - rho) * ops.log((1.0 - rho) / off)
+        tangent = ((1.0 - rho) / off - rho / on) * (mean - on)
+        return samples * ops.sum(inside + tangent)
+
+
+@register
+@dataclasses.dataclass(frozen=True, eq=False)
+class HoyerActivity(Penalty):
+    """`Σᵢ ‖hᵢ‖₁/‖hᵢ‖₂`: from 1, one unit is active, to √d, all d of them are alike.
+
+    The Hoyer sparsity of a sample, which tables call `hoyer`, is `(√d − ‖h‖₁/‖h‖₂)/
+    (√d − 1)`: this penalty makes its mean grow, whatever the scale of the activations.
+    A sample without activations has value and gradient 0. Hoyer 2004, Journal of
+    Machine Learning Research 5.
+    """
+
+    proximal: ClassVar[bool] = False
+
+    def _value(self, w: Tensor) -> Tensor:
+        _check_rank("HoyerActivity", w)
+        axes = tuple(range(1, len(w.shape)))
+        w, _ = scaled(w, axes)
+        norm = safe_norm(w, axes)
+        norm = ops.where(norm > 0, norm, ops.ones_like(norm))
+        return ops.sum(ops.sum(magnitude(w), axes) / norm)
+
+
+def _check_rank(owner: str, w: Tensor) -> None:
+    if len(w.shape) < 2:
+        rule = "the output of a layer, with a first axis of samples"
+        raise ParameterError(must(owner, "w", rule, tuple(w.shape)))
