@@ -70,10 +70,12 @@ def _row(advice: Advice, regression: bool) -> tuple[Entry, ...]:
     if NONE in advice.ties:
         use = Entry("No difference that could be seen")
         seen = _effect(advice, advice.detectable, regression)
-        sign = (
-            "" if advice.detectable is None else f" One of {seen} would have been seen."
+        could = f"One of {seen} would have been seen."
+        if advice.detectable is None:
+            could = "The best is no different in any seed."
+        why = (
+            f"{goal.words}: none of {advice.among - 1} is shown to beat {NONE}. {could}"
         )
-        why = f"{goal.words}: none of {advice.among - 1} is shown to beat {NONE}.{sign}"
         effect = Entry(numbers.UNDEFINED)
         return Entry(goal.name), use, effect, Entry(_first_up(why))
     effects = "\n".join(_estimate(advice, advice.effects[n], regression) for n in named)

@@ -17,13 +17,13 @@ from kregkit.report import (
     folder,
     html,
     markdown,
+    matched_page,
     pooled,
     several,
-    usage,
 )
-from kregkit.report.claims import judge
 from kregkit.report.contrasts import Study
 from kregkit.report.exports import csvs
+from kregkit.report.findings import frame_of_several
 from kregkit.report.notebook import Report
 from kregkit.report.numbers import count
 from kregkit.report.page import Page, Section
@@ -59,12 +59,15 @@ def files_of_several(named: Mapping[str, Contents]) -> Mapping[str, bytes]:
         if not made.compares:
             raise StoreError(f"{where}: has no regularizer to compare with a baseline")
         studies.append((_titled(made, where, [name for name, _ in studies]), made))
-    found = several.page(pooled.read([(name, Study(one)) for name, one in studies]))
+    read = pooled.read([(name, Study(one)) for name, one in studies])
+    claims = pooled.claims(read)
+    found = several.page(read, claims)
     figures = {
         f"figures/{figure.name}.svg": html.standalone(figure)
         for figure in found.figures
     }
-    others = {"report.md": markdown.render(found), **figures}
+    concluded = csvs({"contrasts": frame_of_several(read, claims)})
+    others = {"report.md": markdown.render(found), **figures, **concluded}
     return {folder.INDEX: html.render(found, sorted(others)), **others}
 
 
@@ -92,9 +95,9 @@ def _check_several(named: Mapping[str, Contents]) -> None:
 
 def _compared(report: Report) -> Iterator[Section]:
     """Return the answer first, then the evidence."""
-    study = Study(report.tables)
-    yield answer.section(study, usage.advised(study))
-    yield from evidence.sections(report.tables, judge(study))
+    yield answer.section(report.study, report.advised)
+    yield from evidence.sections(report.tables, report.tested)
+    yield from matched_page.sections(report.study)
     yield from compare.sections(report.tables, report.runs, report.points)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from kregkit.report import labels, numbers, words
 from kregkit.report.cells import Cell, Place, Setting, whole
+from kregkit.report.collapse import collapse_strength
 from kregkit.report.figures import of_target
 from kregkit.report.function import GAP
 from kregkit.report.operating import Operating
@@ -48,6 +49,7 @@ def sections(
             f"Regularizing {where}",
             labels.SHORT.get(target, target),
             tables=tuple(_pooled_tables(tables, target)),
+            notes=tuple(_unequal(tables, target)),
             figures=of_target(tables, runs, own, target),
             details=(_per_layer(tables, target),),
         )
@@ -87,6 +89,25 @@ def glance(tables: Tables, points: Sequence[Operating]) -> Table:
         ),
         tuple(rows),
         leading=3,
+    )
+
+
+def _unequal(tables: Tables, target: str) -> Iterator[str]:
+    """Yield why rows of equal strength do not compare regularizers, if there are."""
+    own = [series for series in tables.strengths if series.target == target]
+    if len({series.regularizer for series in own}) < 2:
+        return
+    found = {one: collapse_strength(tables, one) for one in own}
+    where = "; ".join(
+        f"{labels.series(series, own)} at {numbers.significant(unit, 2)}"
+        for series, unit in found.items()
+        if unit is not None
+    )
+    seen = f" Half of what the model learned is lost under {where}." if where else ""
+    yield (
+        "The tables and heat maps of this section go by strength, and rows of equal "
+        "strength do not compare regularizers: λ multiplies another function in each."
+        f"{seen} Equal scores are compared above, not equal strengths."
     )
 
 

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 
 from kregkit.report import labels
 from kregkit.report.canvas import slug
-from kregkit.report.cells import Series, Setting, whole
+from kregkit.report.cells import Series, Setting, of_model, whole
 from kregkit.report.operating import Operating
 from kregkit.report.page import Figure
 from kregkit.report.plot_course import trajectory
 from kregkit.report.plot_filters import first_layer
+from kregkit.report.plot_frontier import frontier
 from kregkit.report.plot_layers import layer_maps
-from kregkit.report.plot_score import against_score, score
+from kregkit.report.plot_score import score
 from kregkit.report.plot_weights import beside_baseline
 from kregkit.report.tables import Tables
 from kregkit.report.trajectories import Courses
@@ -49,8 +50,9 @@ def of_target(
         if _any_zero(tables, group, own):
             sparsities.insert(0, "zero_fraction")
         made.append(score(tables, name, group))
-        for measure in sparsities:
-            made.append(against_score(tables, name, group, own, measure))
+        places = [whole(own, measure) for measure in (*sparsities, "l2")]
+        for place in (*places, of_model("jacobian_ratio")):
+            made.append(frontier(tables, name, group, place))
         for j, series in enumerate(group):
             full = slug(name, str(j + 1), series.regularizer)
             made.append(layer_maps(tables, series, full))

@@ -63,9 +63,10 @@ def _row(entries: Iterable[str]) -> str:
 
 
 def _entry(entry: Entry) -> str:
-    return (
-        f"{text(entry.value)} ({text(entry.note)})" if entry.note else text(entry.value)
-    )
+    if not entry.note:
+        return text(entry.value)
+    note = entry.note if entry.note.startswith("[") else f"({entry.note})"
+    return f"{text(entry.value)} {text(note)}"
 
 
 def _figure(figure: Figure) -> str:

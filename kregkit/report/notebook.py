@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING
 import polars as pl
 from markupsafe import Markup
 
-from kregkit.report import folder
+from kregkit.report import findings, folder
+from kregkit.report.claims import Tested, judge
+from kregkit.report.contrasts import Study
 from kregkit.report.exports import frames
 from kregkit.report.operating import Operating
 from kregkit.report.operating import operating as operating_of
 from kregkit.report.tables import Tables
 from kregkit.report.trajectories import Courses, courses
+from kregkit.report.usage import Advice, advised
 
 if TYPE_CHECKING:
     from kregkit.report.page import Figure, Page
@@ -43,6 +46,17 @@ class Report:
     | trajectories | time ("epoch", "step"), moment; mean, lowest, highest of seeds |
     | operating | strength: that at which a series is compared (null: not reached); |
     | | at_edge: it is the strongest tried; collapse_strength |
+
+    Three say what the report concludes, and begin with names of their own:
+
+    | frame | columns |
+    |---|---|
+    | contrasts | section, about, point: what is compared, and at which strength; |
+    | | measure, kind; effect with low and high at level; of the parts of claims: |
+    | | rule, smallest effect that counts, verdict; why there is no estimate |
+    | effects | section, about, point; seed, effect |
+    | goals | goal, regularizer; effect, low, high against no regularizer; |
+    | | among_best: no other one is shown to be better |
     """
 
     tables: Tables = field(repr=False)
@@ -66,9 +80,26 @@ class Report:
         return tuple(operating_of(self.tables, series) for series in every)
 
     @cached_property
+    def study(self) -> Study:
+        """The tables, asked for contrasts."""
+        return Study(self.tables)
+
+    @cached_property
+    def tested(self) -> tuple[Tested, ...]:
+        """Every claim with its verdict."""
+        return judge(self.study) if self.tables.compares else ()
+
+    @cached_property
+    def advised(self) -> tuple[Advice, ...]:
+        """What reaches each goal best."""
+        return advised(self.study) if self.tables.compares else ()
+
+    @cached_property
     def frames(self) -> Mapping[str, pl.DataFrame]:
         """Every table by its name."""
-        return frames(self.tables, self.runs, self.points)
+        measured = frames(self.tables, self.runs, self.points)
+        found = findings.frames(self.study, self.tested, self.advised)
+        return {**measured, **found}
 
     @property
     def trials(self) -> pl.DataFrame:
@@ -94,6 +125,21 @@ class Report:
     def operating(self) -> pl.DataFrame:
         """The strength at which each series is compared."""
         return self.frames["operating"]
+
+    @property
+    def contrasts(self) -> pl.DataFrame:
+        """What the claims rest on, and what is compared at equal score."""
+        return self.frames["contrasts"]
+
+    @property
+    def effects(self) -> pl.DataFrame:
+        """The contrasts seed by seed."""
+        return self.frames["effects"]
+
+    @property
+    def goals(self) -> pl.DataFrame:
+        """Each regularizer against none, for every goal, and which are the best."""
+        return self.frames["goals"]
 
     @cached_property
     def page(self) -> "Page":

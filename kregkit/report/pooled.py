@@ -92,7 +92,7 @@ def _part(about: str, found: Sequence[tuple[One, Contrast]]) -> PooledPart:
     alike = [
         (one.data, contrast)
         for one, contrast in found
-        if contrast.estimate is not None and _poolable(one.study, contrast.unit)
+        if contrast.estimate is not None and poolable(one.study, contrast.unit)
     ]
     shape = alike[0][1] if alike else found[0][1]
     estimates = [(data, one.estimate) for data, one in alike if one.estimate]
@@ -100,7 +100,7 @@ def _part(about: str, found: Sequence[tuple[One, Contrast]]) -> PooledPart:
     return PooledPart(about, named, shape, pool(estimates))
 
 
-def _poolable(study: Study, unit: str) -> bool:
+def poolable(study: Study, unit: str) -> bool:
     """Return whether a study's effects on a measure have the unit of the others."""
     return unit not in COUNTED or not study.tables.facts.regression
 

@@ -7,14 +7,14 @@ says so before it says what they give together.
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from kregkit.report import answer, evidence, numbers, usage
+from kregkit.report import answer, evidence, matched_page, numbers, usage
 from kregkit.report.canvas import slug
 from kregkit.report.claims import Tested
 from kregkit.report.law_pages import NAMES, NOT_TESTED, checked
 from kregkit.report.numbers import count
 from kregkit.report.page import Entry, Page, Section, Table
 from kregkit.report.plot_forest import forest
-from kregkit.report.pooled import FEWEST_DATA, One, PooledClaim, PooledPart, claims
+from kregkit.report.pooled import FEWEST_DATA, One, PooledClaim, PooledPart
 from kregkit.report.statistics import LEVEL, Pooled
 from kregkit.report.verdicts import Part
 
@@ -22,9 +22,8 @@ Row = tuple[Entry, ...]
 BARS = f"{100 * LEVEL:.0f} % intervals (pooled: the one that the verdict rests on)"
 
 
-def page(studies: Sequence[One]) -> Page:
-    """Return the page of several studies."""
-    found = claims(studies)
+def page(studies: Sequence[One], found: Sequence[PooledClaim]) -> Page:
+    """Return the page of several studies, with their pooled claims."""
     trials = sum(len(one.study.tables.trials) for one in studies)
     data = len({one.data for one in studies})
     subtitle = (
@@ -35,6 +34,7 @@ def page(studies: Sequence[One]) -> Page:
         _answer(studies),
         _glance(studies, found),
         *(_evidence(one) for one in found),
+        *matched_page.sections_of_several(studies),
         _studies(studies),
     )
     return Page("What L1 and L2 do to kernel, bias and activity", subtitle, sections)
@@ -245,4 +245,5 @@ def _studies(studies: Sequence[One]) -> Section:
         "Studies",
         tables=(Table("What was trained", ("Study", *names), tuple(rows), prose=True),),
         code="kregkit report STORE STORE ...",
+        files=("tables/contrasts.csv",),
     )

@@ -91,7 +91,8 @@ class Advice:
 
     `effects` are those against no regularizer, each with its own interval at LEVEL;
     `margin` the winner's over the runner-up, at `level`, for a single winner;
-    `detectable` the difference to no regularizer that the study could have seen.
+    `detectable` the difference to no regularizer that the study could have seen, null
+    where no trial differs from its baseline.
     """
 
     goal: Goal
@@ -152,15 +153,16 @@ def _pairs(
     found: Mapping[str, Contrast], overlap: float
 ) -> dict[tuple[str, str], Estimate | None]:
     """Return the difference of every candidate to every other."""
-    effects = {name: one.effects for name, one in found.items() if one.estimate}
-    if not effects:
+    values = {name: dict(one.effects) for name, one in found.items() if one.estimate}
+    if not values:
         return {}
-    seeds = len(next(iter(effects.values())))
-    values = {name: [e or 0.0 for _, e in own] for name, own in effects.items()}
-    values |= {NONE: [0.0] * seeds}
+    values[NONE] = dict.fromkeys(set().union(*values.values()), 0.0)
     pairs = {}
     for one, other in itertools.permutations(values, 2):
-        differences = [a - b for a, b in zip(values[one], values[other], strict=True)]
+        seeds = sorted(values[one].keys() & values[other].keys())
+        differences = [
+            statistics.difference(values[one][s], values[other][s]) for s in seeds
+        ]
         pairs[one, other] = statistics.estimate(differences, overlap)
     return pairs
 
@@ -198,7 +200,8 @@ def _advice(
     seen = None
     if NONE in ties:
         top = ordered[0] if ordered[0] != NONE else ordered[1]
-        seen = statistics.detectable(effects[top], 0.0, level)
+        if effects[top].error:
+            seen = statistics.detectable(effects[top], 0.0, level)
     ahead = None
     if len(ties) == 1:
         ahead = margin(ties[0], next(name for name in ordered if name != ties[0]))

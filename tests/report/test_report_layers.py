@@ -11,10 +11,12 @@ from test_report_collapse import SERIES, STRENGTHS, study_of
 
 from kregkit import report
 from kregkit.report import plot_layers
+from kregkit.report.cells import whole
 from kregkit.report.page import Figure
 from kregkit.report.plot_course import trajectory
+from kregkit.report.plot_frontier import frontier
 from kregkit.report.plot_layers import layer_maps
-from kregkit.report.plot_score import against_score, score
+from kregkit.report.plot_score import score
 from kregkit.report.trajectories import courses
 from kregkit.store import Store
 
@@ -129,22 +131,29 @@ def test_collapsed_strengths_are_marked_and_do_not_set_the_scale(
     assert "Collapsed and marked †: L1 0.1." in figure.caption
 
 
-def test_collapsed_strengths_are_hollow_in_the_score_figures(tmp_path: Path) -> None:
+def test_collapsed_strengths_are_hollow_in_the_score_figure(tmp_path: Path) -> None:
     tables = study_of(tmp_path, (0.9, 0.8, 0.3, 0.2))
-    for figure in (
-        score(tables, "k", [SERIES]),
-        against_score(tables, "k", [SERIES], "kernel", "hoyer"),
-    ):
-        axes = drawn(figure)
-        points = [x for x in axes.lines if x.get_marker() == "o"]
-        seeds = [line for line in points if line.get_linestyle() == "None"]
-        found = [to_hex(line.get_markerfacecolor()) == "#ffffff" for line in seeds]
-        assert found == [False, False, True, True]
-        labelled = [x for x in points if not str(x.get_label()).startswith("_")]
-        assert to_hex(labelled[0].get_markerfacecolor()) != "#ffffff"
-        assert figure is not None
-        assert " Collapsed and hollow" in figure.caption
-        assert ": L1 0.01, 0.1." in figure.caption
+    figure = score(tables, "k", [SERIES])
+    axes = drawn(figure)
+    points = [x for x in axes.lines if x.get_marker() == "o"]
+    seeds = [line for line in points if line.get_linestyle() == "None"]
+    found = [to_hex(line.get_markerfacecolor()) == "#ffffff" for line in seeds]
+    assert found == [False, False, True, True]
+    labelled = [x for x in points if not str(x.get_label()).startswith("_")]
+    assert to_hex(labelled[0].get_markerfacecolor()) != "#ffffff"
+    assert figure is not None
+    assert " Collapsed and hollow" in figure.caption
+    assert ": L1 0.01, 0.1." in figure.caption
+
+
+def test_collapsed_strengths_are_not_on_the_frontier(tmp_path: Path) -> None:
+    tables = study_of(tmp_path, (0.9, 0.8, 0.3, 0.2))
+    figure = frontier(tables, "k", [SERIES], whole("kernel", "hoyer"))
+    dots = [x for x in drawn(figure).lines if x.get_linestyle() == "None"]
+    assert len(dots) == 3  # the baseline and two strengths
+    assert figure is not None
+    assert " Collapsed and not drawn" in figure.caption
+    assert ": L1 0.01, 0.1." in figure.caption
 
 
 def test_collapsed_strengths_have_no_course(tmp_path: Path) -> None:
