@@ -124,7 +124,7 @@ def _pooled_tables(tables: Tables, target: str) -> Iterator[Table]:
 
 def _per_layer(tables: Tables, target: str) -> Details:
     made = []
-    known = {place for _, place in tables.cells}
+    known = set(tables.places)
     for role, layer, tensor in tables.layers:
         places = [Place(role, layer, tensor, name) for name in PER_LAYER]
         places = [place for place in places if place in known]

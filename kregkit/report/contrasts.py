@@ -12,7 +12,7 @@ from kregkit.report import operating, statistics
 from kregkit.report.cells import Place, Series, Setting, Trial
 from kregkit.report.operating import Chosen
 from kregkit.report.statistics import FEWEST
-from kregkit.report.tables import Tables, kind, overlap
+from kregkit.report.tables import Tables, kind
 from kregkit.report.verdicts import Contrast, Rule
 
 COUNTED: Final = frozenset({"train_score", "val_score", "test_score", "noise_cost"})
@@ -80,7 +80,7 @@ class Study:
             compare(self._value(one[s], s, place), self._value(other[s], s, place))
             for s in seeds
         ]
-        known = statistics.estimate(effects, overlap(self.tables.finals, place.measure))
+        known = statistics.estimate(effects, self.tables.overlap(place.measure))
         why = self._why(seeds, one, other, effects)
         if not why and known and known.error == 0 and place.measure in COUNTED:
             why = "every seed has the same difference, so that its spread is not known"

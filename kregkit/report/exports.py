@@ -44,7 +44,7 @@ def frames(
         "cells": (
             {**_setting(c.setting), **c.place._asdict()}
             | {name: getattr(c, name) for name in _EFFECT}
-            for c in tables.cells.values()
+            for c in tables.cells
         ),
         "trials": _trials(tables),
         "values": (

@@ -38,7 +38,6 @@ class Tables:
     strengths: Mapping[Series, tuple[float, ...]]  # of every series, ascending
     layers: tuple[tuple[str, str, str], ...]  # role, layer, tensor; in model order
     values: Mapping[tuple[str, Place], float]  # by trial, at its end, where defined
-    cells: Mapping[tuple[Setting, Place], Cell]
     rows: pl.DataFrame  # of the finished trials, undefined as null
     finals: pl.DataFrame  # likewise
     tensors: pl.DataFrame
@@ -67,10 +66,89 @@ class Tables:
         every = self.by_setting.get(setting, ())
         return {trial.seed: trial for trial in every if trial.seed is not None}
 
+    @cached_property
+    def places(self) -> tuple[Place, ...]:
+        """Everything that was measured of some trial."""
+        return tuple(dict.fromkeys(place for _, place in self.values))
+
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """Every cell."""
+        return tuple(self.cell(s, p) for s in self.by_setting for p in self.places)
+
     def cell(self, setting: Setting, place: Place) -> Cell:
         """Return a cell; one that nothing was measured for is undefined."""
-        empty = Cell(setting, place, 0, 0, None, kind(place), 0, None, None, None, 0)
-        return self.cells.get((setting, place), empty)
+        if (setting, place) not in self._known:
+            self._known[setting, place] = self._cell(setting, place)
+        return self._known[setting, place]
+
+    @cached_property
+    def _known(self) -> dict[tuple[Setting, Place], Cell]:
+        return {}
+
+    def overlap(self, measure: str) -> float:
+        """n_held/n_train where the split is redrawn per seed, else 0.
+
+        It concerns what is computed on held-out rows: the test part, or, for the
+        generalisation gap, the validation part.
+        """
+        held = {"test": "n_test", "val": "n_val"} | function.HELD
+        column = held.get(measure, held.get(measure.split("_")[0]))
+        return 0.0 if column is None else self._overlaps[column]
+
+    @cached_property
+    def _overlaps(self) -> Mapping[str, float]:
+        if not self.finals["split_redrawn"].any():
+            return dict.fromkeys(("n_test", "n_val"), 0.0)
+        sizes = self.finals.select("n_test", "n_val", "n_train").drop_nulls()
+        if not sizes.height:
+            return dict.fromkeys(("n_test", "n_val"), 0.0)
+        n_test, n_val, n_train = sizes.row(0)
+        return {"n_test": n_test / n_train, "n_val": n_val / n_train}
+
+    @cached_property
+    def _pairs(self) -> Mapping[Setting, list[tuple[str, str]]]:
+        """The finished trials of every setting, each with the baseline of its seed."""
+        base = {
+            (trial.setting, trial.seed): trial.trial
+            for trial in self.trials
+            if trial.setting.series is None and not trial.failed
+        }
+        return {
+            setting: [
+                (trial.trial, base[other])
+                for trial in self.done(setting)
+                if trial.seed is not None and setting.series is not None
+                if (other := (setting.baseline, trial.seed)) in base
+            ]
+            for setting in self.by_setting
+        }
+
+    def _cell(self, setting: Setting, place: Place) -> Cell:
+        own, done = self.by_setting.get(setting, ()), self.done(setting)
+        pairs = self._pairs.get(setting, [])
+        of = kind(place)
+        compare = statistics.log_ratio if of == "log ratio" else statistics.difference
+        value = self.values.get
+        effects = [
+            compare(value((t, place)), value((base, place))) for t, base in pairs
+        ]
+        effect = statistics.mean(effects)
+        bounds = statistics.interval(effects, self.overlap(place.measure))
+        low, high = bounds or (None, None)
+        return Cell(
+            setting,
+            place,
+            n=len(done),
+            failed=len(own) - len(done),
+            mean=statistics.mean([value((t.trial, place)) for t in done]),
+            kind=of,
+            pairs=len(pairs),
+            effect=effect,
+            low=low,
+            high=high,
+            agree=sum(_sign(one) == _sign(effect) for one in effects),
+        )
 
 
 def kind(place: Place) -> str:
@@ -98,9 +176,6 @@ def tables(contents: Contents) -> Tables:
         strengths={key: tuple(sorted(strengths[key])) for key in _order(strengths)},
         layers=_layers(rows),
         values=values,
-        cells={
-            (c.setting, c.place): c for c in _cells(_by_setting(trials), values, finals)
-        },
         rows=rows,
         finals=finals,
         tensors=contents.tensors.filter(pl.col("trial").is_in(done)),
@@ -172,66 +247,6 @@ def _values(
                 yield (row["trial"], of_model(measure)), value
         for place, value in function.magnitudes(row):
             yield (row["trial"], place), value
-
-
-def _cells(
-    by_setting: Mapping[Setting, Sequence[Trial]],
-    values: Mapping[tuple[str, Place], float],
-    finals: pl.DataFrame,
-) -> Iterator[Cell]:
-    places = list(dict.fromkeys(place for _, place in values))
-    base = {
-        (trial.setting, trial.seed): trial.trial
-        for own in by_setting.values()
-        for trial in own
-        if trial.setting.series is None and not trial.failed and trial.seed is not None
-    }
-    for setting, own in by_setting.items():
-        done = [trial for trial in own if not trial.failed]
-        beside = [(trial.trial, (setting.baseline, trial.seed)) for trial in done]
-        pairs = [(trial, base[other]) for trial, other in beside if other in base]
-        if setting.series is None:
-            pairs = []
-        for place in places:
-            compare = (
-                statistics.log_ratio
-                if kind(place) == "log ratio"
-                else statistics.difference
-            )
-            effects = [
-                compare(values.get((trial, place)), values.get((baseline, place)))
-                for trial, baseline in pairs
-            ]
-            effect = statistics.mean(effects)
-            bounds = statistics.interval(effects, overlap(finals, place.measure))
-            low, high = bounds or (None, None)
-            yield Cell(
-                setting,
-                place,
-                n=len(done),
-                failed=len(own) - len(done),
-                mean=statistics.mean([values.get((t.trial, place)) for t in done]),
-                kind=kind(place),
-                pairs=len(pairs),
-                effect=effect,
-                low=low,
-                high=high,
-                agree=sum(_sign(one) == _sign(effect) for one in effects),
-            )
-
-
-def overlap(finals: pl.DataFrame, measure: str) -> float:
-    """n_held/n_train where the split is redrawn per seed, else 0.
-
-    It concerns what is computed on held-out rows: the test part, or, for the
-    generalisation gap, the validation part.
-    """
-    held = {"test": "n_test", "val": "n_val"} | function.HELD
-    column = held.get(measure, held.get(measure.split("_")[0]))
-    if column is None or not finals["split_redrawn"].any():
-        return 0.0
-    sizes = finals.select(column, "n_train").drop_nulls()
-    return float(sizes[column][0] / sizes["n_train"][0]) if sizes.height else 0.0
 
 
 def _sign(value: float | None) -> int | None:

@@ -14,7 +14,6 @@ from kregkit.report import labels, statistics
 from kregkit.report.cells import Place, Series, of_model, whole
 from kregkit.report.contrasts import Study
 from kregkit.report.statistics import LEVEL, Estimate
-from kregkit.report.tables import overlap
 from kregkit.report.verdicts import Contrast
 
 NONE: Final = "no regularizer"
@@ -112,7 +111,7 @@ def advised(study: Study) -> tuple[Advice, ...]:
 
 def advise_study(goal: Goal, study: Study) -> Advice:
     """Return the advice of one study for a goal."""
-    held = overlap(study.tables.finals, goal.place.measure)
+    held = study.tables.overlap(goal.place.measure)
     return advise(goal, candidates(study, goal), held)
 
 
