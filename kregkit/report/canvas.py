@@ -1,8 +1,8 @@
 """One small drawing to one SVG: the style, the colours, the bytes.
 
 The one rule: equal numbers give equal bytes, and no two figures of a page share an
-id: matplotlib's ids are seeded by the figure's name (`svg.hashsalt`) and prefixed
-with it, since `axes_1` and the glyphs are called the same in every figure.
+id: matplotlib's ids are seeded by the figure's name (`svg.hashsalt`), and `svg` gives
+each figure a prefix, since the glyphs are called the same in every one.
 
 Letters are drawn as paths, so that a page looks the same on a machine that has none
 of the fonts. A figure is as wide as a phone; a page sets several side by side.
@@ -17,11 +17,13 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from kregkit.report.numbers import FRACTIONS
+from kregkit.report.svg import element
 
 INK = "#30343b"
 RASTER_FROM = 2000
@@ -67,8 +69,9 @@ def draw(name: str, paint: Painter, height: float) -> str:
     """Return what `paint` draws, as one <svg> element without prologue."""
     with _style(name):
         buffer = io.StringIO()
-        _drawn(paint, height).savefig(buffer, format="svg", metadata=_NO_METADATA)
-    return _element(name, buffer.getvalue())
+        canvas = FigureCanvasSVG(_drawn(paint, height))
+        canvas.print_svg(buffer, metadata=_NO_METADATA)  # `savefig` draws twice
+    return element(name, buffer.getvalue())
 
 
 def plot(name: str, paint: Painter, height: float) -> Drawing:
@@ -100,16 +103,6 @@ def _drawn(paint: Painter, height: float) -> Drawing:
             handlelength=1.9,
         )
     return drawing
-
-
-def _element(name: str, text: str) -> str:
-    element = text[text.index("<svg") :]
-    element = re.sub(r"<metadata>.*?</metadata>\s*", "", element, flags=re.DOTALL)
-    # Equal images of one drawing have one id; nothing refers to it.
-    element = re.sub(r'(<image\b[^>]*?) id="[^"]*"', r"\1", element)
-    element = re.sub(r'\bid="', f'id="{name}-', element)
-    element = re.sub(r'href="#', f'href="#{name}-', element)
-    return re.sub(r"url\(#", f"url(#{name}-", element).strip()
 
 
 def marks(regularizers: Sequence[str]) -> Mapping[str, tuple[str, str]]:

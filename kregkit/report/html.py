@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from kregkit.report.page import Figure, Page
+from kregkit.report.svg import letters, without_letters
 
 _NUMBER = re.compile(r"[−+]?\b[\d.]+(?:e-\d+| (?:%|points?\b))")
 
@@ -27,7 +28,8 @@ def render(page: Page, files: Sequence[str]) -> bytes:
     environment.filters["inline"] = _inline
     environment.filters["keep"] = _keep
     template = environment.get_template("page.html.j2")
-    return template.render(page=page, files=files).encode()
+    drawn = Markup(letters(figure.svg for figure in page.figures))
+    return template.render(page=page, files=files, letters=drawn).encode()
 
 
 def standalone(figure: Figure) -> bytes:
@@ -42,7 +44,7 @@ def _keep(text: str) -> Markup:
 
 
 def _inline(figure: Figure) -> Markup:
-    return Markup(_labelled(figure))  # our own SVG, its label escaped
+    return Markup(without_letters(_labelled(figure)))  # our own SVG, its label escaped
 
 
 def _labelled(figure: Figure) -> str:
