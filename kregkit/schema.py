@@ -13,6 +13,10 @@ SCHEMA_VERSION: Final = 1
 NEAR_ZERO: Final = 1e-3
 """`near_zero_fraction` counts the elements whose magnitude is at most this."""
 
+ACTIVE: Final = 0.1
+"""A unit of a code is active in a row where its magnitude is above this share of the
+largest one in that row. No scale of the activations changes what is active."""
+
 QUANTILES: Final = (0.5, 0.9, 0.99)
 """The levels of `kernel_quantiles`, `bias_quantiles` and `activation_quantiles`."""
 
@@ -117,11 +121,14 @@ FINALS: Final[dict[str, str]] = {
     # λ·sign(w) for L1, on kernels or biases by gradient steps; else null
     "input_shape": "ints",  # of one row of the data: (columns,), or (height, width,
     # channels) of an image
+    "code_usage": "floats",  # of each unit of an autoencoder's code the share of the
+    # probe's rows in which it is active: above ACTIVE times the row's largest magnitude
 }
 
 ADDED: Final = (
     "learning_rate",
     "input_shape",
+    "code_usage",
     "logit_scale",
     "inputs_near_ignored",
     "kernel_quantiles",
@@ -275,11 +282,16 @@ MODELS: Final[dict[str, tuple[str, frozenset[str]]]] = {
     "lenet_300_100": ("dense 300-100, ReLU", frozenset()),
     "lenet_5": ("the Caffe form: 5x5 convolutions 20-50, dense 500", frozenset()),
     "autoencoder": (
-        "dense encoder (`hidden`) and its mirror; the target is the input",
-        frozenset({"hidden"}),
+        "dense encoder (`hidden`, whose last are the units of the code) and its "
+        "mirror; `code` is the code's activation; the target is the input",
+        frozenset({"code", "hidden"}),
     ),
 }
 """Built-in models with a line each and the options that they take."""
+
+CODE: Final = Choice(("relu", "sigmoid"), "relu")
+"""The activation of an autoencoder's code. With "sigmoid" its units are between 0 and
+1, as `KLSparsity` takes them to be; with "relu" they can be exactly zero."""
 
 OPTIMIZERS: Final[dict[str, frozenset[str]]] = {
     "adadelta": frozenset(),

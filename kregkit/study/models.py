@@ -15,9 +15,13 @@ from typing import Any, Final
 import keras
 
 from kregkit.errors import ModelError, StudyError
+from kregkit.schema import CODE
 from kregkit.weights import Place, output_places, walk, walk_layers
 
 Shape = tuple[int, ...]
+
+CODE_LAYER: Final = "code"
+"""The layer of an autoencoder whose output is its code."""
 
 
 def linear(input_shape: Shape, outputs: int) -> keras.Model:
@@ -64,10 +68,15 @@ def lenet_5(input_shape: Shape, outputs: int) -> keras.Model:
     return _sequential(input_shape, layers, outputs)
 
 
-def autoencoder(input_shape: Shape, outputs: int, hidden: Shape) -> keras.Model:
-    """Dense encoder and its mirror with ReLU; `hidden` ends with the code."""
+def autoencoder(
+    input_shape: Shape, outputs: int, hidden: Shape, code: str = CODE.default
+) -> keras.Model:
+    """Dense encoder and its mirror with ReLU; `hidden` ends with the code.
+
+    `code` is the activation of the code alone.
+    """
     layers = [*_flat(input_shape), *_dense(hidden[:-1], "encoder")]
-    layers.append(keras.layers.Dense(hidden[-1], activation="relu", name="code"))
+    layers.append(keras.layers.Dense(hidden[-1], activation=code, name=CODE_LAYER))
     layers += _dense(hidden[-2::-1], "decoder")
     return _sequential(input_shape, layers, outputs)
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from kregkit.schema import (
+    CODE,
     DECOUPLED,
     LEARNING_RATE,
     MODELS,
@@ -30,10 +31,10 @@ from kregkit.study.values import Part, fact, must
 OWN_TEST: Final = frozenset({"mnist", "fashion_mnist", "cifar10"})
 """Data sets with a test part of their own; `test_fraction` is not used for them."""
 
-DEFAULTS: Final[dict[str, dict[str, tuple[int, ...]]]] = {
+DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "mlp": {"hidden": (64, 32)},
     "cnn": {"filters": (16, 32), "hidden": (64,)},
-    "autoencoder": {"hidden": (64, 16)},
+    "autoencoder": {"hidden": (64, 16), "code": CODE.default},
 }
 """What a built-in model takes where the study file does not say."""
 
@@ -93,6 +94,7 @@ class ModelConfig(Part):
     build: str | None = None
     hidden: values.Widths | None = None
     filters: values.Widths | None = None
+    code: values.CodeName | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -101,7 +103,7 @@ class ModelConfig(Part):
         if self.build and not re.fullmatch(r"\w+(\.\w+)*:\w+", self.build):
             raise must("like 'package.module:function'", "build")
         taken = MODELS[self.name][1] if self.name else frozenset[str]()
-        for option in ("filters", "hidden"):
+        for option in ("code", "filters", "hidden"):
             given = getattr(self, option)
             if given is not None and option not in taken:
                 raise fact(f"is not taken by {self.name or 'a builder'}", option)
@@ -110,9 +112,9 @@ class ModelConfig(Part):
         return self
 
     @property
-    def options(self) -> dict[str, tuple[int, ...]]:
+    def options(self) -> dict[str, Any]:
         """What the built-in model is called with, defaults filled in."""
-        given = {"filters": self.filters, "hidden": self.hidden}
+        given = {"filters": self.filters, "hidden": self.hidden, "code": self.code}
         return {
             option: default if given[option] is None else given[option] or ()
             for option, default in DEFAULTS.get(self.name or "", {}).items()

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from keras import layers
 
-from kregkit.schema import NEAR_ZERO, QUANTILES
+from kregkit.schema import ACTIVE, NEAR_ZERO, QUANTILES
 from kregkit.study.models import holders
 from kregkit.study.plan import Trial
 from kregkit.weights import Weight, walk
@@ -153,6 +153,18 @@ def quantiles(arrays: Iterable[Any]) -> list[float] | None:
     if not magnitudes.size:
         return None
     return [float(own) for own in np.quantile(magnitudes, QUANTILES)]
+
+
+def usage(code: Any) -> Any:
+    """Return of each unit the share of rows `(rows, units)` in which it is active.
+
+    It is where its magnitude is above `ACTIVE` times the largest one in the row: in a
+    row of zeros no unit is. A threshold of its own scale would call a code that is
+    small everywhere, which the decoder makes up for, a sparse one.
+    """
+    magnitudes = np.abs(np.asarray(code, "float64"))
+    found: Any = magnitudes > ACTIVE * magnitudes.max(axis=1, keepdims=True)
+    return found.mean(axis=0)
 
 
 def step_law_error(

@@ -17,6 +17,7 @@ from kregkit.callbacks import Measuring, Penalties, compiled, gradient
 from kregkit.numerics import Tensor
 from kregkit.study import probes
 from kregkit.study.data import Split
+from kregkit.study.models import CODE_LAYER
 from kregkit.study.plan import Trial
 from kregkit.study.protocol import PROBE, chunk
 from kregkit.study.resolve import Study
@@ -79,6 +80,10 @@ class Probing:
             role: [place[id(w.variable)] for w in walk(model) if w.role == role]
             for role in ("kernel", "bias")
         }
+        self._code: int | None = None  # of an autoencoder, among its activations
+        if study.reconstructs:
+            names = [w.layer.name for w in walk(model) if w.role == "kernel"]
+            self._code = names.index(CODE_LAYER)
         first = probes.first_kernel(model)
         self._first = None if first is None else place[id(first.variable)]
         # Partial: TensorFlow warns of one function that is traced for many models.
@@ -108,7 +113,7 @@ class Probing:
                 "jacobian_norm": self._jacobian_norms(seeds, values),
                 "inputs_ignored": exactly.sum(axis=1) / count,
                 "inputs_near_ignored": nearly.sum(axis=1) / count,
-                **self._quantiles(seeds, values),
+                **self._activity(seeds, values),
             }
         return [
             {name: _finite(column[index]) for name, column in columns.items()}
@@ -184,14 +189,18 @@ class Probing:
                 squares += _array(self._pull(values, now, _tensor(_filled(v, size))))
         return np.sqrt(squares / count)
 
-    def _quantiles(self, seeds: list[_Seed], values: list[Tensor]) -> dict[str, Any]:
+    def _activity(self, seeds: list[_Seed], values: list[Tensor]) -> dict[str, Any]:
+        """Return quantiles of every role, and how an autoencoder uses its code."""
         probe = np.stack([own.split.x_val[:PROBE] for own in seeds])
         found = {
             role: [_array(values[place]) for place in places]
             for role, places in self._places.items()
         }
         found["activation"] = [*map(_array, self._activate(values, _tensor(probe)))]
-        return {
+        usage: list[Any] = [None] * len(seeds)
+        if self._code is not None:
+            usage = [*map(probes.usage, found["activation"][self._code])]
+        return {"code_usage": usage} | {
             f"{role}_quantiles": [
                 probes.quantiles(array[index] for array in arrays)
                 for index in range(len(seeds))

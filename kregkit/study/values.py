@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from kregkit.schema import (
+    CODE,
     DATASETS,
     MODELS,
     OPTIMIZERS,
@@ -185,6 +186,7 @@ Strength = Annotated[float, _inside(SWEPT_STRENGTH)]
 
 DataName = Annotated[str, _known(DATASETS), _one_of(DATASETS)]
 ModelName = Annotated[str, _known(MODELS), _one_of(MODELS)]
+CodeName = Annotated[str, _known(CODE.words), _one_of(CODE.words)]
 OptimizerName = Annotated[str, _known(OPTIMIZERS), _one_of(OPTIMIZERS)]
 RegularizerName = Annotated[str, _known(REGULARIZERS), _one_of(REGULARIZERS)]
 TargetName = Annotated[str, _known(TARGETS), _one_of(TARGETS)]

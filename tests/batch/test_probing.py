@@ -36,7 +36,15 @@ CASES = {
         'name = "digits"',
         terms=(("L1", "activity", 1e-2),),
     ),
+    "sigmoid code": Case(
+        'name = "autoencoder"\nhidden = [5, 4]\ncode = "sigmoid"',
+        "epochs = 3\nbatch_size = 20\nlearning_rate = 3e-2",
+        'name = "wine"',
+        terms=(("KLSparsity", "activity", 1e0), ("HoyerActivity", "activity", 1e-1)),
+    ),
 }
+IN_FULL = ("digits", "sigmoid code")
+"""What is not left to the long tests."""
 MEASURED = (
     "logit_scale",
     "logit_norm_at_zero",
@@ -49,6 +57,7 @@ MEASURED = (
     "kernel_quantiles",
     "bias_quantiles",
     "activation_quantiles",
+    "code_usage",
     "step_law_error",
 )
 
@@ -76,10 +85,19 @@ def ended(request, tmp_path_factory):
 
 
 class Network:
-    """An MLP with ReLU, of the weights that a trial stored."""
+    """An MLP with ReLU, of the weights that a trial stored.
 
-    def __init__(self, result, task):
-        self.task = task
+    The layer "code" has a sigmoid where the study says so.
+    """
+
+    def __init__(self, result, study):
+        self.task, self.code = study.task, None
+        self.sigmoid = None
+        layers = [t["layer"] for t in result.tensors if t["tensor"] == "kernel"]
+        if "code" in layers:
+            self.code = layers.index("code")
+            if study.config.model.code == "sigmoid":
+                self.sigmoid = self.code
         self.weights = {"kernel": [], "bias": []}
         for t in result.tensors:
             values = np.reshape(t["values"], t["shape"]).astype("float64")
@@ -88,9 +106,12 @@ class Network:
     def activations(self, x):
         y, found = np.reshape(x, (len(x), -1)).astype("float64"), []
         pairs = list(zip(*self.weights.values(), strict=True))
-        for index, (kernel, bias) in enumerate(pairs, 1):
+        for index, (kernel, bias) in enumerate(pairs):
             y = y @ kernel + bias
-            y = y if index == len(pairs) else np.maximum(y, 0)
+            if index == self.sigmoid:
+                y = 1 / (1 + np.exp(-y))
+            elif index < len(pairs) - 1:
+                y = np.maximum(y, 0)
             found.append(y)
         return found
 
@@ -127,6 +148,15 @@ def quantiles(arrays):
     return np.quantile(above, (0.5, 0.9, 0.99)) if above.size else None
 
 
+def usage(code):
+    """Return how often each unit is above a tenth of the row's largest, by loops."""
+    counts = np.zeros(code.shape[1])
+    for row in code:
+        for unit, value in enumerate(row):
+            counts[unit] += abs(value) > 0.1 * max(map(abs, row))
+    return counts / len(code)
+
+
 def expected(network, split, seed):
     """Return the columns by their definitions; the seed decides what is drawn."""
     x, y = split.x_test, split.y_test
@@ -152,12 +182,15 @@ def expected(network, split, seed):
         "kernel_quantiles": quantiles(network.weights["kernel"]),
         "bias_quantiles": quantiles(network.weights["bias"]),
         "activation_quantiles": quantiles(network.activations(split.x_val[:256])),
+        "code_usage": None
+        if network.code is None
+        else usage(network.activations(split.x_val[:256])[network.code]),
     }
 
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=[pytest.mark.long] * (n != "digits")) for n in CASES],
+    [pytest.param(n, marks=[pytest.mark.long] * (n not in IN_FULL)) for n in CASES],
 )
 def test_what_is_measured_is_what_the_definitions_say(name, ended):
     study, pairs = ended(name)
@@ -165,7 +198,7 @@ def test_what_is_measured_is_what_the_definitions_say(name, ended):
         if result.failed:
             continue
         split = study.split(trial.seed)
-        network = Network(result, study.task)
+        network = Network(result, study)
         for column, value in expected(network, split, trial.seed).items():
             found = result.final[column]
             if value is None:
@@ -207,3 +240,9 @@ def test_a_trial_that_failed_is_not_measured(ended):
     failed = [result for _, result in ended("digits")[1] if result.failed]
     assert len(failed) == 1
     assert failed[0].final.keys().isdisjoint(MEASURED)
+
+
+def test_the_usage_of_a_code_differs_between_its_units(ended):
+    found = [result.final["code_usage"] for _, result in ended("sigmoid code")[1]]
+    assert {len(usage) for usage in found} == {4}
+    assert any(0 < share < 1 for usage in found for share in usage)

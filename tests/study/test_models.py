@@ -58,6 +58,25 @@ def test_widths_are_those_of_the_options():
     assert kernels(model) == [(7, 2), (2, 7)]
 
 
+@pytest.mark.parametrize(
+    ("options", "activation"),
+    [
+        ({}, keras.activations.relu),
+        ({"code": "relu"}, keras.activations.relu),
+        ({"code": "sigmoid"}, keras.activations.sigmoid),
+    ],
+)
+def test_the_activation_of_a_code_is_its_option_and_no_other_layers(
+    options, activation
+):
+    model = built("autoencoder", (7,), 7, hidden=[6, 2], **options)
+    *hidden, last = [layer for layer in model.layers if layer.weights]
+    found = {layer.name: layer.activation for layer in hidden}
+    assert found.pop("code") is activation
+    assert set(found.values()) == {keras.activations.relu}
+    assert last.activation is keras.activations.linear
+
+
 def test_lenets_are_those_of_the_literature():
     assert kernels(built("lenet_300_100")) == [(784, 300), (300, 100), (100, 10)]
     model = built("lenet_5")

@@ -74,6 +74,7 @@ def test_ids_are_unique_and_sixteen_hex_digits():
         ("seeds", "seeds", "1"),
         ('"mlp"', '"linear"'),
         ('"mlp"', '"autoencoder"'),
+        ('"mlp"', '"autoencoder"\ncode = "sigmoid"'),
         ('"mlp"', '"mlp"\nhidden = [64, 33]'),
         ('name = "mlp"', 'build = "a:b"'),
         ("epochs = 10", "epochs = 11"),

@@ -194,6 +194,20 @@ def test_quantiles_are_of_all_magnitudes_above_zero():
     assert probes.quantiles([]) is None
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_usage_is_the_share_of_rows_in_which_a_unit_is_active(scale):
+    code = np.float32(
+        [
+            [10.0, 1.01, 0.99, 0.0],
+            [-10.0, 1.01, 0.5, 0.0],
+            [0.0, 0.0, 1e-6, 0.0],
+            [0.0, 0.0, 0.0, 0.0],
+        ]
+    )
+    found = probes.usage(code * np.float32(scale))
+    assert found.tolist() == [0.5, 0.5, 0.25, 0.0]
+
+
 @pytest.mark.parametrize(
     "own",
     [

@@ -64,6 +64,7 @@ def test_a_column_that_was_added_is_null_where_an_older_store_lacks_it(
         "finals": [
             "learning_rate",
             "input_shape",
+            "code_usage",
             "logit_scale",
             "inputs_near_ignored",
             "kernel_quantiles",
