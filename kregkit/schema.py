@@ -14,8 +14,10 @@ NEAR_ZERO: Final = 1e-3
 """`near_zero_fraction` counts the elements whose magnitude is at most this."""
 
 ACTIVE: Final = 0.1
-"""A unit of a code is active in a row where its magnitude is above this share of the
-largest one in that row. No scale of the activations changes what is active."""
+"""A unit of a code is active in a row where |h|·‖v‖₂ is above this share of the largest
+such product in that row, v the weights from the unit into the next layer. It is what
+the unit contributes: a unit that is made large, with small weights behind it, is not
+more active, nor is a small one with large weights less."""
 
 QUANTILES: Final = (0.5, 0.9, 0.99)
 """The levels of `kernel_quantiles`, `bias_quantiles` and `activation_quantiles`."""
@@ -122,7 +124,7 @@ FINALS: Final[dict[str, str]] = {
     "input_shape": "ints",  # of one row of the data: (columns,), or (height, width,
     # channels) of an image
     "code_usage": "floats",  # of each unit of an autoencoder's code the share of the
-    # probe's rows in which it is active: above ACTIVE times the row's largest magnitude
+    # probe's rows in which it is active, by ACTIVE
 }
 
 ADDED: Final = (
@@ -292,6 +294,9 @@ MODELS: Final[dict[str, tuple[str, frozenset[str]]]] = {
 CODE: Final = Choice(("relu", "sigmoid"), "relu")
 """The activation of an autoencoder's code. With "sigmoid" its units are between 0 and
 1, as `KLSparsity` takes them to be; with "relu" they can be exactly zero."""
+
+CODE_LAYER: Final = "code"
+"""The layer of an autoencoder whose output is its code."""
 
 OPTIMIZERS: Final[dict[str, frozenset[str]]] = {
     "adadelta": frozenset(),

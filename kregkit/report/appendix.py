@@ -41,7 +41,11 @@ TERMS = (
         "Generalisation gap",
         "Validation data loss minus training data loss.",
     ),
-    ("Score", "Accuracy for classification, R² for regression."),
+    (
+        "Score",
+        "Accuracy for classification; R² for regression, and for an autoencoder, whose "
+        "target is its input.",
+    ),
     (
         "Exactly zero, near zero, Hoyer",
         "Three different things, never one under the name of another: the share of "

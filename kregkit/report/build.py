@@ -11,6 +11,7 @@ from kregkit.errors import StoreError
 from kregkit.report import (
     answer,
     appendix,
+    codes,
     compare,
     describe,
     evidence,
@@ -95,8 +96,12 @@ def _check_several(named: Mapping[str, Contents]) -> None:
 
 def _compared(report: Report) -> Iterator[Section]:
     """Return the answer first, then the evidence."""
+    coded = codes.stored(report.tables)
+    if coded:
+        yield codes.section(report.study)
     yield answer.section(report.study, report.advised)
-    yield from evidence.sections(report.tables, report.tested)
+    if not coded or any(one.judged for one in report.tested):
+        yield from evidence.sections(report.tables, report.tested)
     yield from matched_page.sections(report.study)
     yield from compare.sections(report.tables, report.runs, report.points)
 

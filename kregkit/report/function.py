@@ -16,8 +16,17 @@ the root mean square of ‖f(x)‖₂ over the test part.
     permuted_change     root mean square change of f when those are permuted / scale
     q50, q99            of W, b or y: quantiles of the magnitudes above zero
     q99_over_q50        how far the large ones are from the typical
+
+and of an autoencoder's code, from the share of rows in which each unit is active:
+
+    active_units        how many are active, the mean over rows
+    unused_units        how many are active in no row
+    constant_units      how many are active in every row
+    busiest_share       the share of all that is active that the busiest tenth of the
+                        units has: a tenth where all are used alike
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -40,6 +49,10 @@ HELD: Final = {
     "jacobian_norm": "n_test",
     "noise_cost": "n_test",
     "permuted_change": "n_test",
+    "active_units": "n_val",
+    "unused_units": "n_val",
+    "constant_units": "n_val",
+    "busiest_share": "n_val",
 }
 """Which held-out part each is computed on; the others are of weights alone."""
 
@@ -62,6 +75,7 @@ def measures(row: Mapping[str, Any]) -> dict[str, float | None]:
         "jacobian_ratio": _over(row["jacobian_norm"], row["logit_scale"]),
         "noise_cost": statistics.difference(row["test_score"], _noisy(row)),
         **{name: row[name] for name in _STORED},
+        **_of_code(row["code_usage"]),
     }
 
 
@@ -74,6 +88,19 @@ def magnitudes(row: Mapping[str, Any]) -> Iterator[tuple[Place, float]]:
             yield whole(role, "q50"), found[0.5]
             yield whole(role, "q99"), found[0.99]
             yield whole(role, "q99_over_q50"), found[0.99] / found[0.5]
+
+
+def _of_code(usage: list[float] | None) -> dict[str, float | None]:
+    if not usage:
+        return {}
+    active, tenth = math.fsum(usage), math.ceil(len(usage) / 10)
+    busiest = math.fsum(sorted(usage)[-tenth:])
+    return {
+        "active_units": active,
+        "unused_units": float(usage.count(0.0)),
+        "constant_units": float(usage.count(1.0)),
+        "busiest_share": busiest / active if active else None,
+    }
 
 
 def noise_size(row: Mapping[str, Any]) -> float | None:

@@ -12,6 +12,7 @@ UNDEFINED = "–"
 FRACTIONS = frozenset(
     {name for name in MEASURES if name.endswith("_fraction")}
     | {"inputs_ignored", "inputs_near_ignored", "permuted_change", "relative_gap"}
+    | {"busiest_share"}
 )
 
 

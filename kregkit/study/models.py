@@ -15,13 +15,10 @@ from typing import Any, Final
 import keras
 
 from kregkit.errors import ModelError, StudyError
-from kregkit.schema import CODE
+from kregkit.schema import CODE, CODE_LAYER
 from kregkit.weights import Place, output_places, walk, walk_layers
 
 Shape = tuple[int, ...]
-
-CODE_LAYER: Final = "code"
-"""The layer of an autoencoder whose output is its code."""
 
 
 def linear(input_shape: Shape, outputs: int) -> keras.Model:

@@ -155,15 +155,17 @@ def quantiles(arrays: Iterable[Any]) -> list[float] | None:
     return [float(own) for own in np.quantile(magnitudes, QUANTILES)]
 
 
-def usage(code: Any) -> Any:
-    """Return of each unit the share of rows `(rows, units)` in which it is active.
+def usage(code: Any, kernel: Any) -> Any:
+    """Return of each unit the share of rows in which it is active.
 
-    It is where its magnitude is above `ACTIVE` times the largest one in the row: in a
-    row of zeros no unit is. A threshold of its own scale would call a code that is
-    small everywhere, which the decoder makes up for, a sparse one.
+    `code` is h `(rows, units)`, `kernel` the next layer's v `(units, outputs)`. A unit
+    is active where `|h|·‖v‖₂` is above `ACTIVE` times the largest of the row: in a row
+    of zeros no unit is. Magnitudes of h alone would call a code sparse in which one
+    unit is made large, or all small, and the decoder makes up for it.
     """
-    magnitudes = np.abs(np.asarray(code, "float64"))
-    found: Any = magnitudes > ACTIVE * magnitudes.max(axis=1, keepdims=True)
+    behind = np.linalg.norm(np.asarray(kernel, "float64"), axis=1)
+    contributed = np.abs(np.asarray(code, "float64")) * behind
+    found: Any = contributed > ACTIVE * contributed.max(axis=1, keepdims=True)
     return found.mean(axis=0)
 
 

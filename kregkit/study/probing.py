@@ -15,9 +15,9 @@ from keras import ops
 
 from kregkit.callbacks import Measuring, Penalties, compiled, gradient
 from kregkit.numerics import Tensor
+from kregkit.schema import CODE_LAYER
 from kregkit.study import probes
 from kregkit.study.data import Split
-from kregkit.study.models import CODE_LAYER
 from kregkit.study.plan import Trial
 from kregkit.study.protocol import PROBE, chunk
 from kregkit.study.resolve import Study
@@ -80,7 +80,7 @@ class Probing:
             role: [place[id(w.variable)] for w in walk(model) if w.role == role]
             for role in ("kernel", "bias")
         }
-        self._code: int | None = None  # of an autoencoder, among its activations
+        self._code: int | None = None  # of an autoencoder, among its dense layers
         if study.reconstructs:
             names = [w.layer.name for w in walk(model) if w.role == "kernel"]
             self._code = names.index(CODE_LAYER)
@@ -199,7 +199,8 @@ class Probing:
         found["activation"] = [*map(_array, self._activate(values, _tensor(probe)))]
         usage: list[Any] = [None] * len(seeds)
         if self._code is not None:
-            usage = [*map(probes.usage, found["activation"][self._code])]
+            codes, kernels = found["activation"][self._code], found["kernel"]
+            usage = [*map(probes.usage, codes, kernels[self._code + 1])]
         return {"code_usage": usage} | {
             f"{role}_quantiles": [
                 probes.quantiles(array[index] for array in arrays)

@@ -148,12 +148,17 @@ def quantiles(arrays):
     return np.quantile(above, (0.5, 0.9, 0.99)) if above.size else None
 
 
-def usage(code):
-    """Return how often each unit is above a tenth of the row's largest, by loops."""
+def usage(network, x):
+    """Return how often each unit of the code contributes, by loops.
+
+    It is above a tenth of what the unit that contributes most does in the same row.
+    """
+    code = network.activations(x)[network.code]
+    behind = network.weights["kernel"][network.code + 1]
     counts = np.zeros(code.shape[1])
     for row in code:
-        for unit, value in enumerate(row):
-            counts[unit] += abs(value) > 0.1 * max(map(abs, row))
+        sizes = [np.sqrt(((h * v) ** 2).sum()) for h, v in zip(row, behind, strict=True)]
+        counts += [size > 0.1 * max(sizes) for size in sizes]
     return counts / len(code)
 
 
@@ -184,7 +189,7 @@ def expected(network, split, seed):
         "activation_quantiles": quantiles(network.activations(split.x_val[:256])),
         "code_usage": None
         if network.code is None
-        else usage(network.activations(split.x_val[:256])[network.code]),
+        else usage(network, split.x_val[:256]),
     }
 
 

@@ -194,7 +194,7 @@ def test_quantiles_are_of_all_magnitudes_above_zero():
     assert probes.quantiles([]) is None
 
 
-@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+@pytest.mark.parametrize("scale", [1e-30, 1.0, [1e3, 1e-3, 1.0, 1.0]])
 def test_usage_is_the_share_of_rows_in_which_a_unit_is_active(scale):
     code = np.float32(
         [
@@ -204,7 +204,9 @@ def test_usage_is_the_share_of_rows_in_which_a_unit_is_active(scale):
             [0.0, 0.0, 0.0, 0.0],
         ]
     )
-    found = probes.usage(code * np.float32(scale))
+    kernel = np.float32([[3, 4], [0, -5], [5, 0], [4, 3]])
+    scaled = kernel / np.reshape(np.float32(scale), (-1, 1))
+    found = probes.usage(code * np.float32(scale), scaled)
     assert found.tolist() == [0.5, 0.5, 0.25, 0.0]
 
 
