@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from kregkit.report import answer, labels, numbers, plot_code, usage
-from kregkit.report.cells import Place, Series, Setting, of_model
+from kregkit.report.cells import Place, Series, of_model
 from kregkit.report.contrasts import Study
 from kregkit.report.operating import Chosen
 from kregkit.report.page import Entry, Saying, Section, Table
@@ -98,7 +98,9 @@ def _seen(study: Study, chosen: Chosen, place: Place) -> _Seen:
     tables = study.tables
     values = []
     for seed, setting in chosen.items():
-        trial = tables.by_seed(setting).get(seed) if setting and seed is not None else None
+        trial = (
+            tables.by_seed(setting).get(seed) if setting and seed is not None else None
+        )
         if seed is not None:
             values.append(tables.values.get((trial.trial, place)) if trial else None)
     return _Seen(mean(values), study.to_baseline("", "rises", 0.0, chosen, place))
@@ -167,10 +169,11 @@ def _matched(study: Study) -> Table:
 def _row(study: Study, series: Series, cost: float) -> tuple[Entry, ...]:
     chosen = study.strong(series, cost)
     lead = Entry(labels.named(series)), Entry(f"{cost:g}")
-    if chosen[None] is None:
+    whole = chosen[None]
+    if whole is None:
         blank = Entry(numbers.UNDEFINED)
         return *lead, Entry("not reached"), *[blank] * len(_COLUMNS)
-    edge = chosen[None].strength == study.tables.strengths[series][-1]
+    edge = whole.strength == study.tables.strengths[series][-1]
     entries = []
     for place in _COLUMNS:
         seen = _seen(study, chosen, place)

@@ -150,9 +150,9 @@ def used_units(tables: Tables) -> Figure | None:
         f"Share of rows in which each unit is active, the busiest first, the mean over "
         f"seeds. {said}.",
         "The share of the probe's rows in which each unit of the code is active, the "
-        "busiest unit of each trial first, the mean over seeds; each regularizer at its "
-        "operating point. A step is a code of units that are always or never active, a "
-        "low and level line one whose units share the work.",
+        "busiest unit of each trial first, the mean over seeds; each regularizer at "
+        "its operating point. A step is a code of units that are always or never "
+        "active, a low and level line one whose units share the work.",
         height=3.8,
     )
 

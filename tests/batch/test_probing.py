@@ -157,7 +157,9 @@ def usage(network, x):
     behind = network.weights["kernel"][network.code + 1]
     counts = np.zeros(code.shape[1])
     for row in code:
-        sizes = [np.sqrt(((h * v) ** 2).sum()) for h, v in zip(row, behind, strict=True)]
+        sizes = [
+            np.sqrt(((h * v) ** 2).sum()) for h, v in zip(row, behind, strict=True)
+        ]
         counts += [size > 0.1 * max(sizes) for size in sizes]
     return counts / len(code)
 
