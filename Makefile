@@ -7,7 +7,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 BIN := $(VENV)/bin
 SUPPORTED := 3.11, 3.12, 3.13
 
-.PHONY: demo l1_vs_l2 test test-long test-backends check-python clean
+.PHONY: demo l1_vs_l2 test test-long test-browser test-backends check-python clean
 
 demo: $(VENV)/.installed
 	$(BIN)/kregkit run experiments/l1_vs_l2_digits.toml --out build/demo
@@ -26,6 +26,10 @@ test: $(VENV)/.installed-test
 # paired seeds.
 test-long: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m long -n 2 --dist loadfile
+
+# The report in Chromium, with axe-core. Both are installed where they are not.
+test-browser: $(VENV)/.installed-browser
+	$(BIN)/python -m pytest -m browser tests/report/browser
 
 # The optimizers on the other backends; the engine `batch` on JAX, which is the one of
 # them that it supports; values, gradients and proxes on PyTorch.
@@ -47,6 +51,14 @@ $(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python $(PIP_INSTALL) --editable '.[test]'
 	touch $@ $(VENV)/.installed
 
+BROWSER := tests/report/browser
+
+$(VENV)/.installed-browser: $(VENV)/.installed-test $(BROWSER)/package.json
+	$(BIN)/python $(PIP_INSTALL) --editable '.[test,browser]'
+	npm install --prefix $(BROWSER) --no-package-lock --no-audit --no-fund --silent
+	command -v chromium || command -v chromium-browser || command -v google-chrome >/dev/null || { apt-get update -qq && apt-get install -qq --yes chromium; }
+	touch $@
+
 # Of torch the wheel for CPUs, where one is found: `+cpu` goes before the same version
 # without it, which brings gigabytes of CUDA.
 $(BACKENDS)/.installed: pyproject.toml | check-python
@@ -56,4 +68,4 @@ $(BACKENDS)/.installed: pyproject.toml | check-python
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(BACKENDS)
+	rm -rf $(VENV) $(BACKENDS) $(BROWSER)/node_modules

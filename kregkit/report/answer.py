@@ -80,8 +80,8 @@ def _row(advice: Advice, regression: bool) -> tuple[Entry, ...]:
         return Entry(goal.name), use, effect, Entry(_first_up(why))
     effects = "\n".join(_estimate(advice, advice.effects[n], regression) for n in named)
     if advice.margin is not None:
-        low = _effect(advice, advice.margin[0], regression)
-        high = _effect(advice, advice.margin[1], regression)
+        ends = advice.margin if goal.more else advice.margin[::-1]
+        low, high = (_effect(advice, end, regression) for end in ends)
         why = f"{goal.words}: ahead of the next by [{low}, {high}]."
     else:
         why = f"{goal.words}: these cannot be told apart."

@@ -1,19 +1,29 @@
 """A page as one self-contained HTML file.
 
 The one rule: every string of a `Page` is escaped by jinja2's autoescape; only the
-SVGs, which matplotlib wrote, are inserted as they are.
+SVGs, which matplotlib wrote, and our own page.css and page.js are inserted as they are.
+The page's policy lets it load nothing and run nothing but page.js.
 """
 
+import base64
+import hashlib
 import re
 from collections.abc import Sequence
+from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from kregkit.report.canvas import AXIS, GRID, INK, PAPER
 from kregkit.report.page import Figure, Page
 from kregkit.report.svg import letters, without_letters
 
 _NUMBER = re.compile(r"[−+]?\b[\d.]+(?:e-\d+| (?:%|points?\b))")
+
+_THEMED = {INK: "var(--ink)", PAPER: "var(--card)", AXIS: "var(--axis)"} | {
+    GRID: "var(--grid)"
+}
+"""What a colour of a figure is on a page, in either theme."""
 
 
 def render(page: Page, files: Sequence[str]) -> bytes:
@@ -27,9 +37,20 @@ def render(page: Page, files: Sequence[str]) -> bytes:
     )
     environment.filters["inline"] = _inline
     environment.filters["keep"] = _keep
-    template = environment.get_template("page.html.j2")
+    style, script = map(_own, ("page.css", "page.js"))
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = (
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+        f"script-src 'sha256-{digest}'"
+    )
     drawn = Markup(letters(figure.svg for figure in page.figures))
-    return template.render(page=page, files=files, letters=drawn).encode()
+    own = {"letters": drawn, "style": style, "script": script, "policy": policy}
+    template = environment.get_template("page.html.j2")
+    return template.render(page=page, files=files, **own).encode()
+
+
+def _own(name: str) -> Markup:
+    return Markup(resources.files("kregkit.report").joinpath(name).read_text("utf-8"))
 
 
 def standalone(figure: Figure) -> bytes:
@@ -44,7 +65,10 @@ def _keep(text: str) -> Markup:
 
 
 def _inline(figure: Figure) -> Markup:
-    return Markup(without_letters(_labelled(figure)))  # our own SVG, its label escaped
+    svg = without_letters(_labelled(figure))
+    for color, variable in _THEMED.items():
+        svg = svg.replace(f": {color}", f": {variable}")
+    return Markup(svg)  # our own SVG, its label escaped
 
 
 def _labelled(figure: Figure) -> str:

@@ -85,7 +85,7 @@ def _table(study: Study, pair: Pair) -> Table:
     return Table(
         f"{pair.name}: each at the strongest strength whose validation score is at "
         "most so much below the baseline's, and each at its lowest validation loss",
-        ("", *heads, "lowest loss"),
+        ("Compared", *heads, "lowest loss"),
         tuple(made),
     )
 
@@ -126,7 +126,7 @@ def _pooled(studies: Sequence[One], one: str, other: str) -> Iterator[Table]:
         yield Table(
             f"{name}: each at the strongest strength that keeps the mean validation "
             "score within 1 point (R² 0.02) of the baseline's",
-            ("", "Pooled", *(study.name for study in studies)),
+            ("Compared", "Pooled", *(study.name for study in studies)),
             tuple(
                 (Entry(about), *_across(found, studies))
                 for about, found in measured.items()

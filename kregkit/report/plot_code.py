@@ -11,7 +11,7 @@ import polars as pl
 from matplotlib.axes import Axes
 
 from kregkit.report import labels, numbers
-from kregkit.report.canvas import INK, RASTER_FROM, marks, shade
+from kregkit.report.canvas import INK, PAPER, RASTER_FROM, marks, shade, tell
 from kregkit.report.cells import Series, Setting, of_model
 from kregkit.report.collapse import note, standing
 from kregkit.report.operating import operating
@@ -75,8 +75,9 @@ def against_error(tables: Tables, measure: str) -> Figure | None:
                 name, order = labels.series(series, every) if last else "", 3
             xs, ys = [x for x, _ in known], [y for _, y in known]
             (dots,) = axes.plot(xs, ys, mark, color=color, ms=4.5, label=name)
-            dots.set(markeredgecolor="white", markeredgewidth=0.4, zorder=order)
+            dots.set(markeredgecolor=PAPER, markeredgewidth=0.4, zorder=order)
             dots.set_rasterized(total > RASTER_FROM)
+            tell(dots, labels.setting(setting, every))
         for series in every:
             line = [
                 (tables.cell(one, place).mean, tables.cell(one, LOSS).mean)

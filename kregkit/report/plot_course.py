@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from kregkit.report import labels, numbers
-from kregkit.report.canvas import INK, gaps, marks, scale, shade, slug
+from kregkit.report.canvas import INK, gaps, marks, scale, shade, slug, tell
 from kregkit.report.cells import Series, Setting
 from kregkit.report.collapse import note, standing
 from kregkit.report.page import Figure
@@ -64,14 +64,15 @@ def trajectory(
             low, mean, high = map(gaps, (course.low, course.mean, course.high))
             text = labels.setting(course.setting, every)
             axes.fill_between(course.moments, low, high, color=color, alpha=0.15, lw=0)
-            axes.plot(
-                course.moments, mean, color=color, linestyle=dash, lw=1.8, label=text
-            )
+            (line,) = axes.plot(course.moments, mean, color=color, linestyle=dash)
+            line.set(linewidth=1.8, label=text)
+            tell(line, f"{text}, mean")
             if course.setting.series is None and len({*rows}) == 1:
                 for _ in range(rows[0] - 1):
                     axes.plot([], [], alpha=0, label=" ")
             last = [course.moments[-1]] * len(course.ends)
-            axes.plot(last, course.ends, ".", color=color, ms=4)
+            (dots,) = axes.plot(last, course.ends, ".", color=color, ms=4)
+            tell(dots, f"{text}, seeds")
         axes.set_xlabel(drawn[0][0].time)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         scale(axes, measure, "y", tables.facts.regression)

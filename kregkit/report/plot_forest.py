@@ -11,13 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from kregkit.report import numbers
-from kregkit.report.canvas import INK, slug
+from kregkit.report.canvas import GRID, INK, slug, tell
 from kregkit.report.page import Figure
 from kregkit.report.verdicts import Contrast, Part
 
 _COLOR = "#0072b2"
 _SOFT = "#56b4e9"
-_BAND = "#e4e6ea"
 _ROUND = (
     (-99.9, -99, -90, 0, 900, 9900),
     (-90, -75, -50, 0, 100, 300, 900),
@@ -70,16 +69,21 @@ def forest(
 
 def _row(axes: Axes, y: float, part: Part) -> None:
     enough, estimate = part.contrast.smallest, part.contrast.estimate
-    axes.fill_betweenx([y - 0.38, y + 0.38], -enough, enough, color=_BAND, lw=0)
+    axes.fill_betweenx([y - 0.38, y + 0.38], -enough, enough, color=GRID, lw=0)
     seeds = [effect for _, effect in _seeds(part) if effect is not None]
     # Spread by a fixed pattern, so that equal values are seen to be several.
     places = [
         y + 0.22 * ((7 * i) % len(seeds) / len(seeds) - 0.5) for i in range(len(seeds))
     ]
-    axes.plot(seeds, places, "o", color=_SOFT, ms=3.5, alpha=0.8, zorder=2)
+    (dots,) = axes.plot(seeds, places, "o", color=_SOFT, ms=3.5, alpha=0.8, zorder=2)
+    tell(dots, part.contrast.about)
     if estimate and part.low is not None and part.high is not None:
-        axes.plot([part.low, part.high], [y, y], color=_COLOR, lw=2.2, zorder=3)
-        axes.plot([estimate.value], [y], "D", color=_COLOR, ms=6, zorder=4)
+        (bar,) = axes.plot(
+            [part.low, part.high], [y, y], color=_COLOR, lw=2.2, zorder=3
+        )
+        tell(bar, f"{part.contrast.about}, interval")
+        (mean,) = axes.plot([estimate.value], [y], "D", color=_COLOR, ms=6, zorder=4)
+        tell(mean, f"{part.contrast.about}, effect")
 
 
 def _seeds(part: Part) -> tuple[tuple[int, float | None], ...]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 
 from kregkit.report import labels, numbers
-from kregkit.report.canvas import INK, RASTER_FROM, marks, scale, shade, slug
+from kregkit.report.canvas import INK, RASTER_FROM, marks, scale, shade, slug, tell
 from kregkit.report.cells import Place, Series, Setting, of_model
 from kregkit.report.collapse import note, standing
 from kregkit.report.operating import VALIDATION
@@ -46,10 +46,11 @@ def frontier(
 
     def paint(axes: Axes) -> None:
         axes.set_title(f"{label} against test score")
-        for (_, color, mark, text), known in zip(drawn, points, strict=True):
+        for (setting, color, mark, text), known in zip(drawn, points, strict=True):
             (dots,) = axes.plot([x for x, _ in known], [y for _, y in known], mark)
             dots.set(color=color, markeredgecolor="none", markersize=4, alpha=0.55)
             dots.set(label=text, rasterized=total > RASTER_FROM)
+            tell(dots, labels.setting(setting, every))
         for series in group:
             color, mark = marks([one.regularizer for one in every])[series.regularizer]
             known = sorted(_means(tables, _unbeaten(tables, series, place), place))
@@ -57,6 +58,7 @@ def frontier(
             line.set(color=color, linestyle="solid", linewidth=1.4, markersize=6.5)
             line.set(markeredgecolor=INK, markeredgewidth=1.1)
             line.set(label=labels.series(series, every))
+            tell(line, f"{labels.series(series, every)}, mean")
         axes.set_xlabel(label)
         axes.set_ylabel("test score")
         scale(axes, measure, "x", regression)

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from kregkit.report import labels, numbers
-from kregkit.report.canvas import INK, slug
+from kregkit.report.canvas import slug
 from kregkit.report.cells import Place, Series, Setting
 from kregkit.report.collapse import collapsed, note
 from kregkit.report.page import Figure
@@ -26,6 +26,7 @@ MOST_PRINTED = 160
 _ROW, _HEAD, _TALLEST = 0.24, 0.32, 5.0  # inches: a row, a title, all rows of a map
 _GAP = 0.25  # columns between the baseline and the strengths
 _UNDEFINED = "#c9cdd4"
+_DARK = "#1f2430"  # on a cell, whose colour no theme changes
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ def _paint(axes: Axes, made: Map, top: float, row: float, printed: bool) -> None
                 left + first + j + 0.5,
                 float(edges[i] + row / 2),
                 _brief(float(made.values[i, first + j]), made.norm),
-                color="white" if dark else INK,
+                color="white" if dark else _DARK,
                 fontsize=5.5,
                 ha="center",
                 va="center_baseline",

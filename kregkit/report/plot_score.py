@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 
 from kregkit.report import labels, numbers
-from kregkit.report.canvas import INK, marks, scale, slug
+from kregkit.report.canvas import INK, PAPER, marks, scale, slug, tell
 from kregkit.report.cells import Place, Series, Setting
 from kregkit.report.collapse import collapse_strength, note, standing
 from kregkit.report.page import Figure
@@ -55,9 +55,10 @@ def score(tables: Tables, name: str, group: Sequence[Series]) -> Figure | None:
                 cell = tables.cell(setting, SCORE)
                 line.append((x, math.nan if cell.mean is None else cell.mean))
                 seeds = _seeds(tables, setting, SCORE)
-                fill = color if strength in kept else "white"
+                fill = color if strength in kept else PAPER
                 (dots,) = axes.plot([x] * len(seeds), seeds, mark, color=color, ms=4)
                 dots.set(markerfacecolor=fill, alpha=0.5)
+                tell(dots, labels.setting(setting, every))
                 if cell.low is not None and cell.high is not None and cell.mean:
                     half = (cell.high - cell.low) / 2
                     axes.errorbar(x, cell.mean, half, color=color, capsize=3, lw=1.4)
@@ -66,6 +67,7 @@ def score(tables: Tables, name: str, group: Sequence[Series]) -> Figure | None:
             solid = [x in kept for x in tables.strengths[series]]
             (curve,) = axes.plot(xs, ys, color=color, lw=1.6, marker=mark, label=text)
             curve.set(markersize=4, markevery=solid)
+            tell(curve, f"{text}, mean")
         shown = _ticks(places)
         names = [numbers.strength(10.0**place) for place in shown]
         axes.set_xticks([left, *shown], ["none", *names])

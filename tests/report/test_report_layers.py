@@ -11,6 +11,7 @@ from test_report_collapse import SERIES, STRENGTHS, study_of
 
 from kregkit import report
 from kregkit.report import plot_layers
+from kregkit.report.canvas import PAPER
 from kregkit.report.cells import whole
 from kregkit.report.page import Figure
 from kregkit.report.plot_course import trajectory
@@ -137,10 +138,10 @@ def test_collapsed_strengths_are_hollow_in_the_score_figure(tmp_path: Path) -> N
     axes = drawn(figure)
     points = [x for x in axes.lines if x.get_marker() == "o"]
     seeds = [line for line in points if line.get_linestyle() == "None"]
-    found = [to_hex(line.get_markerfacecolor()) == "#ffffff" for line in seeds]
+    found = [to_hex(line.get_markerfacecolor()) == PAPER for line in seeds]
     assert found == [False, False, True, True]
     labelled = [x for x in points if not str(x.get_label()).startswith("_")]
-    assert to_hex(labelled[0].get_markerfacecolor()) != "#ffffff"
+    assert to_hex(labelled[0].get_markerfacecolor()) != PAPER
     assert figure is not None
     assert " Collapsed and hollow" in figure.caption
     assert ": L1 0.01, 0.1." in figure.caption

@@ -1,6 +1,7 @@
 """A report in Python: the same content as the files, loaded as far as it is used."""
 
 import dataclasses
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,14 @@ from matplotlib.figure import Figure
 from test_report_page import Parsed
 
 from kregkit import report
+from kregkit.report import canvas
 
+COLORS = {
+    "ink": canvas.INK,
+    "card": canvas.PAPER,
+    "axis": canvas.AXIS,
+    "grid": canvas.GRID,
+}
 FRAMES = ("cells", "operating", "trajectories", "trials", "values")
 
 
@@ -58,7 +66,8 @@ def test_figures_are_those_of_the_report(stores: Path, reports: Path) -> None:
     assert set(figures) == files
     text = (reports / "three/index.html").read_text()
     first = next(iter(figures.values()))
-    assert first.svg.replace("<svg ", "", 1) in text
+    themed = re.sub(r": var\(--(\w+)\)", lambda m: f": {COLORS.get(m[1])}", text)
+    assert first.svg.replace("<svg ", "", 1) in themed
     assert first._repr_svg_() == first.svg
     assert first.caption in text
     assert first.alt

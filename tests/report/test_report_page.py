@@ -1,4 +1,6 @@
+import base64
 import csv
+import hashlib
 import json
 import math
 import re
@@ -10,6 +12,7 @@ import pytest
 import report_store
 from report_store import FAILED, HOSTILE
 
+import kregkit.report
 from kregkit.report import load, markdown
 from kregkit.report.build import files
 from kregkit.report.tables import Tables
@@ -82,9 +85,18 @@ def test_ids_are_unique_and_every_reference_is_to_one(page: Path) -> None:
         assert reference[1:] in set(ids)
 
 
-def test_the_page_runs_nothing_and_is_small(page: Path) -> None:
+def test_the_page_runs_its_own_script_alone_and_is_small(page: Path) -> None:
     one = parsed(page)
-    assert "script" not in {tag for tag, _ in one.elements}
+    assert [tag for tag, _ in one.elements].count("script") == 1
+    text = (page / "index.html").read_text()
+    (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    assert script == (Path(kregkit.report.__file__).parent / "page.js").read_text()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    (policy,) = (a["content"] for _, a in one.elements if a.get("http-equiv"))
+    assert policy == (
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+        f"script-src 'sha256-{digest}'"
+    )
     assert not [n for _, a in one.elements for n in a if n.startswith("on")]
     assert (page / "index.html").stat().st_size < 5e6
 

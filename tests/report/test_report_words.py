@@ -109,12 +109,11 @@ def test_exact_zeros_in_kernels_are_said_with_their_share(read: Read) -> None:
 
 
 def test_one_exact_zero_in_one_seed_does_not_make_a_kernel_sparser(read: Read) -> None:
-    one, setting = read("three"), Setting(SERIES, 1e-3)
-    place = whole("kernel", "zero_fraction")
-    rare = one.cell(setting, place)._replace(mean=1e-6, effect=1e-6, agree=1, pairs=3)
-    text = words.sparsity(
-        replace(one, cells={**one.cells, (setting, place): rare}), setting, "kernel"
-    )
+    setting, place = Setting(SERIES, 1e-3), whole("kernel", "zero_fraction")
+    values = dict(read("three").values)
+    for trial in read("three").done(setting):
+        values[trial.trial, place] = 2e-6 * (trial.seed == 0)
+    text = words.sparsity(replace(read("three"), values=values), setting, "kernel")
     assert text.startswith(
         "<0.1 % of the kernel weights are exactly zero (baseline 0 %)"
     )
