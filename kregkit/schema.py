@@ -19,6 +19,9 @@ such product in that row, v the weights from the unit into the next layer. It is
 the unit contributes: a unit that is made large, with small weights behind it, is not
 more active, nor is a small one with large weights less."""
 
+PROBE: Final = 256
+"""Activations are measured on this many rows of the validation part, at most."""
+
 QUANTILES: Final = (0.5, 0.9, 0.99)
 """The levels of `kernel_quantiles`, `bias_quantiles` and `activation_quantiles`."""
 

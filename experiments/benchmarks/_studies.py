@@ -17,11 +17,11 @@ from keras import ops
 
 from experiments.benchmarks._interleave import Arm, timed
 from kregkit.callbacks import RegularizationLogger
+from kregkit.schema import PROBE
 from kregkit.store import Store
 from kregkit.study.config import parse
 from kregkit.study.engines import schedule
 from kregkit.study.plan import Trial
-from kregkit.study.protocol import PROBE
 from kregkit.study.resolve import Study, resolve
 from kregkit.study.train_batch import Program
 from kregkit.study.train_fit import attach

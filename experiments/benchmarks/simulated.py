@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from kregkit.report.verdicts import Part
-from kregkit.schema import FINALS, ROLES, ROWS, SCHEMA_VERSION, TENSORS
+from kregkit.schema import FINALS, PROBE, ROLES, ROWS, SCHEMA_VERSION, TENSORS
 from kregkit.store import Contents, frame
 
 N_VAL = 100
@@ -143,10 +143,14 @@ def contents(random: np.random.Generator, size: Size, true: Truth) -> Contents:
         }
         roles = {}
         for _, role in TARGET_ROLES:
-            tail = 1.5 + 0.1 * base["shape"] + drawn(f"tail {role}", 0.02, skewed=True)
+            held = min(N_VAL, PROBE) if role == "activation" else 0
+            tail = drawn(f"tail {role}", 0.02, held, skewed=True)
+            tail = 1.5 + 0.1 * base["shape"] + tail
             roles[role] = {
-                "l2": np.exp(base["norm"] + drawn(f"l2 {role}", 0.05)),
-                "hoyer": 0.5 + 0.02 * base["shape"] + drawn(f"hoyer {role}", 0.02),
+                "l2": np.exp(base["norm"] + drawn(f"l2 {role}", 0.05, held)),
+                "hoyer": 0.5
+                + 0.02 * base["shape"]
+                + drawn(f"hoyer {role}", 0.02, held),
                 "tail": np.exp(tail),
             }
         for seed in range(seeds):

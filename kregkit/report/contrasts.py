@@ -80,7 +80,7 @@ class Study:
             compare(self._value(one[s], s, place), self._value(other[s], s, place))
             for s in seeds
         ]
-        known = statistics.estimate(effects, self.tables.overlap(place.measure))
+        known = statistics.estimate(effects, self.tables.overlap(place))
         why = self._why(seeds, one, other, effects)
         if not why and known and known.error == 0 and place.measure in COUNTED:
             why = "every seed has the same difference, so that its spread is not known"

@@ -4,16 +4,17 @@ The one rule: every number here is of a `Contrast`, and a claim that was not tes
 says why.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from kregkit.report import law_pages, numbers
+from kregkit.report import function, law_pages, numbers
 from kregkit.report.claims import Tested
 from kregkit.report.law_pages import NOT_TESTED
 from kregkit.report.page import Entry, Section, Table
 from kregkit.report.plot_forest import forest
 from kregkit.report.statistics import LEVEL
 from kregkit.report.tables import Tables
-from kregkit.report.verdicts import Contrast, Part, Verdict
+from kregkit.report.verdicts import Contrast, Judged, Part, Verdict
 
 VERDICTS: dict[Verdict, str] = {
     "supported": "Supported",
@@ -23,14 +24,38 @@ VERDICTS: dict[Verdict, str] = {
 }
 
 
+SHORT = {name: text.lower() for name, text in VERDICTS.items()} | {
+    "negligible": "without effect"
+}
+
 MEANING = (
     "Supported: the interval excludes no effect, and the estimate is at least the "
     "smallest effect that counts, which was fixed before the data. No effect that "
     "counts: the interval lies within that size. Contradicted: it excludes no "
     "effect in the other direction. Undecided otherwise: a large p never supports "
-    "anything. A claim is supported when all its parts are."
+    "anything. A claim is contradicted when one of its parts is; else it has no effect "
+    "that counts when one of its parts has none; it is supported when all of them are."
 )
 """What the verdicts mean."""
+
+INTERVALS = (
+    "Intervals are mean ± t·error with n − 1 degrees of freedom over n seeds. Where "
+    "the split is redrawn for every seed, the training parts overlap: of all that is "
+    "measured on held-out rows (scores, losses and their gap, noise, the Jacobian, "
+    "f(0), activations) the squared error is s²·(1/n + rows held out/rows trained on), "
+    "that of Nadeau and Bengio; of weights it is s²/n. A score that differs by the "
+    "same in every seed has no interval: it counts rows, and its spread is not known."
+)
+"""What the intervals are."""
+
+MEASURED = (
+    "‖f(0)‖₂ is of centred logits. Quantiles are of the magnitudes above zero alone. y "
+    "are the outputs of all layers, the logits among them. Hoyer of W, b or y is the "
+    "mean over layers, weighted by their size, and undefined where a layer is zero "
+    "throughout. Claim 8 lets every kernel regularizer be chosen, also those of the "
+    "proximal solver and decoupled decay."
+)
+"""What the words of the claims are measured by."""
 
 
 def sections(tables: Tables, tested: Sequence[Tested]) -> Iterator[Section]:
@@ -58,23 +83,38 @@ def sections(tables: Tables, tested: Sequence[Tested]) -> Iterator[Section]:
                 prose=True,
             ),
         ),
-        notes=method(tested),
+        notes=method(tested, tables),
     )
     for number in sorted(made):
         yield made[number]
 
 
-def method(tested: Sequence[Tested]) -> tuple[str, ...]:
-    """Return what the verdicts mean."""
+def method(tested: Sequence[Tested], tables: Tables) -> tuple[str, ...]:
+    """Return what the verdicts mean, and how what they rest on was measured."""
     family = sum(one.judged is not None for one in tested)
     return (
         MEANING,
-        f"The {family} tested claims are one family: by Holm's procedure all intervals "
-        f"behind verdicts hold together with {100 * LEVEL:.0f} %, the parts of a claim "
-        "sharing its part of the error. Effects are against the baseline of the same "
-        "seed, at the strength that the other seeds chose on validation. They speak of "
-        "re-running this study on this data set.",
+        f"The {family} tested claims are one family: by Holm's procedure no verdict of "
+        f"it is false with {100 * LEVEL:.0f} %, the parts of a claim sharing its part "
+        "of the error. Each interval is at the level that its verdict rests on. "
+        "Effects are against the baseline of the same seed, at the strength that the "
+        "other seeds chose on validation. They speak of re-running this study on this "
+        "data set.",
+        INTERVALS,
+        f"{_noise(tables)}{MEASURED}",
     )
+
+
+def _noise(tables: Tables) -> str:
+    """Return what the noise is that a claim speaks of, or ""."""
+    sizes = map(function.noise_size, tables.finals.iter_rows(named=True))
+    found = sorted({size for size in sizes if size is not None})
+    if not found:
+        return ""
+    words = " to ".join(
+        numbers.significant(size) for size in (found[0], found[-1])[: len(found)]
+    )
+    return f"Noise is Gaussian, with standard deviation {words} on the scaled inputs. "
 
 
 def _glance(one: Tested, regression: bool) -> tuple[Entry, ...]:
@@ -87,8 +127,17 @@ def _glance(one: Tested, regression: bool) -> tuple[Entry, ...]:
         why = dict.fromkeys(part.contrast.why for part in parts)
         return number, name, Entry(NOT_TESTED), Entry(_sentence("; ".join(why)))
     seen = (f"{part.contrast.about} {_size(part, regression)}" for part in parts)
-    verdict = Entry(VERDICTS[one.judged.verdict])
+    verdict = Entry(VERDICTS[one.judged.verdict], mixed(one.judged))
     return number, name, verdict, Entry(_sentence("; ".join(seen)))
+
+
+def mixed(judged: Judged) -> str:
+    """Return how many parts have which verdict, or "" where all have the same."""
+    found = Counter(part.verdict for part in judged.parts)
+    if len(found) == 1:
+        return ""
+    counted = (f"{found[one]} {SHORT[one]}" for one in VERDICTS if one in found)
+    return f"parts: {', '.join(counted)}"
 
 
 def _sentence(text: str) -> str:

@@ -71,6 +71,8 @@ def frame_of_several(
             verdict = part.verdict if part.contrast.estimate else None
             bounds = part.low, part.high
             row = _contrast(where, part.contrast, bounds, part.level, verdict)
+            if part.contrast.estimate:
+                row["seeds"] = part.contrast.estimate.n  # data sets
             rows.append({"study": "pooled", **row})
     pooled = pl.DataFrame(rows, schema={"study": pl.String, **_COLUMNS["contrasts"]})
     return pl.concat([*each, pooled])

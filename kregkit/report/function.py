@@ -49,10 +49,10 @@ HELD: Final = {
     "jacobian_norm": "n_test",
     "noise_cost": "n_test",
     "permuted_change": "n_test",
-    "active_units": "n_val",
-    "unused_units": "n_val",
-    "constant_units": "n_val",
-    "busiest_share": "n_val",
+    "active_units": "probe",
+    "unused_units": "probe",
+    "constant_units": "probe",
+    "busiest_share": "probe",
 }
 """Which held-out part each is computed on; the others are of weights alone."""
 

@@ -5,6 +5,7 @@ The one rule: only effects of one unit are pooled, and only where they come from
 classification and that of a regression are not of one unit.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -12,7 +13,7 @@ from typing import Final
 from kregkit.report.claims import CLAIMS, Claim, Tested, judge
 from kregkit.report.contrasts import COUNTED, Study
 from kregkit.report.statistics import Estimate, Pooled, random_effects
-from kregkit.report.verdicts import Contrast, Judged, holm
+from kregkit.report.verdicts import Contrast, Judged, Part, holm
 
 FEWEST_DATA: Final = 3
 
@@ -32,7 +33,7 @@ class PooledPart:
     """A part of a claim: its contrast in every study that has it, and together."""
 
     about: str
-    found: tuple[tuple[str, Contrast], ...]  # by the name of the study
+    found: tuple[tuple[str, Part], ...]  # by the name of the study, as it judges it
     shape: Contrast  # what it asks: that of a study that is pooled, if one is
     pooled: Pooled | None
 
@@ -56,10 +57,30 @@ def read(named: Sequence[tuple[str, Study]]) -> tuple[One, ...]:
 
 
 def pool(found: Sequence[tuple[str, Estimate]]) -> Pooled | None:
-    """Pool estimates, each with the name of its data, if those are enough."""
-    if len({data for data, _ in found}) < FEWEST_DATA:
+    """Pool estimates, each with the name of its data, if those are enough.
+
+    Studies of one data set are averaged first: they share its rows, and are one point.
+    """
+    by_data: dict[str, list[Estimate]] = {}
+    for data, one in found:
+        by_data.setdefault(data, []).append(one)
+    if len(by_data) < FEWEST_DATA:
         return None
-    return random_effects([one for _, one in found])
+    return random_effects([_average(own) for own in by_data.values()])
+
+
+def _average(own: Sequence[Estimate]) -> Estimate:
+    """Return the mean of studies with the mean of their errors.
+
+    That is the error of a mean whose terms err alike; it is less if they do not.
+    """
+    count = len(own)
+    return Estimate(
+        min(one.n for one in own),
+        math.fsum(one.value for one in own) / count,
+        math.fsum(one.error for one in own) / count,
+        min(one.freedom for one in own),
+    )
 
 
 def claims(studies: Sequence[One]) -> tuple[PooledClaim, ...]:
@@ -78,25 +99,25 @@ def claims(studies: Sequence[One]) -> tuple[PooledClaim, ...]:
 
 
 def _parts(number: int, studies: Sequence[One]) -> tuple[PooledPart, ...]:
-    by_about: dict[str, list[tuple[One, Contrast]]] = {}
+    by_about: dict[str, list[tuple[One, Part]]] = {}
     for one in studies:
         for tested in one.tested:
             if tested.claim.number == number and tested.judged:
                 for part in tested.judged.parts:
                     own = by_about.setdefault(part.contrast.about, [])
-                    own.append((one, part.contrast))
+                    own.append((one, part))
     return tuple(_part(about, found) for about, found in by_about.items())
 
 
-def _part(about: str, found: Sequence[tuple[One, Contrast]]) -> PooledPart:
+def _part(about: str, found: Sequence[tuple[One, Part]]) -> PooledPart:
     alike = [
-        (one.data, contrast)
-        for one, contrast in found
-        if contrast.estimate is not None and poolable(one.study, contrast.unit)
+        (one.data, part.contrast)
+        for one, part in found
+        if part.contrast.estimate and poolable(one.study, part.contrast.unit)
     ]
-    shape = alike[0][1] if alike else found[0][1]
+    shape = alike[0][1] if alike else found[0][1].contrast
     estimates = [(data, one.estimate) for data, one in alike if one.estimate]
-    named = tuple((one.name, contrast) for one, contrast in found)
+    named = tuple((one.name, part) for one, part in found)
     return PooledPart(about, named, shape, pool(estimates))
 
 
@@ -108,7 +129,7 @@ def poolable(study: Study, unit: str) -> bool:
 def _contrast(part: PooledPart) -> Contrast:
     """Return the pooled part as a contrast, whose "seeds" are the studies."""
     effects = tuple(
-        (i, one.estimate.value if one.estimate else None)
+        (i, one.contrast.estimate.value if one.contrast.estimate else None)
         for i, (_, one) in enumerate(part.found)
     )
     if part.pooled is None:

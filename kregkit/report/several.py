@@ -105,11 +105,14 @@ def _glance(studies: Sequence[One], found: Sequence[PooledClaim]) -> Section:
     for one in found:
         number = one.claim.number
         verdicts = [_verdict(own, number) for own in studies]
-        pooled = NOT_TESTED
+        pooled = Entry(NOT_TESTED)
         if one.judged is not None:
-            pooled = evidence.VERDICTS[one.judged.verdict]
+            apart = _apart([entry.value for entry in verdicts])
+            notes = filter(None, (evidence.mixed(one.judged), apart))
+            name = evidence.VERDICTS[one.judged.verdict]
+            pooled = Entry(name, "\n".join(notes))
         lead = Entry(str(number)), Entry(one.claim.name)
-        rows[number] = (*lead, Entry(pooled, _apart(verdicts)), *map(Entry, verdicts))
+        rows[number] = (*lead, pooled, *verdicts)
     laws = [{law.number: law for law in checked(own.study.tables)} for own in studies]
     for number, name in NAMES.items():
         own = [Entry(law[number].row[2].value) for law in laws]
@@ -135,19 +138,34 @@ def _glance(studies: Sequence[One], found: Sequence[PooledClaim]) -> Section:
         notes=(
             evidence.MEANING,
             "Each study's verdicts are a family of their own, and so are the pooled "
-            f"ones; what comes from fewer than {FEWEST_DATA} sets of data is listed "
-            "and not pooled.",
+            "ones: by Holm's procedure no verdict of a family is false with "
+            f"{100 * LEVEL:.0f} %. A verdict rests on a wider interval than that of "
+            f"{100 * LEVEL:.0f} % which stands beside it; the pooled one is below it. "
+            "Few data sets decide little: an effect that every study shows may be "
+            "undecided for data sets at large.",
+            "Pooled by random effects: weights 1/(error² + τ²), with τ² by Paule and "
+            "Mandel and the error by Hartung and Knapp, whose factor is not taken "
+            "below 1, with k − 1 degrees of freedom over k data sets. Studies of one "
+            "data set share its rows: they are one point, their mean with the mean of "
+            "their errors. Between the ends of “another data set”, the prediction "
+            f"interval of {100 * LEVEL:.0f} % with k − 2 degrees of freedom, the "
+            "effect on another one is expected. What comes from fewer than "
+            f"{FEWEST_DATA} data sets is listed and not pooled; scores of regressions, "
+            "which are R², are not pooled with accuracies.",
+            evidence.INTERVALS,
+            evidence.MEASURED,
         ),
     )
 
 
-def _verdict(one: One, number: int) -> str:
+def _verdict(one: One, number: int) -> Entry:
     tested: Tested = next(t for t in one.tested if t.claim.number == number)
     if tested.judged is None or not any(
         p.contrast.estimate for p in tested.judged.parts
     ):
-        return NOT_TESTED
-    return evidence.VERDICTS[tested.judged.verdict]
+        return Entry(NOT_TESTED)
+    judged = tested.judged
+    return Entry(evidence.VERDICTS[judged.verdict], evidence.mixed(judged))
 
 
 def _apart(verdicts: Sequence[str]) -> str:
@@ -180,11 +198,12 @@ def _evidence(one: PooledClaim) -> Section:
 
 def _rows(part: PooledPart) -> Iterator[Part]:
     """Yield the contrast of every study with its own interval, as a part to draw."""
-    for name, contrast in part.found:
+    for name, own in part.found:
         low, high = None, None
-        if contrast.estimate:
-            low, high = contrast.estimate.interval()
-        yield Part(replace(contrast, about=name), "undecided", low, high, LEVEL, None)
+        if own.contrast.estimate:
+            low, high = own.contrast.estimate.interval()
+        named = replace(own.contrast, about=name)
+        yield replace(own, contrast=named, low=low, high=high, level=LEVEL)
 
 
 def _pooled_part(judged: Part | None) -> Iterator[Part]:
@@ -206,7 +225,7 @@ def _table(part: PooledPart, judged: Part | None) -> Table:
         blank = Entry("")
         rows.append(
             (
-                Entry(one.about),
+                Entry(one.about, evidence.VERDICTS[drawn.verdict]),
                 Entry(effect),
                 Entry(bounds),
                 blank,
@@ -215,18 +234,23 @@ def _table(part: PooledPart, judged: Part | None) -> Table:
         )
     if part.pooled is not None and judged is not None:
         rows.append(_pooled_row(part.pooled, judged))
-    head = ("Study", "Effect", "Interval", "Another data set", "Seeds or studies")
-    caption = f"{part.about}, {100 * LEVEL:.0f} % intervals"
+    head = ("Study", "Effect", "Interval", "Another data set", "Seeds or data sets")
+    caption = (
+        f"{part.about}: {100 * LEVEL:.0f} % intervals, and the verdicts that each "
+        "study gives by itself"
+    )
     return Table(caption, head, tuple(rows))
 
 
 def _pooled_row(pooled: Pooled, judged: Part) -> Row:
     one = judged.contrast
     level = numbers.percent(judged.level)
+    rests = evidence.bounds(one, judged.low, judged.high, False)
+    between = evidence.bounds(one, *pooled.estimate.interval(), False)
     return (
         Entry("Pooled", evidence.VERDICTS[judged.verdict]),
         Entry(evidence.shown(one, pooled.estimate.value, False)),
-        Entry(evidence.bounds(one, judged.low, judged.high, False), f"at {level}"),
+        Entry(between, f"{level}: {rests}"),
         Entry(evidence.bounds(one, pooled.low, pooled.high, False)),
         Entry(str(pooled.estimate.n)),
     )

@@ -17,7 +17,7 @@ from kregkit.report import function, statistics
 from kregkit.report.cells import Cell, Place, Series, Setting, Trial, of_model
 from kregkit.report.facts import Facts, facts, with_learning_rates
 from kregkit.report.pooling import POOLED, pooled, undefined_as_null
-from kregkit.schema import MEASURES
+from kregkit.schema import MEASURES, PROBE
 from kregkit.store import Contents
 
 NORMS = frozenset({"l1", "l2", "max_abs", "std", "spectral_norm", *function.RATIOS})
@@ -86,25 +86,28 @@ class Tables:
     def _known(self) -> dict[tuple[Setting, Place], Cell]:
         return {}
 
-    def overlap(self, measure: str) -> float:
+    def overlap(self, place: Place) -> float:
         """n_held/n_train where the split is redrawn per seed, else 0.
 
-        It concerns what is computed on held-out rows: the test part, or, for the
-        generalisation gap, the validation part.
+        It concerns what is computed on held-out rows: the test part; for the
+        generalisation gap the validation part; for activations the probe of that.
         """
         held = {"test": "n_test", "val": "n_val"} | function.HELD
-        column = held.get(measure, held.get(measure.split("_")[0]))
+        column = held.get(place.measure, held.get(place.measure.split("_")[0]))
+        if place.role == "activation":
+            column = "probe"
         return 0.0 if column is None else self._overlaps[column]
 
     @cached_property
     def _overlaps(self) -> Mapping[str, float]:
         if not self.finals["split_redrawn"].any():
-            return dict.fromkeys(("n_test", "n_val"), 0.0)
+            return dict.fromkeys(("n_test", "n_val", "probe"), 0.0)
         sizes = self.finals.select("n_test", "n_val", "n_train").drop_nulls()
         if not sizes.height:
-            return dict.fromkeys(("n_test", "n_val"), 0.0)
+            return dict.fromkeys(("n_test", "n_val", "probe"), 0.0)
         n_test, n_val, n_train = sizes.row(0)
-        return {"n_test": n_test / n_train, "n_val": n_val / n_train}
+        held = {"n_test": n_test, "n_val": n_val, "probe": min(n_val, PROBE)}
+        return {name: rows / n_train for name, rows in held.items()}
 
     @cached_property
     def _pairs(self) -> Mapping[Setting, list[tuple[str, str]]]:
@@ -134,7 +137,7 @@ class Tables:
             compare(value((t, place)), value((base, place))) for t, base in pairs
         ]
         effect = statistics.mean(effects)
-        bounds = statistics.interval(effects, self.overlap(place.measure))
+        bounds = statistics.interval(effects, self.overlap(place))
         low, high = bounds or (None, None)
         return Cell(
             setting,

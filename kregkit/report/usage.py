@@ -111,7 +111,7 @@ def advised(study: Study) -> tuple[Advice, ...]:
 
 def advise_study(goal: Goal, study: Study) -> Advice:
     """Return the advice of one study for a goal."""
-    held = study.tables.overlap(goal.place.measure)
+    held = study.tables.overlap(goal.place)
     return advise(goal, candidates(study, goal), held)
 
 

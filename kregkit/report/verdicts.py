@@ -2,7 +2,9 @@
 
 The one rule: one family-wise rate. The statistical claims of a page form one family,
 Holm's procedure gives each its share of `ALPHA`, and the parts of a claim share that
-equally, so that with 95 % all intervals that verdicts rest on hold together.
+equally, so that with 95 % no verdict is false. Of the intervals it says less: those of
+claims that are left when others are decided are narrower than all of them together
+would be.
 """
 
 from collections.abc import Mapping, Sequence

@@ -16,11 +16,11 @@ from keras import ops
 
 from kregkit.errors import ModelError
 from kregkit.numerics import Tensor
+from kregkit.schema import PROBE
 from kregkit.study import backends, stacked
 from kregkit.study.convolutions import formed, forms
 from kregkit.study.objective import Mixture, Objective
 from kregkit.study.plan import Trial, words
-from kregkit.study.protocol import PROBE
 from kregkit.study.resolve import Study
 from kregkit.study.shared_model import answers, group
 from kregkit.weights import walk_layers

@@ -14,12 +14,13 @@ from keras.metrics import sparse_categorical_accuracy
 
 from kregkit.callbacks import Measuring, compiled, gradient
 from kregkit.numerics import Tensor
+from kregkit.schema import PROBE
 from kregkit.study.convolutions import formed, forms
 from kregkit.study.decay import Decays
 from kregkit.study.objective import Losses, Mixture, Objective
 from kregkit.study.plan import Trial
 from kregkit.study.probing import Probing
-from kregkit.study.protocol import PROBE, chunk
+from kregkit.study.protocol import chunk
 from kregkit.study.resolve import Study
 from kregkit.study.stacked import Stacked
 from kregkit.weights import walk_layers

@@ -15,11 +15,11 @@ from keras import ops
 
 from kregkit.callbacks import Measuring, Penalties, compiled, gradient
 from kregkit.numerics import Tensor
-from kregkit.schema import CODE_LAYER
+from kregkit.schema import CODE_LAYER, PROBE
 from kregkit.study import probes
 from kregkit.study.data import Split
 from kregkit.study.plan import Trial
-from kregkit.study.protocol import PROBE, chunk
+from kregkit.study.protocol import chunk
 from kregkit.study.resolve import Study
 from kregkit.weights import walk
 

@@ -25,9 +25,6 @@ from kregkit.study.resolve import Study
 
 _CHUNK: Final = 256
 
-PROBE: Final = 256
-"""Activations are measured on this many rows of the validation part, at most."""
-
 
 @dataclass(frozen=True)
 class Result:

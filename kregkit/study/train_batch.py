@@ -14,11 +14,11 @@ from keras import ops
 
 from kregkit.callbacks import Measuring
 from kregkit.numerics import Tensor
+from kregkit.schema import PROBE
 from kregkit.study.data import Split
 from kregkit.study.passes import Part, Passes, State
 from kregkit.study.plan import Trial
 from kregkit.study.protocol import (
-    PROBE,
     Residuals,
     Result,
     Structure,

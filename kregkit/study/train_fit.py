@@ -19,11 +19,11 @@ from kregkit.callbacks import (
     slope,
     tensor_records,
 )
+from kregkit.schema import PROBE
 from kregkit.study.data import Split
 from kregkit.study.plan import Trial
 from kregkit.study.probes import step_law_error
 from kregkit.study.protocol import (
-    PROBE,
     Residuals,
     Result,
     Structure,

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from kregkit.study.protocol import PROBE
+from kregkit.schema import PROBE
 
 IDENTITY = ("trial", "step", "epoch", "layer", "tensor", "role", "size")
 MEASURED_NORMS = ("l1", "l2", "max_abs", "spectral_norm", "stable_rank")

@@ -16,10 +16,12 @@ from kregkit.errors import StoreError, VersionError
 from kregkit.report import pooled, usage
 from kregkit.report.build import files_of_several
 from kregkit.report.contrasts import Study
-from kregkit.report.statistics import random_effects
+from kregkit.report.findings import frame_of_several
+from kregkit.report.statistics import Estimate, random_effects
 from kregkit.report.tables import tables
 from kregkit.store import Contents, Store
 
+TASKS = ("classification",) * 3 + ("regression",)
 NAMES = ("one", "two", "three", "four")
 
 
@@ -77,6 +79,52 @@ def test_two_sets_of_data_are_listed_and_not_pooled() -> None:
     assert all(one.judged is None for one in found)
     assert len(part(found, 2).found) == 3
     assert part(found, 2).pooled is None
+
+
+def test_studies_of_one_data_set_are_one_point_of_the_pool() -> None:
+    named = dict(study(seed) for seed in range(3))
+    again, contents = study(3)
+    finals = contents.finals.with_columns(data=pl.lit(NAMES[1]))
+    studies = read(named | {again: replace(contents, finals=finals)})
+    one, *both, third = [
+        next(t.judged for t in studies[i].tested if t.claim.number == 2)
+        .parts[0]
+        .contrast.estimate
+        for i in (0, 1, 3, 2)
+    ]
+    mean = Estimate(
+        SIZE.seeds,
+        np.mean([own.value for own in both]),
+        np.mean([own.error for own in both]),
+        SIZE.seeds - 1,
+    )
+    made = part(pooled.claims(studies), 2)
+    assert len(made.found) == 4
+    assert made.pooled is not None
+    expected = random_effects([one, mean, third])
+    np.testing.assert_allclose(made.pooled.estimate, expected.estimate, 1e-12)
+    assert made.pooled.estimate.n == 3
+
+
+def test_the_pool_of_the_page_is_the_pool_of_the_csv() -> None:
+    studies = read(dict(study(seed, task=TASKS[seed]) for seed in range(4)))
+    found = pooled.claims(studies)
+    frame = frame_of_several(studies, found).filter(study="pooled")
+    for row in frame.iter_rows(named=True):
+        made = [
+            own
+            for one in found
+            for own in one.parts
+            if f"claim {one.claim.number}" == row["section"]
+            and own.about == row["about"]
+        ]
+        known = made[0].pooled
+        if known is None:
+            assert row["effect"] is None
+            continue
+        assert row["effect"] == known.estimate.value
+        counted = made[0].shape.unit in ("test_score", "noise_cost")
+        assert row["seeds"] == (3 if counted else 4)
 
 
 def test_scores_of_a_regression_are_not_pooled_with_accuracies() -> None:

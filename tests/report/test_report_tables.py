@@ -8,6 +8,7 @@ import pytest
 import report_store
 import scipy.stats
 
+from experiments.benchmarks import simulated
 from kregkit.errors import StoreError
 from kregkit.report import load
 from kregkit.report.build import files
@@ -258,3 +259,30 @@ def test_one_learning_rate_is_not_mentioned(tmp_path: Path) -> None:
     for content in files(load(new)).values():
         assert b"lr 1e-3" not in content
         assert b"learning_rate" not in content
+
+
+@pytest.mark.parametrize("n_val", [100, 300])
+@pytest.mark.parametrize("role", ["kernel", "activation"])
+def test_activations_have_the_interval_of_what_is_held_out(
+    role: str, n_val: int
+) -> None:
+    """The probe is 256 rows of the validation part, or all where it has fewer."""
+    random = np.random.default_rng(3)
+    size = simulated.Size(6, 1000, 300)
+    made = simulated.contents(random, size, simulated.truth(random))
+    finals = made.finals.with_columns(n_val=pl.lit(n_val, pl.Int64))
+    one = tables(replace(made, finals=finals))
+    series = next(iter(one.strengths))
+    setting = Setting(series, one.strengths[series][0])
+    cell = one.cell(setting, whole(role, "hoyer"))
+    values = [
+        one.values[trial.trial, whole(role, "hoyer")]
+        for s in (setting, series.baseline)
+        for trial in one.done(s)
+    ]
+    effects = np.subtract(values[:6], values[6:])
+    held = min(n_val, 256) / 1000 if role == "activation" else 0.0
+    error = effects.std(ddof=1) * np.sqrt(1 / 6 + held)
+    half = scipy.stats.t.ppf(0.975, 5) * error
+    center = effects.mean()
+    np.testing.assert_allclose([cell.low, cell.high], [center - half, center + half])
