@@ -13,7 +13,7 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,6 +130,10 @@ class Store:
         """Return how many of the finished trials have failed."""
         return int((self._table("finals")["status"] == "failed").sum())
 
+    def compares(self) -> bool:
+        """Return whether a finished trial has a regularizer."""
+        return bool(self._table("finals")["regularizer"].is_not_null().any())
+
     def check_resumable(self, environment: Mapping[str, Any]) -> None:
         """Raise `VersionError` when other versions than these wrote the store."""
         finals = self._table("finals")
@@ -144,18 +148,26 @@ class Store:
         except (OSError, UnicodeDecodeError) as error:
             raise StoreError(f"{file}: cannot be read: {_why(error)}") from None
 
-    def read(self, skip_unreadable: bool = False) -> Contents:
+    def read(
+        self,
+        skip_unreadable: bool = False,
+        condense: "Callable[[pl.DataFrame], pl.DataFrame] | None" = None,
+    ) -> Contents:
         """Return everything, in an order that does not depend on how it was made.
 
         With `skip_unreadable`, a part of which a file cannot be read is left out
-        whole, all three tables of it, and named in `left_out`.
+        whole, all three tables of it, and named in `left_out`. `condense` is given
+        the rows of one part after another, so that all of them are never in memory.
         """
         if not (self.path / "parts").is_dir():
             raise StoreError(f"{self.path}: not a store (it has no folder 'parts')")
         parts, left_out = [], []
         for part in self._parts():
             try:
-                parts.append((part, {name: _read(part, name) for name in TABLES}))
+                read = {name: _read(part, name) for name in TABLES}
+                if condense is not None:
+                    read["rows"] = condense(read["rows"])
+                parts.append((part, read))
             except PartError:
                 if not skip_unreadable:
                     raise
@@ -185,19 +197,28 @@ def _together(
     """Return the table's trials, each once, by their ids."""
     import polars as pl
 
-    frames, seen = [frame((), TABLES[table])], dict[str, pl.DataFrame]()
+    frames, first = [frame((), TABLES[table])], dict[str, pl.DataFrame]()
     for part, read in parts:
-        for (trial,), own in read.group_by("trial", maintain_order=True):
-            stable = own.drop(_UNSTABLE & set(own.columns))
-            if trial not in seen:
-                seen[str(trial)] = stable
-                frames.append(own)
-            elif not seen[str(trial)].equals(stable):
+        trials = read["trial"].unique().to_list()
+        again = [trial for trial in trials if trial in first]
+        for trial in again:
+            one, other = (_stable(own, trial) for own in (first[trial], read))
+            if not one.equals(other):
                 raise StoreError(
                     f"{part}: trial {trial} is stored twice with different results"
                 )
+        first |= dict.fromkeys((trial for trial in trials if trial not in first), read)
+        frames.append(read.filter(~pl.col("trial").is_in(again)) if again else read)
     together: pl.DataFrame = pl.concat(frames)
+    if together["trial"].is_sorted():
+        return together
     return together.sort("trial", maintain_order=True)
+
+
+def _stable(read: "pl.DataFrame", trial: str) -> "pl.DataFrame":
+    """Return what a trial has whenever it is trained."""
+    own = read.filter(read["trial"] == trial)
+    return own.drop(_UNSTABLE & set(own.columns))
 
 
 def check_versions(finals: "pl.DataFrame", where: str) -> None:

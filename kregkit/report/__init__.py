@@ -30,10 +30,9 @@ def load(store: Path | str, skip_unreadable: bool = False) -> "Report":
     """
     from kregkit.errors import StoreError
     from kregkit.report.notebook import Report
-    from kregkit.report.tables import tables
-    from kregkit.store import Store
+    from kregkit.report.tables import read, tables
 
-    contents = Store(Path(store)).read(skip_unreadable)
+    contents = read(Path(store), skip_unreadable)
     try:
         return Report(tables(contents), contents.left_out)
     except StoreError as error:
@@ -59,10 +58,10 @@ def make_several(stores: Sequence[Path], out: Path) -> Path:
     """
     from kregkit.report import folder
     from kregkit.report.build import files_of_several
-    from kregkit.store import Store
+    from kregkit.report.tables import read
 
     out = Path(out)
     folder.check_replaceable(out)
-    named = {str(store): Store(Path(store)).read() for store in stores}
+    named = {str(store): read(Path(store)) for store in stores}
     folder.write(files_of_several(named), out)
     return out / "index.html"

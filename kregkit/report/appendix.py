@@ -7,6 +7,7 @@ when or where the report was made.
 from collections.abc import Iterator, Sequence
 
 from kregkit.report import labels, numbers
+from kregkit.report.exports import MOST
 from kregkit.report.page import Details, Entry, Section, Table
 from kregkit.report.tables import Tables
 from kregkit.schema import MEASURES, NEAR_ZERO
@@ -73,7 +74,9 @@ TERMS = (
 )
 
 
-def sections(tables: Tables, files: Sequence[str]) -> Iterator[Section]:
+def sections(
+    tables: Tables, files: Sequence[str], too_large: Sequence[str] = ()
+) -> Iterator[Section]:
     """Return the failed trials if any, how it was run, the words and the files."""
     if any(trial.failed for trial in tables.trials):
         yield Section(
@@ -96,8 +99,18 @@ def sections(tables: Tables, files: Sequence[str]) -> Iterator[Section]:
         "files",
         "The numbers",
         "Numbers",
-        notes=("Every number of this page, in full precision:",),
+        notes=(
+            "Every number of this page, in full precision:",
+            *((_left_out(too_large),) if too_large else ()),
+        ),
         files=tuple(files),
+    )
+
+
+def _left_out(names: Sequence[str]) -> str:
+    return (
+        f"Left out, since it has more than {MOST:,} rows: {', '.join(names)}. In "
+        "Python, kregkit.report.load(STORE) has each of them as a frame."
     )
 
 

@@ -36,7 +36,8 @@ def page(report: Report) -> Page:
     """Return the page; none of its figures is drawn yet."""
     made = report.tables
     body = _compared(report) if made.compares else describe.sections(made)
-    sections = (*body, *appendix.sections(made, sorted(csvs(report.frames))))
+    names = sorted(csvs(report.written))
+    sections = (*body, *appendix.sections(made, names, report.too_large))
     return Page(made.facts.title, _subtitle(report), sections)
 
 
@@ -47,7 +48,7 @@ def files(report: Report) -> Mapping[str, bytes]:
         for name, figure in report.figures.items()
     }
     text = {"report.md": markdown.render(report.page)}
-    others = {**text, **figures, **csvs(report.frames)}
+    others = {**text, **figures, **csvs(report.written)}
     return {folder.INDEX: html.render(report.page, sorted(others)), **others}
 
 

@@ -13,13 +13,12 @@ import itertools
 import math
 from collections.abc import Sequence
 
-import polars as pl
-
 from kregkit.report import labels, numbers
-from kregkit.report.cells import Series, Setting
+from kregkit.report.cells import Series, Setting, of_model
 from kregkit.report.operating import VALIDATION
-from kregkit.report.statistics import mean
 from kregkit.report.tables import Tables
+
+MAJORITY = of_model("majority_score")
 
 
 def collapse_strength(tables: Tables, series: Series) -> float | None:
@@ -76,10 +75,9 @@ def note(tables: Tables, group: Sequence[Series], how: str) -> str:
 
 def _half(tables: Tables, series: Series) -> float | None:
     """Return half of (baseline - majority); null where there is nothing to lose."""
-    base = tables.cell(series.baseline, VALIDATION).mean
-    done = [trial.trial for trial in tables.done(series.baseline)]
-    finals = tables.finals.filter(pl.col("trial").is_in(done))
-    majority = mean(finals["majority_score"].to_list())
+    base, majority = (
+        tables.cell(series.baseline, place).mean for place in (VALIDATION, MAJORITY)
+    )
     if base is None or majority is None or base <= majority:
         return None
     return (base - majority) / 2

@@ -20,6 +20,9 @@ from kregkit.report.trajectories import Courses
 SCORES = ("test_score", "test_data_loss", GAP)
 POOLED = ("l2", "l1", "zero_fraction", "near_zero_fraction", "hoyer")
 SPARSITIES = ("zero_fraction", "near_zero_fraction", "hoyer")
+MOST_ROWS = 2000
+"""With more rows than this a target has no tables layer by layer."""
+
 PER_LAYER = (
     *POOLED,
     "unit_zero_fraction",
@@ -49,9 +52,9 @@ def sections(
             f"Regularizing {where}",
             labels.SHORT.get(target, target),
             tables=tuple(_pooled_tables(tables, target)),
-            notes=tuple(_unequal(tables, target)),
+            notes=(*_unequal(tables, target), *_layers_left_out(tables, target)),
             figures=of_target(tables, runs, own, target),
-            details=(_per_layer(tables, target),),
+            details=tuple(_per_layer(tables, target)),
         )
 
 
@@ -122,7 +125,24 @@ def _pooled_tables(tables: Tables, target: str) -> Iterator[Table]:
             yield _along(tables, target, places, f"{names.symbol}: {names.elements}")
 
 
-def _per_layer(tables: Tables, target: str) -> Details:
+def _layer_rows(tables: Tables, target: str) -> int:
+    own = [series for series in tables.strengths if series.target == target]
+    settings = sum(len(tables.strengths[series]) for series in own)
+    return settings * len(tables.layers)
+
+
+def _layers_left_out(tables: Tables, target: str) -> Iterator[str]:
+    rows = _layer_rows(tables, target)
+    if rows > MOST_ROWS:
+        yield (
+            f"Layer by layer there are {rows:,} rows, of which a page holds "
+            f"{MOST_ROWS:,} at most: kregkit.report.load(STORE).cells has them."
+        )
+
+
+def _per_layer(tables: Tables, target: str) -> Iterator[Details]:
+    if _layer_rows(tables, target) > MOST_ROWS:
+        return
     made = []
     known = set(tables.places)
     for role, layer, tensor in tables.layers:
@@ -130,7 +150,7 @@ def _per_layer(tables: Tables, target: str) -> Details:
         places = [place for place in places if place in known]
         name = tensor if tensor == role else f"{tensor} ({role})"
         made.append(_along(tables, target, places, f"{layer}: {name}"))
-    return Details("Layer by layer", tuple(made))
+    yield Details("Layer by layer", tuple(made))
 
 
 def _along(tables: Tables, target: str, places: Sequence[Place], caption: str) -> Table:
@@ -158,7 +178,7 @@ def _row(
 
 
 def _all(tables: Tables, setting: Setting) -> int:
-    return sum(trial.setting == setting for trial in tables.trials)
+    return len(tables.by_setting.get(setting, ()))
 
 
 def _entry(tables: Tables, setting: Setting, place: Place) -> Entry:

@@ -36,25 +36,33 @@ _COLUMNS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def frames(
-    tables: Tables, runs: Courses, points: Sequence[Operating]
-) -> Mapping[str, pl.DataFrame]:
-    """Return every table by its name; where all learning rates are equal, no column."""
-    made: Mapping[str, Iterable[Mapping[str, Any]]] = {
-        "cells": (
-            {**_setting(c.setting), **c.place._asdict()}
-            | {name: getattr(c, name) for name in _EFFECT}
-            for c in tables.cells
-        ),
-        "trials": _trials(tables),
-        "values": (
-            {"trial": trial, **place._asdict(), "value": value}
-            for (trial, place), value in tables.values.items()
-        ),
-        "trajectories": _courses(runs),
-        "operating": _operating(tables, points),
-    }
-    return {name: _frame(rows, _COLUMNS[name]) for name, rows in made.items()}
+NAMES = tuple(_COLUMNS)
+MOST = 100_000
+"""A table of more rows is not written to a file; `load` has it."""
+
+
+def size(name: str, tables: Tables, runs: Courses) -> int:
+    """Return how many rows a table has, without making it."""
+    if name == "cells":
+        return len(tables.by_setting) * len(tables.places)
+    if name == "trajectories":
+        return sum(len(course.moments) for course in runs.values())
+    return len(tables.values if name == "values" else tables.trials)
+
+
+def frame(
+    name: str, tables: Tables, runs: Courses, points: Sequence[Operating]
+) -> pl.DataFrame:
+    """Return a table; where all learning rates are equal, there is no column."""
+    if name == "values":
+        return _values(tables)
+    rows: Iterable[Mapping[str, Any]] = {
+        "cells": lambda: _cells(tables),
+        "trials": lambda: _trials(tables),
+        "trajectories": lambda: _courses(runs),
+        "operating": lambda: _operating(tables, points),
+    }[name]()
+    return _frame(rows, _COLUMNS[name])
 
 
 def csvs(frames: Mapping[str, pl.DataFrame]) -> Mapping[str, bytes]:
@@ -64,6 +72,22 @@ def csvs(frames: Mapping[str, pl.DataFrame]) -> Mapping[str, bytes]:
         for name, frame in frames.items()
         if frame.height
     }
+
+
+def _values(tables: Tables) -> pl.DataFrame:
+    trials, places = zip(*tables.values, strict=True) if tables.values else ((), ())
+    columns = zip(*places, strict=True) if places else ((),) * len(_PLACE)
+    named = dict(zip(_PLACE, columns, strict=True))
+    numbers = list(tables.values.values())
+    return pl.DataFrame(
+        {"trial": trials, **named, "value": numbers}, schema=_COLUMNS["values"]
+    )
+
+
+def _cells(tables: Tables) -> Iterable[dict[str, Any]]:
+    for c in tables.cells:
+        numbers = {name: getattr(c, name) for name in _EFFECT}
+        yield {**_setting(c.setting), **c.place._asdict(), **numbers}
 
 
 def _trials(tables: Tables) -> Iterable[dict[str, Any]]:

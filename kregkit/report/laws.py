@@ -15,14 +15,18 @@ from typing import Final
 import polars as pl
 
 from kregkit.report.cells import Series, Setting
+from kregkit.report.pooling import last
 from kregkit.report.statistics import mean
-from kregkit.report.tables import Tables, last
+from kregkit.report.tables import Tables
 
 WITHIN: Final = 0.1
 """Of λ, how far from the subdifferential a weight may be, and the slope from 2λ."""
 
 ENOUGH: Final = 0.9
 """The share of weights that must be within it."""
+
+AT_ONCE: Final = 200
+"""Trials whose weights are laid out one a row at a time."""
 
 EXACT: Final = 1e-5
 """The largest error of a step, over λ, that is rounding."""
@@ -96,16 +100,23 @@ def _by_trial(tables: Tables) -> Mapping[str, Mapping[str, float | None]]:
     weight = pl.col("weight")  # how many weights one of a sample stands for
     within = (away <= WITHIN * strength).cast(pl.Float64)
     slope = (u * w * weight).sum() / (w * w * weight).sum()
-    found = (
-        tables.tensors.drop_nulls("u")
-        .join(penalised, on=["trial", "layer", "tensor", "role"])
-        .with_columns(weight=pl.col("size") / pl.col("values").list.len())
-        .select("trial", "strength", "values", "u", "weight")
-        .explode("values", "u")
-        .group_by("trial")
-        .agg(
-            share=(within * weight).sum() / weight.sum(),
-            slope=slope / (2 * strength.first()),
+    trials = penalised["trial"].unique(maintain_order=True)
+    found: dict[str, Mapping[str, float | None]] = {}
+    for start in range(0, len(trials), AT_ONCE):
+        some = penalised.filter(
+            pl.col("trial").is_in(trials[start : start + AT_ONCE].implode())
         )
-    )
-    return {row["trial"]: row for row in found.iter_rows(named=True)}
+        made = (
+            tables.tensors.join(some, on=["trial", "layer", "tensor", "role"])
+            .drop_nulls("u")
+            .with_columns(weight=pl.col("size") / pl.col("values").list.len())
+            .select("trial", "strength", "values", "u", "weight")
+            .explode("values", "u")
+            .group_by("trial")
+            .agg(
+                share=(within * weight).sum() / weight.sum(),
+                slope=slope / (2 * strength.first()),
+            )
+        )
+        found |= {row["trial"]: row for row in made.iter_rows(named=True)}
+    return found

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 import polars as pl
 from markupsafe import Markup
 
-from kregkit.report import findings, folder
+from kregkit.report import exports, findings, folder
 from kregkit.report.claims import Tested, judge
 from kregkit.report.contrasts import Study
-from kregkit.report.exports import frames
 from kregkit.report.operating import Operating
 from kregkit.report.operating import operating as operating_of
 from kregkit.report.tables import Tables
@@ -97,49 +96,76 @@ class Report:
     @cached_property
     def frames(self) -> Mapping[str, pl.DataFrame]:
         """Every table by its name."""
-        measured = frames(self.tables, self.runs, self.points)
-        found = findings.frames(self.study, self.tested, self.advised)
-        return {**measured, **found}
+        return {name: self._frame(name) for name in exports.NAMES} | self._found
+
+    @cached_property
+    def written(self) -> Mapping[str, pl.DataFrame]:
+        """The tables that are written to files, of at most `exports.MOST` rows."""
+        few = [name for name in exports.NAMES if name not in self.too_large]
+        return {name: self._frame(name) for name in few} | self._found
+
+    @cached_property
+    def too_large(self) -> tuple[str, ...]:
+        """The names of the tables that have more rows than a file holds."""
+        return tuple(
+            name
+            for name in exports.NAMES
+            if exports.size(name, self.tables, self.runs) > exports.MOST
+        )
+
+    @cached_property
+    def _found(self) -> dict[str, pl.DataFrame]:
+        return dict(findings.frames(self.study, self.tested, self.advised))
+
+    def _frame(self, name: str) -> pl.DataFrame:
+        if name not in self._made:
+            own = exports.frame(name, self.tables, self.runs, self.points)
+            self._made[name] = own
+        return self._made[name]
+
+    @cached_property
+    def _made(self) -> dict[str, pl.DataFrame]:
+        return {}
 
     @property
     def trials(self) -> pl.DataFrame:
         """Every trial."""
-        return self.frames["trials"]
+        return self._frame("trials")
 
     @property
     def values(self) -> pl.DataFrame:
         """What was measured of every finished trial, at its end."""
-        return self.frames["values"]
+        return self._frame("values")
 
     @property
     def cells(self) -> pl.DataFrame:
         """Means over seeds and effects against the baseline."""
-        return self.frames["cells"]
+        return self._frame("cells")
 
     @property
     def trajectories(self) -> pl.DataFrame:
         """Measures of W, b and y as a whole over training."""
-        return self.frames["trajectories"]
+        return self._frame("trajectories")
 
     @property
     def operating(self) -> pl.DataFrame:
         """The strength at which each series is compared."""
-        return self.frames["operating"]
+        return self._frame("operating")
 
     @property
     def contrasts(self) -> pl.DataFrame:
         """What the claims rest on, and what is compared at equal score."""
-        return self.frames["contrasts"]
+        return self._found["contrasts"]
 
     @property
     def effects(self) -> pl.DataFrame:
         """The contrasts seed by seed."""
-        return self.frames["effects"]
+        return self._found["effects"]
 
     @property
     def goals(self) -> pl.DataFrame:
         """Each regularizer against none, for every goal, and which are the best."""
-        return self.frames["goals"]
+        return self._found["goals"]
 
     @cached_property
     def page(self) -> "Page":

@@ -153,8 +153,9 @@ def _paint(axes: Axes, made: Map, top: float, row: float, printed: bool) -> None
             cmap=colors,
             vmin=0,
             vmax=1,
-            edgecolors="white",
-            linewidth=0.4,
+            edgecolors="white" if printed else "none",
+            linewidth=0.4 if printed else 0.0,
+            rasterized=not printed,
         )
         for i, j in np.ndindex(*part.shape) if printed else ():
             red, green, blue, _ = colors(part[i, j])

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 
 from kregkit.report import labels, numbers
-from kregkit.report.canvas import INK, PAPER, marks, scale, slug, tell
+from kregkit.report.canvas import INK, PAPER, RASTER_FROM, marks, scale, slug, tell
 from kregkit.report.cells import Place, Series, Setting
 from kregkit.report.collapse import collapse_strength, note, standing
 from kregkit.report.page import Figure
@@ -39,6 +39,9 @@ def score(tables: Tables, name: str, group: Sequence[Series]) -> Figure | None:
         for x in tables.strengths[series]
     )
 
+    trials = [tables.done(Setting(s, x)) for s in group for x in tables.strengths[s]]
+    many = sum(map(len, trials)) > RASTER_FROM
+
     def paint(axes: Axes) -> None:
         axes.set_title("Test score against strength")
         if base.mean is not None:
@@ -57,7 +60,7 @@ def score(tables: Tables, name: str, group: Sequence[Series]) -> Figure | None:
                 seeds = _seeds(tables, setting, SCORE)
                 fill = color if strength in kept else PAPER
                 (dots,) = axes.plot([x] * len(seeds), seeds, mark, color=color, ms=4)
-                dots.set(markerfacecolor=fill, alpha=0.5)
+                dots.set(markerfacecolor=fill, alpha=0.5, rasterized=many)
                 tell(dots, labels.setting(setting, every))
                 if cell.low is not None and cell.high is not None and cell.mean:
                     half = (cell.high - cell.low) / 2

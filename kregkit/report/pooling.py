@@ -18,6 +18,7 @@ A pooled measure is null where that of one of the layers is.
 import polars as pl
 
 _SHARES = ("zero_fraction", "near_zero_fraction", "unit_zero_fraction")
+_POOLED = (pl.col("layer") == "") & (pl.col("role") != "model")
 POOLED = ("l2", "l1", "max_abs", *_SHARES, "hoyer")
 
 
@@ -40,6 +41,30 @@ def pooled(rows: pl.DataFrame) -> pl.DataFrame:
         .agg(size.sum(), *columns)
         .with_columns(layer=pl.lit(""), tensor=pl.col("role"))
     )
+
+
+def condensed(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of each trial's last moment, and what is pooled of every one.
+
+    It is all that a comparison needs, of each trial by itself; of a store of many
+    trials most rows are of layers in the middle of training.
+    """
+    if not rows.filter(_POOLED).is_empty():
+        return rows
+    known = undefined_as_null(rows)
+    whole = pl.concat([known.clear(), pooled(known)], how="diagonal")
+    return pl.concat([whole, last(known)]).sort("trial", maintain_order=True)
+
+
+def wholes(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the pooled rows of every moment."""
+    found = rows.filter(_POOLED)
+    return pooled(rows) if found.is_empty() else found
+
+
+def last(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of each trial's last moment."""
+    return rows.filter(pl.col("step") == pl.col("step").max().over("trial"))
 
 
 def undefined_as_null(frame: pl.DataFrame) -> pl.DataFrame:

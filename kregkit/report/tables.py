@@ -5,27 +5,24 @@ trial with the baseline of its own seed and learning rate, by the difference, an
 norms by the log ratio.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from kregkit.errors import StoreError
 from kregkit.report import function, statistics
-from kregkit.report.cells import Cell, Place, Series, Setting, Trial, of_model
+from kregkit.report.cells import Cell, Place, Series, Setting, Trial
 from kregkit.report.facts import Facts, facts, with_learning_rates
-from kregkit.report.pooling import POOLED, pooled, undefined_as_null
-from kregkit.schema import MEASURES, PROBE
-from kregkit.store import Contents
+from kregkit.report.pooling import condensed, undefined_as_null
+from kregkit.report.values import values
+from kregkit.schema import PROBE
+from kregkit.store import Contents, Store
 
 NORMS = frozenset({"l1", "l2", "max_abs", "std", "spectral_norm", *function.RATIOS})
-SCORES = tuple(
-    f"{part}_{measure}"
-    for part in ("train", "val", "test")
-    for measure in ("score", "data_loss")
-)
 TARGETS = ("kernel", "bias", "activity")
 
 
@@ -110,7 +107,7 @@ class Tables:
         return {name: rows / n_train for name, rows in held.items()}
 
     @cached_property
-    def _pairs(self) -> Mapping[Setting, list[tuple[str, str]]]:
+    def pairs(self) -> Mapping[Setting, list[tuple[str, str]]]:
         """The finished trials of every setting, each with the baseline of its seed."""
         base = {
             (trial.setting, trial.seed): trial.trial
@@ -129,7 +126,7 @@ class Tables:
 
     def _cell(self, setting: Setting, place: Place) -> Cell:
         own, done = self.by_setting.get(setting, ()), self.done(setting)
-        pairs = self._pairs.get(setting, [])
+        pairs = self.pairs.get(setting, [])
         of = kind(place)
         compare = statistics.log_ratio if of == "log ratio" else statistics.difference
         value = self.values.get
@@ -154,6 +151,14 @@ class Tables:
         )
 
 
+def read(path: Path, skip_unreadable: bool = False) -> Contents:
+    """Read a store, the rows part by part as a comparison needs them."""
+    store = Store(path)
+    if skip_unreadable or not store.compares():
+        return store.read(skip_unreadable)
+    return store.read(condense=condensed)
+
+
 def kind(place: Place) -> str:
     """Return how an effect on a measure is expressed."""
     return "log ratio" if place.measure in NORMS else "difference"
@@ -163,11 +168,14 @@ def tables(contents: Contents) -> Tables:
     """Return the tables of a store."""
     contents = replace(contents, finals=with_learning_rates(contents))
     trials = _trials(contents.finals)
-    rows = undefined_as_null(contents.rows)
     finals = undefined_as_null(contents.finals)
+    compares = any(trial.setting.series for trial in trials)
+    rows = (condensed if compares else undefined_as_null)(contents.rows)
     done = [trial.trial for trial in trials if not trial.failed]
-    rows, finals = (f.filter(pl.col("trial").is_in(done)) for f in (rows, finals))
-    values = dict(_values(rows, finals))
+    tensors = contents.tensors
+    if len(done) < len(trials):
+        some = pl.col("trial").is_in(done)
+        rows, finals, tensors = (f.filter(some) for f in (rows, finals, tensors))
     strengths: dict[Series, set[float]] = {}
     for trial in trials:
         series, strength = trial.setting[:2]
@@ -178,10 +186,10 @@ def tables(contents: Contents) -> Tables:
         trials=trials,
         strengths={key: tuple(sorted(strengths[key])) for key in _order(strengths)},
         layers=_layers(rows),
-        values=values,
+        values=values(rows, finals),
         rows=rows,
         finals=finals,
-        tensors=contents.tensors.filter(pl.col("trial").is_in(done)),
+        tensors=tensors,
     )
 
 
@@ -223,33 +231,9 @@ def _trials(finals: pl.DataFrame) -> tuple[Trial, ...]:
 
 
 def _layers(rows: pl.DataFrame) -> tuple[tuple[str, str, str], ...]:
-    measured = rows.filter(pl.col("role") != "model")
+    measured = rows.filter((pl.col("role") != "model") & (pl.col("layer") != ""))
     places = measured.select("role", "layer", "tensor").unique(maintain_order=True)
     return tuple((role, layer, tensor) for role, layer, tensor in places.iter_rows())
-
-
-def last(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows of each trial's last moment."""
-    return rows.filter(pl.col("step") == pl.col("step").max().over("trial"))
-
-
-def _values(
-    rows: pl.DataFrame, finals: pl.DataFrame
-) -> Iterator[tuple[tuple[str, Place], float]]:
-    ends = last(rows).filter(pl.col("role") != "model")
-    for frame, measures in ((pooled(ends), POOLED), (ends, tuple(MEASURES))):
-        for row in frame.iter_rows(named=True):
-            for measure in measures:
-                place = Place(row["role"], row["layer"], row["tensor"], measure)
-                if row[measure] is not None:
-                    yield (row["trial"], place), row[measure]
-    for row in finals.iter_rows(named=True):
-        scores = {name: row[name] for name in SCORES}
-        for measure, value in (scores | function.measures(row)).items():
-            if value is not None:
-                yield (row["trial"], of_model(measure)), value
-        for place, value in function.magnitudes(row):
-            yield (row["trial"], place), value
 
 
 def _sign(value: float | None) -> int | None:

@@ -11,7 +11,7 @@ import polars as pl
 
 from kregkit.report import statistics
 from kregkit.report.cells import Setting
-from kregkit.report.pooling import POOLED, pooled
+from kregkit.report.pooling import POOLED, wholes
 from kregkit.report.tables import Tables
 
 
@@ -42,29 +42,48 @@ Courses = Mapping[tuple[Setting, str, str], Course]
 
 def courses(tables: Tables) -> Courses:
     """Return every course."""
-    unit = time(tables.rows)
-    settings = {trial.trial: trial.setting for trial in tables.trials}
-    found: dict[tuple[Setting, str, str], dict[int, list[float | None]]] = {}
-    for row in pooled(tables.rows).iter_rows(named=True):
+    rows = wholes(tables.rows)
+    unit = time(rows)
+    places = {setting: i for i, setting in enumerate(tables.by_setting)}
+    own = pl.DataFrame(
+        {
+            "trial": [trial.trial for trial in tables.trials],
+            "setting": [places[trial.setting] for trial in tables.trials],
+        }
+    )
+    grouped = (
+        rows.select("trial", "role", pl.col(unit).alias("moment"), *POOLED)
+        .join(own, on="trial")
+        .group_by("setting", "role", "moment", maintain_order=True)
+        .agg(pl.col(POOLED))
+        .sort("moment", maintain_order=True)
+    )
+    settings = tuple(places)
+    found = {}
+    for (place, role), part in grouped.group_by("setting", "role", maintain_order=True):
+        setting, moments = settings[int(str(place))], tuple(part["moment"])
         for measure in POOLED:
-            key = (settings[row["trial"]], row["role"], measure)
-            moments = found.setdefault(key, {})
-            moments.setdefault(row[unit], []).append(row[measure])
-    return {key: _course(key, unit, moments) for key, moments in found.items()}
+            key = (setting, str(role), measure)
+            found[key] = _course(key, unit, moments, part[measure].to_list())
+    return found
 
 
 def _course(
-    key: tuple[Setting, str, str], unit: str, moments: dict[int, list[float | None]]
+    key: tuple[Setting, str, str],
+    unit: str,
+    moments: tuple[int, ...],
+    values: list[list[float | None]],
 ) -> Course:
-    ordered = [(moment, moments[moment]) for moment in sorted(moments)]
-    full = [values if None not in values else [] for _, values in ordered]
-    known = [[value for value in values if value is not None] for values in full]
+    known = [
+        [one for one in own if one is not None] if None not in own else []
+        for own in values
+    ]
     return Course(
         *key,
         time=unit,
-        moments=tuple(moment for moment, _ in ordered),
-        mean=tuple(statistics.mean(values) for values in known),
-        low=tuple(min(values, default=None) for values in known),
-        high=tuple(max(values, default=None) for values in known),
+        moments=moments,
+        mean=tuple(statistics.mean(own) for own in known),
+        low=tuple(min(own, default=None) for own in known),
+        high=tuple(max(own, default=None) for own in known),
         ends=tuple(known[-1]),
     )

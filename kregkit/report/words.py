@@ -36,7 +36,7 @@ def lead(tables: Tables) -> str:
 
 def notes(tables: Tables) -> tuple[str, ...]:
     """Return what the sentences and tables mean."""
-    pairs = max((cell.pairs for cell in tables.cells), default=0)
+    pairs = max(map(len, tables.pairs.values()), default=0)
     made = [
         "Strengths are chosen on the validation data, among those at which no trial "
         "failed; scores and losses are those of the test data.",
