@@ -172,10 +172,7 @@ def tables(contents: Contents) -> Tables:
     compares = any(trial.setting.series for trial in trials)
     rows = (condensed if compares else undefined_as_null)(contents.rows)
     done = [trial.trial for trial in trials if not trial.failed]
-    tensors = contents.tensors
-    if len(done) < len(trials):
-        some = pl.col("trial").is_in(done)
-        rows, finals, tensors = (f.filter(some) for f in (rows, finals, tensors))
+    rows, finals, tensors = (_of(done, f) for f in (rows, finals, contents.tensors))
     strengths: dict[Series, set[float]] = {}
     for trial in trials:
         series, strength = trial.setting[:2]
@@ -191,6 +188,13 @@ def tables(contents: Contents) -> Tables:
         finals=finals,
         tensors=tensors,
     )
+
+
+def _of(trials: Sequence[str], frame: pl.DataFrame) -> pl.DataFrame:
+    """Return what is of these trials; without a copy where all of it is."""
+    if frame["trial"].unique().is_in(trials).all():
+        return frame
+    return frame.filter(pl.col("trial").is_in(trials))
 
 
 def _by_setting(trials: Sequence[Trial]) -> dict[Setting, tuple[Trial, ...]]:
