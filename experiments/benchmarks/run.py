@@ -29,6 +29,7 @@ NAMES = (
     "logger",
     "resnet50",
     "imports",
+    "reporting",
 )
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "reports" / "benchmarks.md"
