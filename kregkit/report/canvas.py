@@ -11,6 +11,7 @@ of the fonts. A figure is as wide as a phone; a page sets several side by side.
 import io
 import math
 import re
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -35,6 +36,10 @@ AXIS, GRID = "#9aa0aa", "#e4e6ea"
 
 RASTER_FROM = 2000
 """Scatters with more points than this are embedded as an image."""
+TITLE = 42
+"""Titles with more characters are set in two lines."""
+WIDE = 21
+"""Of labels with more characters a legend has two columns, not three."""
 TOLD_TO = 500
 """Of lines with more points than this no value is told."""
 
@@ -103,6 +108,7 @@ def _drawn(paint: Painter, height: float) -> Drawing:
     drawing = Drawing(figsize=(4.1, height), layout="constrained")
     axes = drawing.add_subplot()
     paint(axes)
+    axes.set_title(textwrap.fill(axes.get_title("left"), TITLE))
     _tell(axes)
     handles, labels = axes.get_legend_handles_labels()
     if handles:
@@ -110,7 +116,7 @@ def _drawn(paint: Painter, height: float) -> Drawing:
             handles,
             labels,
             loc="outside lower center",
-            ncols=3 if len(handles) > 2 else len(handles),
+            ncols=min(len(handles), 3 if max(map(len, labels)) <= WIDE else 2),
             columnspacing=1.2,
             handlelength=1.9,
         )

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
 
 from kregkit.report import labels, numbers
 from kregkit.report.canvas import INK, PAPER, RASTER_FROM, marks, shade, tell
@@ -21,8 +22,8 @@ from kregkit.report.tables import Tables
 LOSS = of_model("test_data_loss")
 _ERROR = "mean squared error"
 _TITLES = {
-    "active_units": "Reconstruction error against active units",
-    "unused_units": "Reconstruction error against unused units",
+    "active_units": "Error against active units",
+    "unused_units": "Error against unused units",
 }
 _AXES = {
     "active_units": "active units per row",
@@ -64,6 +65,8 @@ def against_error(tables: Tables, measure: str) -> Figure | None:
     def paint(axes: Axes) -> None:
         axes.set_title(_TITLES[measure])
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(lambda value, _: numbers.strength(value))
+        axes.yaxis.set_minor_formatter(NullFormatter())
         for setting, known in points.items():
             series, name = setting.series, labels.setting(setting, every)
             color, mark, order = INK, "D", 4

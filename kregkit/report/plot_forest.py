@@ -26,6 +26,7 @@ _ROUND = (
     (-1, 0, 1),
 )
 """Percentages for the axis of a log ratio, the widest first."""
+_APART = 0.15  # of the axis: how far labels must be from each other
 
 
 def forest(
@@ -100,18 +101,21 @@ def _unit(contrast: Contrast) -> tuple[str, bool]:
 def _changes(low: float, high: float) -> list[float]:
     """Return round changes in percent inside a range of log ratios."""
     for steps in _ROUND:
-        inside = [math.log1p(p / 100) for p in steps]
-        inside = [place for place in inside if low <= place <= high]
-        if len(inside) >= 3:
-            return inside
+        kept: list[float] = []
+        for place in sorted((math.log1p(p / 100) for p in steps), key=abs):
+            far = all(abs(place - other) > _APART * (high - low) for other in kept)
+            if low <= place <= high and far:
+                kept.append(place)
+        if len(kept) >= 3:
+            return sorted(kept)
     return [0.0]
 
 
 def _shown(contrast: Contrast, value: float, regression: bool) -> str:
     if contrast.kind == "log ratio":
-        return f"{100 * math.expm1(value):+.0f} %".replace("-", "−").replace(
-            "+0 ", "0 "
-        )
+        change = 100 * math.expm1(value)
+        digits = 1 if change < -99 else 0  # nothing falls by 100 %
+        return f"{change:+.{digits}f} %".replace("-", "−").replace("+0 ", "0 ")
     return numbers.effect(contrast.unit, contrast.kind, value, regression)
 
 
