@@ -41,7 +41,7 @@ TITLE = 42
 WIDE = 21
 """Of labels with more characters a legend has two columns, not three."""
 TOLD_TO = 500
-"""Of lines with more points than this no value is told."""
+"""Of more points than this, in a line or a map, no value is told."""
 
 # Okabe and Ito's palette: told apart by colour-blind eyes. Known regularizers
 # have the same colour and mark everywhere.
@@ -128,14 +128,29 @@ def tell(line: Line2D, about: str) -> None:
     line.set_gid(about)
 
 
+def tell_at(
+    axes: Axes, xs: Sequence[float], ys: Sequence[float], about: str, told: list[str]
+) -> None:
+    """Say what is at places of a drawing that are no points of a line."""
+    (line,) = axes.plot(xs, ys, color="none")
+    line.set_gid(_told(about, told))
+
+
 def _tell(axes: Axes) -> None:
-    """Give every named line what a page tells of its points: "L1|96.4 %|97.1 %"."""
+    """Give every named line what a page tells of its points."""
     for line in axes.lines:
         about = line.get_gid() or str(line.get_label())
         points = np.asarray(line.get_xydata())
-        if 0 < len(points) <= TOLD_TO and not about.startswith("_") and about.strip():
-            told = (_words(axes, float(x), float(y)) for x, y in points)
-            line.set_gid(TOLD + "|".join((about.replace("|", "¦"), *told)))
+        if not 0 < len(points) <= TOLD_TO or about.startswith(("_", TOLD)):
+            continue
+        if about.strip():
+            told = [_words(axes, float(x), float(y)) for x, y in points]
+            line.set_gid(_told(about, told))
+
+
+def _told(about: str, told: list[str]) -> str:
+    """Return what `svg` makes an attribute: "L1|96.4 %|97.1 %"."""
+    return TOLD + "|".join(text.replace("|", "∣") for text in (about, *told))
 
 
 def _words(axes: Axes, x: float, y: float) -> str:

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from kregkit.report import labels, numbers
-from kregkit.report.canvas import slug
+from kregkit.report.canvas import TOLD_TO, slug, tell_at
 from kregkit.report.cells import Place, Series, Setting
 from kregkit.report.collapse import collapsed, note
 from kregkit.report.page import Figure
@@ -33,6 +33,7 @@ _DARK = "#1f2430"  # on a cell, whose colour no theme changes
 class Map:
     """One measure: layers down, settings across; nan where it is not defined."""
 
+    measure: str
     title: str
     values: NDArray[np.float64]
     texts: tuple[tuple[str, ...], ...]
@@ -71,19 +72,21 @@ def layer_maps(tables: Tables, series: Series, name: str) -> Figure | None:
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
         step = -(-len(rows) // 25)
+        across = [0.5, *(_GAP + 0.5 + i for i in range(1, len(columns)))]
         top, ticks = 0.0, []
         for made in maps:
             axes.text(0, top + 0.75 * _HEAD, made.title, fontsize=8.5)
             top += _HEAD
             _paint(axes, made, top, row, printed)
-            centres = top + row * (np.arange(len(rows)) + 0.5)
+            centres = [top + row * (i + 0.5) for i in range(len(rows))]
             ticks += list(zip(centres, rows, strict=True))[::step]
+            if len(rows) * len(columns) <= TOLD_TO:
+                _tell(axes, made, rows, columns, across, centres)
             top += row * len(rows)
         axes.set_xlim(0, len(columns) + _GAP)
         axes.set_ylim(top, 0)
         axes.set_yticks([y for y, _ in ticks], [_short(text) for _, text in ticks])
-        places = [0.5, *(_GAP + 0.5 + i for i in range(1, len(columns)))]
-        axes.set_xticks(places, columns, rotation=45 if len(columns) > 5 else 0)
+        axes.set_xticks(across, columns, rotation=45 if len(columns) > 5 else 0)
         axes.tick_params(labelsize=7.5)
         axes.set_xlabel("strength")
 
@@ -132,12 +135,14 @@ def _map(
     standing = values[:, [not collapsed(tables, setting) for setting in settings]]
     if known.size == 0 or (measure == "zero_fraction" and not known.any()):
         return None
-    title = labels.measure(role, measure)
+    named = labels.measure(role, measure)
     if not norm:
-        title += " × 100" if measure == "hoyer" else ", %"
-        return Map(title, values, tuple(texts), norm, "Blues", 0.0, 1.0)
+        title = named + (" × 100" if measure == "hoyer" else ", %")
+        return Map(named, title, values, tuple(texts), norm, "Blues", 0.0, 1.0)
     span = float(np.nan_to_num(np.abs(standing)).max()) or 1.0
-    return Map(f"{title}, change in %", values, tuple(texts), norm, "PuOr", -span, span)
+    named += ", change"
+    title = f"{named} in %"
+    return Map(named, title, values, tuple(texts), norm, "PuOr", -span, span)
 
 
 def _paint(axes: Axes, made: Map, top: float, row: float, printed: bool) -> None:
@@ -169,6 +174,19 @@ def _paint(axes: Axes, made: Map, top: float, row: float, printed: bool) -> None
                 ha="center",
                 va="center_baseline",
             )
+
+
+def _tell(
+    axes: Axes,
+    made: Map,
+    rows: list[str],
+    columns: list[str],
+    across: list[float],
+    centres: list[float],
+) -> None:
+    for row, texts, y in zip(rows, made.texts, centres, strict=True):
+        told = [f"{text} at {x}" for text, x in zip(texts, columns, strict=True)]
+        tell_at(axes, across, [y] * len(told), f"{row}: {made.measure}", told)
 
 
 def _brief(value: float, norm: bool) -> str:

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from kregkit.report import labels, numbers
-from kregkit.report.canvas import INK, Painter, marks
+from kregkit.report.canvas import INK, Painter, marks, tell_at
 from kregkit.report.cells import Series, Setting, whole
 from kregkit.report.collapse import standing
 from kregkit.report.operating import Operating
@@ -84,6 +84,7 @@ def _painter(
             shares, _ = np.histogram(values, edges, weights=counts / counts.sum())
             text = labels.setting(setting, every)
             axes.stairs(shares, edges, color=color, lw=1.5, label=text)
+            _tell(axes, shares, edges, text)
             if fill:
                 axes.stairs(shares, edges, color=color, alpha=fill, fill=True, lw=0)
         axes.set_yscale("log")
@@ -93,6 +94,17 @@ def _painter(
         axes.xaxis.set_major_locator(MaxNLocator(5))
 
     return paint
+
+
+def _tell(axes: Axes, shares: Floats, edges: Floats, about: str) -> None:
+    some = np.flatnonzero(shares)
+    low, high = edges[some], edges[some + 1]
+    told = [
+        f"{numbers.plain('zero_fraction', share, False)} from "
+        f"{numbers.significant(a)} to {numbers.significant(b)}"
+        for share, a, b in zip(shares[some], low, high, strict=True)
+    ]
+    tell_at(axes, list((low + high) / 2), list(shares[some]), about, told)
 
 
 def _words(tables: Tables, setting: Setting, role: str, every: list[Series]) -> str:

@@ -51,7 +51,9 @@ def by_keras(study, trial, make):
     return model.get_weights()
 
 
-@pytest.mark.parametrize("engine", ["fit", "batch"])
+@pytest.mark.parametrize(
+    "engine", [pytest.param("fit", marks=pytest.mark.long), "batch"]
+)
 @pytest.mark.parametrize("name", CASES)
 def test_a_trial_of_decoupled_decay_is_a_fit_with_weight_decay(name, engine, tmp_path):
     makes = {

@@ -1,5 +1,6 @@
 """Heat maps against the rows of the store, and collapsed strengths in figures."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,49 @@ def test_values_are_printed_where_there_are_few_and_told_in_any_case(
     assert len(drawn(many).texts) == 4
     low, high = (f"{100 * x:.1f} %" for x in (near[:, 2].min(), near[:, 2].max()))
     assert f"{low} to {high} at 1e-3" in many.alt
+
+
+def told(axes: Axes, about: str) -> list[tuple[float, float, str]]:
+    """Return where a page tells something about this, and what."""
+    gids = {str(line.get_gid()).removeprefix("told:"): line for line in axes.lines}
+    gid = next(gid for gid in gids if gid.split("|")[0] == about)
+    texts = gid.split("|")[1:]
+    xs, ys = gids[gid].get_data()
+    return list(zip(map(float, xs), map(float, ys), texts, strict=True))
+
+
+def test_a_cell_tells_its_value_where_it_is_drawn(stores: Path) -> None:
+    axes = drawn(l1_on_kernels(stores / "six"))
+    near = by_hand(stores / "six", "near_zero_fraction").mean(axis=2)
+    base, swept = axes.collections[2:4]
+    for i, layer in enumerate(("hidden_1", "hidden_2", "output")):
+        found = told(axes, f"{layer}: ∣W∣ ≤ 1e-3")
+        wanted = [f"{100 * value:.1f} %" for value in near[i]]
+        assert [text.split(" at ")[0] for *_, text in found] == wanted
+        assert [text.split(" at ")[1] for *_, text in found] == ["none", "1e-4", "1e-3"]
+        for j, (x, y, _) in enumerate(found):
+            corners = (base if j == 0 else swept).get_coordinates()
+            column = max(j - 1, 0)
+            (left, top), (right, low) = (corners[i + d, column + d] for d in (0, 1))
+            assert (x, y) == pytest.approx(((left + right) / 2, (top + low) / 2))
+
+
+def test_a_bin_tells_its_share_where_it_is_drawn(stores: Path) -> None:
+    loaded = report.load(stores / "six")
+    tables = loaded.tables
+    axes = drawn(loaded.figures["kernel-weights-1-l1"])
+    baseline = [t.trial for t in tables.done(next(iter(tables.strengths)).baseline)]
+    stored = tables.tensors.filter(pl.col("trial").is_in(baseline), role="kernel")
+    values = stored["values"].explode().to_numpy()
+    found = told(axes, "baseline")
+    half = min(np.diff([x for x, *_ in found])) / 2
+    for x, y, text in found:
+        assert y == pytest.approx((np.abs(values - x) < half).mean(), rel=1e-3)
+        match = re.fullmatch(r"(.*) % from (.*) to (.*)", text)
+        assert match is not None
+        share, low, high = (part.replace("−", "-") for part in match.groups())
+        assert share in (f"{100 * y:.1f}", "<0.1")
+        assert (float(low), float(high)) == pytest.approx((x - half, x + half), 0.01)
 
 
 @pytest.mark.parametrize(

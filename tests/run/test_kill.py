@@ -88,7 +88,7 @@ train(job, lambda done, failed: None, sys.argv[3])
 @pytest.mark.parametrize(
     ("parts", "engine", "size"),
     [
-        (0, "fit", 1),
+        pytest.param(0, "fit", 1, marks=pytest.mark.long),
         pytest.param(4, "fit", 1, marks=pytest.mark.long),
         (2, "batch", 2),
     ],

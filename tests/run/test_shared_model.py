@@ -161,8 +161,8 @@ OPTIMIZERS = {
     ("model", "optimizer"),
     [
         ("mlp", "adam"),
-        ("structured", "momentum"),
         ("structured", "nadam"),
+        pytest.param("structured", "momentum", marks=pytest.mark.long),
     ],
 )
 def test_a_trial_on_a_shared_model_ends_as_it_does_alone(tmp_path, model, optimizer):
@@ -174,6 +174,7 @@ def test_a_trial_on_a_shared_model_ends_as_it_does_alone(tmp_path, model, optimi
     assert assert_as_alone(study, Trainer(study), trials) == [False, True, True]
 
 
+@pytest.mark.long
 def test_a_trial_of_another_learning_rate_ends_as_where_train_names_it(tmp_path):
     """The models of all learning rates are one, and set back."""
     rates = SWEEP.replace("0.2, 0.9", "0.2") + "learning_rate = [1e-2, 5e-2]\n"
@@ -189,7 +190,9 @@ def test_a_trial_of_another_learning_rate_ends_as_where_train_names_it(tmp_path)
     assert_equal(train(of_train, same), train(study, trials[1]))
 
 
-@pytest.mark.parametrize("model", ["mlp", "structured"])
+@pytest.mark.parametrize(
+    "model", ["mlp", pytest.param("structured", marks=pytest.mark.long)]
+)
 def test_a_trial_after_one_that_diverged_ends_as_it_does_alone(tmp_path, model):
     text = STUDY
     if model != "mlp":
@@ -219,6 +222,7 @@ def test_a_trial_after_one_that_was_interrupted_ends_as_it_does_alone(
     assert assert_as_alone(study, trainer, [second, first]) == [False, True]
 
 
+@pytest.mark.long
 def test_baselines_and_other_targets_have_models_of_their_own(tmp_path):
     several = SWEEP.replace('["kernel"]', '["kernel", "activity"]')
     study = study_of(tmp_path, STUDY, several)
@@ -249,7 +253,13 @@ def test_a_group_is_traced_once(tmp_path):
     assert len(traced) == of_a_build  # the second seed's initial weights
 
 
-@pytest.mark.parametrize("layer", sorted(set(LAYERS) - {"plain"}))
+@pytest.mark.parametrize(
+    "layer",
+    [
+        pytest.param(name, marks=[pytest.mark.long] * (name != "untracked"))
+        for name in sorted(set(LAYERS) - {"plain"})
+    ],
+)
 def test_a_model_that_cannot_be_set_back_is_not_shared(tmp_path, layer):
     study = study_of(tmp_path, own_layer(tmp_path, layer))
     first, second = chosen(study, *MIXED[:2])

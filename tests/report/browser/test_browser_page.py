@@ -1,82 +1,18 @@
 """The page in Chromium: what a reader sees and does. `make test-browser`."""
 
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 from report_store import HOSTILE
-from test_report_several import study
-
-from kregkit.report.build import files_of_several
-from kregkit.report.folder import write
 
 pytestmark = pytest.mark.browser
 
 PAGES = ("three", "six", "logged", "several")
 COMPARED = ("three", "six", "several")
 AXE = Path(__file__).parent / "node_modules/axe-core/axe.min.js"
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    found = next(filter(None, map(shutil.which, NAMES)), None)
-    assert found, f"none of {', '.join(NAMES)} is installed"
-    with sync_playwright() as playwright:
-        one = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield one
-        one.close()
-
-
-@pytest.fixture(scope="session")
-def pages(reports: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    write(files_of_several(dict(map(study, range(3)))), reports / "several")
-    return reports
-
-
-class Opened:
-    """A page, and what the browser said and asked for while it was open."""
-
-    def __init__(self, browser: Any, file: Path, **options: Any) -> None:
-        self.context = browser.new_context(**options)
-        self.page = self.context.new_page()
-        self.said: list[str] = []
-        self.asked: list[str] = []
-        self.refused: dict[str, str] = {}
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.said.append(dialog.message))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.on(
-            "requestfailed", lambda one: self.refused.update({one.url: one.failure})
-        )
-        self.page.goto(file.as_uri())
-
-    def __enter__(self) -> "Opened":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.context.close()
-
-
-@pytest.fixture
-def opened(browser: Any, pages: Path) -> Iterator[Any]:
-    """Return what opens a page by name, with options of a browser context."""
-    every: list[Opened] = []
-
-    def open_page(name: str, **options: Any) -> Opened:
-        every.append(Opened(browser, pages / name / "index.html", **options))
-        return every[-1]
-
-    yield open_page
-    for one in every:
-        one.context.close()
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -226,12 +162,14 @@ def test_the_theme_is_the_system_s_until_it_is_changed(opened: Any, first: str) 
     assert light(ink["dark"]) > 0.8 > 0.3 > light(ink["light"])
 
 
+def stored(stores: Path, table: str) -> pl.DataFrame:
+    parts = sorted((stores / "three").rglob(f"{table}.parquet"))
+    return pl.concat([pl.read_parquet(part) for part in parts], how="diagonal_relaxed")
+
+
 def test_a_point_tells_its_value(opened: Any, stores: Path) -> None:
     page = opened("three").page
-    parts = sorted((stores / "three").rglob("finals.parquet"))
-    finals = pl.concat(
-        [pl.read_parquet(part) for part in parts], how="diagonal_relaxed"
-    )
+    finals = stored(stores, "finals")
     own = finals.filter(target="kernel", regularizer="L1", status="done")
     asked = 0
     figure = page.query_selector(
@@ -255,6 +193,22 @@ def test_a_point_tells_its_value(opened: Any, stores: Path) -> None:
     assert asked > own.height / 2
     page.mouse.move(5, 5)
     assert not page.query_selector("#told").is_visible()
+
+
+def test_a_cell_of_a_map_tells_its_value(opened: Any, stores: Path) -> None:
+    page = opened("three").page
+    baseline = stored(stores, "finals").filter(pl.col("regularizer").is_null())
+    rows = stored(stores, "rows").filter(epoch=10, role="kernel")
+    rows = rows.join(baseline, "trial", "semi")
+    svg = page.query_selector("#target-kernel figure svg[aria-label*='by layer']")
+    svg.scroll_into_view_if_needed()
+    for layer in ("hidden_1", "hidden_2", "output"):
+        about = f"{layer}: ∣W∣ ≤ 1e-3"
+        place = svg.query_selector(f"g[data-told^='{about}'] path").bounding_box()
+        page.mouse.move(place["x"] + 2, place["y"] + 2)  # the first column
+        near = rows.filter(layer=layer)["near_zero_fraction"].mean()
+        told = page.text_content("#told")
+        assert told == f"{about}{100 * near:.1f} % at none"
 
 
 def test_a_page_is_whole_without_scripts(opened: Any) -> None:
