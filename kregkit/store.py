@@ -212,7 +212,13 @@ def _together(
     together: pl.DataFrame = pl.concat(frames)
     if together["trial"].is_sorted():
         return together
-    return together.sort("trial", maintain_order=True)
+    frames.clear()
+    first.clear()
+    ids = together.select("trial").with_row_index("at")
+    order = ids.sort("trial", maintain_order=True)["at"]
+    # Column by column: `sort` has two more of a large table in memory.
+    names = together.columns
+    return pl.DataFrame([together.drop_in_place(n).gather(order) for n in names])
 
 
 def _stable(read: "pl.DataFrame", trial: str) -> "pl.DataFrame":
