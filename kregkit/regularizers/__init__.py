@@ -9,23 +9,30 @@ from kregkit.errors import VersionError
 from kregkit.regularizers._base import Penalty
 from kregkit.regularizers._register import classes, get, make, names
 from kregkit.regularizers.activity import HoyerActivity, KLSparsity
-from kregkit.regularizers.concave import MCP, LogSum
-from kregkit.regularizers.elementwise import L1, L1L2, L2
+from kregkit.regularizers.concave import MCP, SCAD, CappedL1, LogSum, TransformedL1
+from kregkit.regularizers.elementwise import L1, L1L2, L2, Huber
 from kregkit.regularizers.grouped import GroupLasso, SparseGroupLasso
+from kregkit.regularizers.powers import LHalf, LTwoThirds
 from kregkit.regularizers.ratio import HoyerSquare
 
 __all__ = [  # noqa: RUF022 - in the order of `sorted`, as every list of names here
+    "CappedL1",
     "GroupLasso",
     "HoyerActivity",
     "HoyerSquare",
+    "Huber",
     "KLSparsity",
     "L1",
     "L1L2",
     "L2",
+    "LHalf",
+    "LTwoThirds",
     "LogSum",
     "MCP",
     "Penalty",
+    "SCAD",
     "SparseGroupLasso",
+    "TransformedL1",
     "classes",
     "get",
     "make",

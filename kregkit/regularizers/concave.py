@@ -35,21 +35,65 @@ class MCP(Penalty):
     ranges: ClassVar[dict[str, Range]] = numeric("MCP")
 
     def _value(self, w: Tensor) -> Tensor:
-        threshold = ops.convert_to_tensor(self.threshold, w.dtype)
-        size = magnitude(w)
-        least = ops.where(size > threshold, threshold, size)
-        return ops.sum(least * (1.0 - least / (2.0 * threshold)))
+        return _bent(w, 0.0, self.threshold)
 
     def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
+        return _bent_prox(w, amount, 0.0, self.threshold)
+
+
+@register
+@dataclasses.dataclass(frozen=True, eq=False)
+class SCAD(Penalty):
+    """`Σ (m − max(m − κ, 0)²/2(θ − κ)), m = min(|w|, θ), κ = θ/a`: L1 up to κ.
+
+    The smoothly clipped absolute deviation of Fan and Li 2001,
+    doi:10.1198/016214501753382273, whose λ is κ = strength. Between κ and θ its slope
+    falls to 0; a weight beyond θ is free. Its prox has one minimum where
+    `amount < θ − κ`, and two elsewhere.
+
+    Args:
+        strength: what the value is multiplied by; its slope up to κ.
+        threshold: θ, from 1e-6 to 1e6.
+        a: θ/κ, from 1.001 to 1e6.
+    """
+
+    threshold: float = 0.1
+    a: float = 3.7
+
+    ranges: ClassVar[dict[str, Range]] = numeric("SCAD")
+
+    def _value(self, w: Tensor) -> Tensor:
+        return _bent(w, self.threshold / self.a, self.threshold)
+
+    def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
+        return _bent_prox(w, amount, self.threshold / self.a, self.threshold)
+
+
+@register
+@dataclasses.dataclass(frozen=True, eq=False)
+class CappedL1(Penalty):
+    """`Σ min(|w|, θ)`: L1 for weights up to θ, and none beyond.
+
+    Zhang 2010, Journal of Machine Learning Research 11. Its prox is soft thresholding
+    up to `θ + amount/2` and leaves what is beyond, where `amount <= 2θ`; elsewhere it
+    is the hard threshold at `√(2·amount·θ)`.
+
+    Args:
+        strength: what the value is multiplied by; its slope up to θ.
+        threshold: θ, from 1e-6 to 1e6.
+    """
+
+    threshold: float = 0.1
+
+    ranges: ClassVar[dict[str, Range]] = numeric("CappedL1")
+
+    def _value(self, w: Tensor) -> Tensor:
         threshold = ops.convert_to_tensor(self.threshold, w.dtype)
-        size, convex = ops.abs(w), amount < threshold
-        gap = ops.where(convex, threshold - amount, ops.ones_like(amount))
-        firm = ops.relu(size - amount) * (threshold / gap)
-        free = ops.logical_or(size > threshold, firm > size)
-        firm = ops.where(free, size, firm)
-        knot = ops.sqrt(amount) * ops.sqrt(threshold)
-        hard = ops.where(size > knot, size, ops.zeros_like(size))
-        return ops.sign(w) * ops.where(convex, firm, hard)
+        size = magnitude(w)
+        return ops.sum(ops.where(size > threshold, threshold, size))
+
+    def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
+        return _bent_prox(w, amount, self.threshold, self.threshold)
 
 
 @register
@@ -88,3 +132,71 @@ class LogSum(Penalty):
         better = (limit <= epsilon) | (gain > ops.log1p(root / epsilon))
         moved = ops.where((below >= 0.0) & better, root, ops.zeros_like(root))
         return ops.sign(w) * ops.where(amount > 0, moved, size)
+
+
+@register
+@dataclasses.dataclass(frozen=True, eq=False)
+class TransformedL1(Penalty):
+    """`Σ (a + 1)·|w|/(a + |w|)`: L0 for small `a`, L1 for large.
+
+    Zhang and Xin 2018, doi:10.1007/s10107-018-1236-x; its prox is the better of 0 and
+    the largest root of a cubic, in which `sin²` stands for the `1 − cos` of the paper,
+    of which nothing is left where the step is small.
+
+    Args:
+        strength: what the value is multiplied by.
+        a: the size at which a weight costs half of what it can, from 1e-6 to 1e6.
+    """
+
+    a: float = 0.1
+
+    ranges: ClassVar[dict[str, Range]] = numeric("TransformedL1")
+
+    def _value(self, w: Tensor) -> Tensor:
+        a, size = ops.convert_to_tensor(self.a, w.dtype), magnitude(w)
+        # Of a ratio of at most 1, the gradient does not cancel.
+        small = size < a
+        ratio = ops.where(small, size, a) / ops.where(small, a, size)
+        return (a + 1.0) * ops.sum(ops.where(small, ratio, 1.0) / (1.0 + ratio))
+
+    def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
+        a = ops.convert_to_tensor(self.a, w.dtype)
+        size, slope = ops.abs(w), amount * (a + 1.0)
+        small = slope <= 0.5 * a * a
+        least = ops.where(small, slope / a, ops.sqrt(2.0 * slope) - 0.5 * a)
+        whole = size + a
+        sine = ops.sqrt(6.75 * (a / whole) * (slope / whole) / whole)
+        angle = ops.arcsin(ops.where(sine < 1.0, sine, ops.ones_like(sine))) / 3.0
+        root = size - whole * (4.0 / 3.0 * ops.square(ops.sin(angle)))
+        return ops.sign(w) * ops.where(size > least, ops.relu(root), 0.0 * size)
+
+
+def _bent(w: Tensor, knot: Tensor, threshold: Tensor) -> Tensor:
+    """Return the sum of |w| whose slope falls from 1 at the knot to 0 at θ."""
+    knot, threshold = (ops.convert_to_tensor(x, w.dtype) for x in (knot, threshold))
+    size = magnitude(w)
+    least = ops.where(size > threshold, threshold, size)
+    bend = ops.relu(least - knot)
+    return ops.sum(least - bend * (bend / (2.0 * (threshold - knot))))
+
+
+def _bent_prox(w: Tensor, amount: Tensor, knot: Tensor, threshold: Tensor) -> Tensor:
+    """Return the prox of `_bent`, whose knot may be the threshold.
+
+    Where `amount` is less than the width of the bend, weights shrink by it up to the
+    knot, and ever less beyond. Elsewhere the bend holds no minimum: a weight shrinks,
+    or is free, whichever costs less.
+    """
+    knot, threshold = (ops.convert_to_tensor(x, w.dtype) for x in (knot, threshold))
+    size, width = ops.abs(w), threshold - knot
+    soft, convex = ops.relu(size - amount), amount < width
+    gap = ops.where(convex, width - amount, ops.ones_like(amount))
+    below = ops.where(soft > knot, knot, soft)
+    firm = below + ops.relu(soft - knot) * (width / gap)
+    firm = ops.where(ops.logical_or(size > threshold, firm > size), size, firm)
+    both = threshold + knot
+    jump = ops.where(
+        amount < both, 0.5 * (both + amount), ops.sqrt(amount) * ops.sqrt(both)
+    )
+    moved = ops.where(convex, firm, ops.where(size > jump, size, soft))
+    return ops.sign(w) * ops.where(amount > 0, moved, size)

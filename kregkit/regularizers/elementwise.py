@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from keras import ops
 
-from kregkit.numerics import Tensor, soft_threshold
+from kregkit.numerics import Tensor, magnitude, soft_threshold
 from kregkit.regularizers._base import Penalty, number, two_strengths
 from kregkit.regularizers._register import register
 from kregkit.schema import STRENGTH, Range, numeric
@@ -97,3 +97,37 @@ class L1L2(Penalty):
     def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
         ratio = ops.convert_to_tensor(self.ratio, w.dtype)
         return soft_threshold(w, amount * ratio) / (1.0 + 2.0 * amount * (1.0 - ratio))
+
+
+@register
+@dataclasses.dataclass(frozen=True, eq=False)
+class Huber(Penalty):
+    """`Σ (m²/2δ + |w| − m), m = min(|w|, δ)`: L1 with a round tip, the smooth L1.
+
+    Its slope is `w/δ` up to δ, and ±1 beyond. It makes no zeros: its proximal step
+    divides small weights by `1 + amount/δ`. Huber 1964, doi:10.1214/aoms/1177703732.
+
+    Args:
+        strength: what the value is multiplied by; its largest slope.
+        delta: δ, from 1e-6 to 1e6.
+    """
+
+    delta: float = 0.1
+
+    ranges: ClassVar[dict[str, Range]] = numeric("Huber")
+    convex: ClassVar[bool] = True
+
+    @property
+    def sparse(self) -> bool:
+        return False
+
+    def _value(self, w: Tensor) -> Tensor:
+        delta, size = ops.convert_to_tensor(self.delta, w.dtype), magnitude(w)
+        least = ops.where(size > delta, delta, size)
+        return ops.sum(least * (0.5 * least / delta) + ops.relu(size - delta))
+
+    def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
+        delta = ops.convert_to_tensor(self.delta, w.dtype)
+        whole = delta + amount
+        inside = ops.abs(w) <= whole
+        return ops.where(inside, w * (delta / whole), w - ops.sign(w) * amount)

@@ -71,6 +71,14 @@ FURTHER = (
     ("HoyerSquare", "kernel", 1e-3),
     ("GroupLasso", "activity", 1e-2),
 )
+CONCAVE = (
+    ("SCAD", "kernel", 3e-2, 'solver = "proximal"\na = [2.5, 8.0]'),
+    ("CappedL1", "kernel", 3e-2, 'solver = "proximal"\nthreshold = [0.1, 1.0]'),
+    ("TransformedL1", "kernel", 1e-2, "a = [0.1, 1.0]"),
+    ("LHalf", "kernel", 3e-2, 'solver = "proximal"'),
+    ("LTwoThirds", "bias", 3e-2, 'solver = "proximal"'),
+    ("Huber", "kernel", 1e-2, "delta = [0.1, 1.0]"),
+)
 ACTIVITY = (
     ("KLSparsity", "activity", 1e-2, "rho = [0.05, 0.3]"),
     ("HoyerActivity", "activity", 1e-2),
@@ -145,6 +153,12 @@ CASES = {
         "epochs = 2\nbatch_size = 18\nlearning_rate = 1e-2",
         terms=FURTHER,
         compared=(2, 3, 4, 5, 6, 8, 10, 11),
+    ),
+    "concave penalties": Case(
+        MLP,
+        "epochs = 2\nbatch_size = 18\nlearning_rate = 1e-2",
+        terms=CONCAVE,
+        compared=tuple(range(2, 11)),
     ),
     "penalties of activities": Case(
         MLP,

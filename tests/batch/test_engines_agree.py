@@ -50,7 +50,7 @@ def assert_zeros_are_proximal(result):
         assert (max(last.values()) > 0) == proximal
 
 
-EVERY_TIME = ("mlp, adam", "cnn, sgd with momentum", "proximal, learning rates, adam")
+EVERY_TIME = ("mlp, adam", "proximal, learning rates, adam")
 """What `make test` compares: half a minute each, with all that both engines log. The
 others are for `make test-long`."""
 

@@ -161,7 +161,7 @@ OPTIMIZERS = {
     ("model", "optimizer"),
     [
         ("mlp", "adam"),
-        ("structured", "nadam"),
+        pytest.param("structured", "nadam", marks=pytest.mark.long),
         pytest.param("structured", "momentum", marks=pytest.mark.long),
     ],
 )

@@ -45,10 +45,10 @@ NAME_RULE = (
     "must be at most 100 of A-Z a-z 0-9 _ . -, beginning with a letter or digit, "
     "without '..' (it names a folder)"
 )
-SWEEP_KEYS = "epsilon, group, layers, learning_rate, ratio, regularizer, rho, solver, strength, target, threshold"
+SWEEP_KEYS = "a, delta, epsilon, group, layers, learning_rate, ratio, regularizer, rho, solver, strength, target, threshold"
 REGULARIZER_NAMES = (
-    "GroupLasso, HoyerActivity, HoyerSquare, KLSparsity, L1, L1L2, L2, LogSum, MCP, "
-    "SparseGroupLasso, decoupled"
+    "CappedL1, GroupLasso, HoyerActivity, HoyerSquare, Huber, KLSparsity, L1, L1L2, "
+    "L2, LHalf, LTwoThirds, LogSum, MCP, SCAD, SparseGroupLasso, TransformedL1, decoupled"
 )
 
 BAD = {

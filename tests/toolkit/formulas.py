@@ -3,28 +3,23 @@
 A new penalty is tested by existing: without a formula here, the families fail.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from separable import SEPARABLE, Slope, Value, summed
 
 from kregkit import regularizers
 from kregkit.regularizers import (
     L1,
     L1L2,
     L2,
-    MCP,
     GroupLasso,
     HoyerActivity,
     HoyerSquare,
     KLSparsity,
-    LogSum,
     Penalty,
     SparseGroupLasso,
 )
-
-Value = Callable[[np.ndarray], float]
-Slope = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -67,29 +62,6 @@ def l2(w: np.ndarray) -> float:
 
 def twice(w: np.ndarray) -> np.ndarray:
     return 2 * np.float64(w)
-
-
-def mcp(threshold: float) -> tuple[Value, Slope]:
-    def value(w: np.ndarray) -> float:
-        size = np.minimum(np.abs(np.float64(w)), threshold)
-        return float((size - size**2 / (2 * threshold)).sum())
-
-    def slope(w: np.ndarray) -> np.ndarray:
-        w = np.float64(w)
-        return np.sign(w) * np.maximum(1 - np.abs(w) / threshold, 0)
-
-    return value, slope
-
-
-def log_sum(epsilon: float) -> tuple[Value, Slope]:
-    def value(w: np.ndarray) -> float:
-        return float(np.log1p(np.abs(np.float64(w)) / epsilon).sum())
-
-    def slope(w: np.ndarray) -> np.ndarray:
-        w = np.float64(w)
-        return np.sign(w) / (epsilon + np.abs(w))
-
-    return value, slope
 
 
 def hoyer_square(w: np.ndarray) -> float:
@@ -204,15 +176,10 @@ def cases_of(cls: type[Penalty]) -> list[Case]:
             Case(SparseGroupLasso(l1=0.3), l1, np.sign, rank=1),
             Case(SparseGroupLasso(l21=0.3, group=()), *group_lasso(())),
         ]
-    if cls is MCP:
+    if cls in SEPARABLE:
         return [
-            Case(MCP(0.7), *mcp(0.1), convex=False),
-            Case(MCP(0.3, threshold=2.0), *mcp(2.0), convex=False),
-        ]
-    if cls is LogSum:
-        return [
-            Case(LogSum(0.7), *log_sum(0.1), convex=False),
-            Case(LogSum(0.3, epsilon=1.5), *log_sum(1.5), convex=False),
+            Case(penalty, *summed(*functions), penalty.convex, least=least)
+            for penalty, functions, least in SEPARABLE[cls]
         ]
     if cls is HoyerSquare:
         return [

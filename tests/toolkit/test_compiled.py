@@ -26,12 +26,15 @@ def test_compiled_value_and_prox_equal_the_eager_ones(case: Case) -> None:
 
     amount = tf.constant(np.abs(w[..., ::-1, :]))
     expected = both(w, amount)
+    # Some are a difference of near numbers: to a unit of the weight's last place.
+    last = np.finfo("float32").eps * np.abs(w)
     for found in (
         tf.function(both)(tf.constant(w), amount),
         tf.function(both, jit_compile=True)(tf.constant(w), amount),
     ):
         np.testing.assert_allclose(found[0], expected[0], 1e-6)
-        np.testing.assert_allclose(found[1], expected[1], 1e-6)
+        off = np.abs(found[1] - expected[1])
+        assert np.all(off <= 1e-6 * np.abs(expected[1]) + last)
 
 
 @every_case

@@ -2,39 +2,79 @@
 
 import numpy as np
 import pytest
-from formulas import log_sum, mcp
+from separable import Of, capped, log_sum, mcp, power, scad, transformed
 
-from kregkit.regularizers import MCP, LogSum, Penalty
+from kregkit.regularizers import (
+    MCP,
+    SCAD,
+    CappedL1,
+    LHalf,
+    LogSum,
+    LTwoThirds,
+    Penalty,
+    TransformedL1,
+)
 
 pytestmark = pytest.mark.torch
 
-CASES = [
+CASES: list[tuple[Penalty, Of, float]] = [
     (MCP(0.1, 0.5), mcp(0.5)[0], 0.5),
+    (SCAD(0.1, 0.5, 2.5), scad(0.5, 2.5)[0], 0.3),
+    (SCAD(0.1, 0.6, 1.2), scad(0.6, 1.2)[0], 0.1),
+    (CappedL1(0.1, 0.5), capped(0.5)[0], 0.0),
     (LogSum(0.1, 0.5), log_sum(0.5)[0], 0.25),
+    (TransformedL1(0.1, 0.5), transformed(0.5)[0], 1 / 12),
+    (LHalf(0.1), power(1 / 2)[0], 0.0),
+    (LTwoThirds(0.1), power(2 / 3)[0], 0.0),
 ]
 """A penalty, its value, and the amount from which on there are two minima."""
 
+SOME = 0.3
+"""The amount where there are two from 0 on."""
 
-@pytest.mark.parametrize(("penalty", "value", "limit"), CASES, ids=["MCP", "LogSum"])
+
+@pytest.mark.parametrize(
+    ("penalty", "value", "limit"), CASES, ids=[repr(case[0]) for case in CASES]
+)
 @pytest.mark.parametrize("share", [0.1, 0.9, 0.999, 1.0, 1.001, 1.1, 2.0, 10.0])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_prox_is_the_global_minimiser(
-    penalty: Penalty, value: object, limit: float, share: float, dtype: str
+    penalty: Penalty, value: Of, limit: float, share: float, dtype: str
 ) -> None:
-    amount = share * limit
+    amount = share * (limit or SOME)
     w = np.linspace(-4.0, 4.0, 1601)
     found = np.asarray(penalty.prox(w.astype(dtype), amount), "float64")
-    at = np.array([value(np.array([u])) for u in found])
-    reached = (found - w) ** 2 / (2 * amount) + at
-    least = np.full(w.shape, np.inf)
-    for u in np.linspace(-4.0, 4.0, 1601):
-        least = np.minimum(least, (u - w) ** 2 / (2 * amount) + value(np.array([u])))
+    reached = (found - w) ** 2 / (2 * amount) + value(np.abs(found))
+    u = np.linspace(-4.0, 4.0, 1601)[:, None]
+    least = ((u - w) ** 2 / (2 * amount) + value(np.abs(u))).min(axis=0)
     small = 1e-6 if dtype == "float32" else 1e-12
     assert np.all(reached <= least + small * (1 + least))
-    size = np.sort(np.abs(found))
     assert np.array_equal(np.sign(found), np.sign(w) * (found != 0))
-    if not 0.1 < share < 2.0:  # between, jump and steep slope look alike
-        assert (np.diff(size).max() > 0.1) == (share >= 2.0)
+    jump = np.diff(np.sort(np.abs(found))).max()
+    if limit == 0:
+        assert jump > 0.02
+    elif not 0.1 < share < 2.0:  # between, jump and steep slope look alike
+        assert (jump > 0.1) == (share >= 2.0)
+
+
+@pytest.mark.parametrize(
+    ("penalty", "p"),
+    [(LHalf(0.1), 1 / 2), (LTwoThirds(0.1), 2 / 3)],
+    ids=["LHalf", "LTwoThirds"],
+)
+@pytest.mark.parametrize("amount", [1e-9, 1e-4, 0.1, 0.7, 1e3])
+def test_a_power_s_prox_is_zero_or_stationary(
+    penalty: Penalty, p: float, amount: float
+) -> None:
+    """`u − w + amount·p·u^(p−1) = 0`, from the jump on (Xu et al., Cao et al. 2012)."""
+    jump = (2 - p) / (2 * (1 - p)) * (2 * (1 - p) * amount) ** (1 / (2 - p))
+    w = jump * np.concatenate(
+        [np.linspace(0.01, 0.999, 50), np.linspace(1.001, 30, 500)]
+    )
+    found = np.asarray(penalty.prox(w, amount))
+    assert np.all(found[:50] == 0)
+    u, w = found[50:], w[50:]
+    assert np.all(np.abs(u - w + amount * p * u ** (p - 1)) <= 2e-15 * w)
 
 
 def test_mcp_is_the_firm_threshold_of_the_literature() -> None:

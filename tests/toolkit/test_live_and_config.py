@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from kregkit import regularizers
+from kregkit import regularizers, schema
 from kregkit.errors import ParameterError, UnknownNameError
 from kregkit.regularizers import Penalty
 
@@ -42,29 +42,38 @@ def test_make_refuses_a_parameter_that_the_penalty_does_not_have():
     )
 
 
-@pytest.mark.parametrize(
-    ("name", "parameter", "low", "high"),
-    [("MCP", "threshold", 0.1, 2.0), ("LogSum", "epsilon", 0.1, 2.0)],
-)
-def test_a_live_parameter_moves_value_and_prox(name, parameter, low, high):
-    w, held = np.float32([1.0, -2.0, 0.3]), keras.Variable(low)
+FURTHER = [
+    (name, parameter, rule)
+    for name, own in schema.REGULARIZERS.items()
+    for parameter, rule in own.items()
+    if isinstance(rule, schema.Range)
+]
+"""Every numeric parameter beside the strength."""
+
+
+@pytest.mark.parametrize(("name", "parameter", "rule"), FURTHER)
+def test_a_live_parameter_moves_value_and_prox(name, parameter, rule):
+    w = np.float32([[1.0, -2.0, 0.3], [0.5, 0.1, -0.7]])
+    held = keras.Variable(rule.default)
     live = regularizers.make(name, 0.1).replace(**{parameter: held})
-    for now in (low, high):
+    found = []
+    for now in (rule.default, min(3 * rule.default, 0.5 * (rule.default + rule.high))):
         held.assign(now)
         fixed = regularizers.make(name, 0.1, **{parameter: now})
         np.testing.assert_allclose(live.value(w), fixed.value(w), 1e-6)
-        np.testing.assert_allclose(live.prox(w, 0.2), fixed.prox(w, 0.2), 1e-6)
+        if live.proximal:
+            np.testing.assert_allclose(live.prox(w, 0.2), fixed.prox(w, 0.2), 1e-6)
+        found.append(float(live.value(w)))
+    assert found[0] != found[1]
 
 
-@pytest.mark.parametrize("parameter", ["threshold", "epsilon"])
-@pytest.mark.parametrize("value", [0, -1.0, 1e-7, 1e7, "0.1"])
-def test_a_width_has_a_range(parameter, value):
-    name = {"threshold": "MCP", "epsilon": "LogSum"}[parameter]
+@pytest.mark.parametrize(("name", "parameter", "rule"), FURTHER)
+@pytest.mark.parametrize("value", [-1.0, 1e7, float("nan"), "0.1", True])
+def test_a_parameter_has_a_range(name, parameter, rule, value):
     with pytest.raises(ParameterError) as refused:
         regularizers.make(name, 0.1, **{parameter: value})
     assert str(refused.value) == (
-        f"{name}: `{parameter}` must be a number from 1e-06 to 1e+06; received "
-        f"{value!r}."
+        f"{name}: `{parameter}` must be {rule}; received {value!r}."
     )
 
 

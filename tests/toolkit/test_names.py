@@ -10,27 +10,39 @@ from kregkit.regularizers import (
     L1L2,
     L2,
     MCP,
+    SCAD,
+    CappedL1,
     GroupLasso,
     HoyerActivity,
     HoyerSquare,
+    Huber,
     KLSparsity,
+    LHalf,
     LogSum,
+    LTwoThirds,
     SparseGroupLasso,
+    TransformedL1,
 )
 
 
 def test_get_knows_every_name_of_every_class() -> None:
     known = {
+        "capped_l1": CappedL1,
         "group_lasso": GroupLasso,
         "hoyer_activity": HoyerActivity,
         "hoyer_square": HoyerSquare,
+        "huber": Huber,
         "kl_sparsity": KLSparsity,
         "l1": L1,
         "l1_l2": L1L2,
         "l2": L2,
+        "l_half": LHalf,
+        "l_two_thirds": LTwoThirds,
         "log_sum": LogSum,
         "mcp": MCP,
+        "scad": SCAD,
         "sparse_group_lasso": SparseGroupLasso,
+        "transformed_l1": TransformedL1,
     }
     assert regularizers.names() == tuple(known)
     assert len(regularizers.names()) == len(regularizers.classes())

@@ -1,0 +1,130 @@
+"""The distance of u to the subdifferential of a penalty, against NumPy."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from kregkit.callbacks import distance
+from kregkit.regularizers import (
+    L1,
+    L1L2,
+    L2,
+    MCP,
+    SCAD,
+    CappedL1,
+    GroupLasso,
+    HoyerSquare,
+    Huber,
+    LHalf,
+    LogSum,
+    SparseGroupLasso,
+    TransformedL1,
+)
+
+
+def soft(u, limit):
+    return np.sign(u) * np.maximum(np.abs(u) - limit, 0)
+
+
+def elementwise(slope, limit):
+    """Return the distance, from the slope at sizes > 0 and its limit at 0."""
+
+    def oracle(w, u):
+        return np.where(w == 0, soft(u, limit), u - np.sign(w) * slope(np.abs(w)))
+
+    return oracle
+
+
+def by_units(l1, l21):
+    """Return the distance for `l1·Σ|w| + l21·Σ √d·‖w_g‖`, a group for each column."""
+
+    def oracle(w, u):
+        found = np.empty(w.shape)
+        for j, (column, pull) in enumerate(zip(w.T, u.T, strict=True)):
+            norm, amount = np.linalg.norm(column), l21 * np.sqrt(len(column))
+            rest = np.where(column == 0, soft(pull, l1), pull - l1 * np.sign(column))
+            if norm:
+                found[:, j] = rest - amount * column / norm
+            else:
+                found[:, j] = rest * max(1 - amount / (np.linalg.norm(rest) or 1), 0)
+        return found
+
+    return oracle
+
+
+DISTANCES = {
+    "L1": (L1(0.7), elementwise(lambda w: 0.7, 0.7)),
+    "L2": (L2(0.7), elementwise(lambda w: 1.4 * w, 0.0)),
+    "L1L2": (L1L2(0.3, 0.2), elementwise(lambda w: 0.3 + 0.4 * w, 0.3)),
+    "MCP": (
+        MCP(0.7, 0.3),
+        elementwise(lambda w: 0.7 * np.maximum(1 - w / 0.3, 0), 0.7),
+    ),
+    "narrow MCP": (
+        MCP(0.7, 1e-6),
+        elementwise(lambda w: 0.7 * np.maximum(1 - w / 1e-6, 0), 0.7),
+    ),
+    "LogSum": (LogSum(0.7, 0.3), elementwise(lambda w: 0.7 / (0.3 + w), 0.7 / 0.3)),
+    "narrow LogSum": (
+        LogSum(1e-6, 1e-6),
+        elementwise(lambda w: 1e-6 / (1e-6 + w), 1.0),
+    ),
+    "SCAD": (
+        SCAD(0.7, 0.4, a=4.0),
+        elementwise(lambda w: 0.7 * np.clip((0.4 - w) / 0.3, 0, 1), 0.7),
+    ),
+    "CappedL1": (CappedL1(0.7, 0.3), elementwise(lambda w: 0.7 * (w <= 0.3), 0.7)),
+    "TransformedL1": (
+        TransformedL1(0.7, 0.5),
+        elementwise(lambda w: 0.7 * 0.75 / (0.5 + w) ** 2, 2.1),
+    ),
+    "LHalf": (LHalf(0.7), elementwise(lambda w: 0.35 / np.sqrt(w + (w == 0)), np.inf)),
+    "Huber": (Huber(0.7, 0.3), elementwise(lambda w: 0.7 * np.minimum(w / 0.3, 1), 0)),
+    "GroupLasso": (GroupLasso(0.5), by_units(0.0, 0.5)),
+    "SparseGroupLasso": (SparseGroupLasso(0.3, 0.2), by_units(0.3, 0.2)),
+    "Keras's L1": (keras.regularizers.L1(0.7), elementwise(lambda w: 0.7, 0.7)),
+    "Keras's L2": (keras.regularizers.L2(0.7), elementwise(lambda w: 1.4 * w, 0.0)),
+    "Keras's L1L2": (
+        keras.regularizers.L1L2(0.3, 0.2),
+        elementwise(lambda w: 0.3 + 0.4 * w, 0.3),
+    ),
+    "none": (None, lambda w, u: u),
+}
+
+
+@pytest.mark.jax
+@pytest.mark.parametrize("size", [1e-6, 1e-3, 1.0, 1e3])
+@pytest.mark.parametrize("name", DISTANCES)
+def test_the_distance_is_that_to_the_subdifferential(name, size):
+    """Of weights of every size, with single zeros and a unit of zeros."""
+    penalty, oracle = DISTANCES[name]
+    random = np.random.default_rng(0)
+    w = random.normal(size=(6, 5)).astype("float32") * np.float32(size)
+    w[random.random(w.shape) < 0.4] = 0
+    w[:, :2] = 0
+    u = random.normal(size=w.shape).astype("float32")
+    u[:, 1] *= 10
+    found = ops.convert_to_numpy(distance(penalty, w, u))
+    expected = oracle(np.float64(w), np.float64(u))
+    gap = 2e-6 * max(np.abs(u).max(), np.abs(expected).max())
+    np.testing.assert_allclose(found, expected, rtol=0, atol=gap)
+
+
+@pytest.mark.jax
+@pytest.mark.parametrize("size", [1e-12, 1e-3, 1e6])
+def test_the_distance_scales_with_u_and_the_strength(size):
+    w, u = np.float32([0, 0, 0.5, -2]), np.float32([0.3, -2, 0.3, -2])
+    found = ops.convert_to_numpy(distance(L1(0.5 * size), w, np.float32(size) * u))
+    np.testing.assert_allclose(
+        found / size, [0, -1.5, -0.2, -1.5], rtol=1e-5, atol=1e-7
+    )
+
+
+def test_where_a_subdifferential_is_not_known_there_is_no_distance():
+    w, u = np.float32([[0.0, 1.0], [2.0, -3.0]]), np.ones((2, 2), "float32")
+    found = ops.convert_to_numpy(distance(HoyerSquare(0.1), w, u))
+    assert np.isnan(found).tolist() == [[True, False], [False, False]]
+    l1, l2 = 6.0, 14.0
+    slope = 0.1 * 2 * l1 / l2 * (np.sign(w) - l1 / l2 * w)
+    np.testing.assert_allclose(found[w != 0], (u - slope)[w != 0], rtol=1e-5)
