@@ -111,6 +111,7 @@ function hover(svg, box) {
     if (!best) return leave();
     box.replaceChildren(make("b", { textContent: best.about }), best.text);
     box.hidden = false;
+    box.style.left = 0; // at an edge it would be measured with wrapped words
     const right = document.documentElement.clientWidth - box.offsetWidth - 8;
     box.style.left = `${Math.max(8, Math.min(event.clientX + 12, right))}px`;
     box.style.top = `${event.clientY + (event.clientY < 90 ? 16 : -12 - box.offsetHeight)}px`;
