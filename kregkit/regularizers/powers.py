@@ -76,12 +76,12 @@ def _sum_of_powers(w: Tensor, n: int) -> Tensor:
 def _prox(w: Tensor, amount: Tensor, n: int) -> Tensor:
     size = ops.abs(w)
     jump = 0.5 * (n + 1) * _power(2.0 / n * amount, n / (n + 1))
-    beyond = size > jump
-    kept = ops.where(beyond, size, ops.ones_like(size))
+    zero = size <= jump
+    kept = ops.where(zero, ops.ones_like(size), size)
     c = (1.0 - 1.0 / n) * amount / kept / _root(kept, n)
-    c = ops.where(beyond, c, ops.zeros_like(c))
+    c = ops.where(zero, ops.zeros_like(c), c)
     y = ops.ones_like(size)
     for _ in range(_NEWTON):
         power = y**n
         y = (n * power * y - c) / ((n + 1) * power - 1.0)
-    return ops.where(beyond, w * y**n, ops.zeros_like(w))
+    return ops.where(zero, ops.zeros_like(w), w * y**n)

@@ -198,6 +198,13 @@ def test_extreme_float32_gives_the_formula_or_infinity_but_never_nan(
         assert np.all(np.isfinite(numpy(case.penalty.prox(w, amount))))
 
 
+@every_proximal
+def test_a_weight_that_is_not_a_number_does_not_become_one(case: Case) -> None:
+    w = case.fit(np.array([np.nan, 1.0, 0.0]))
+    for amount in (0.0, 0.3, np.full(w.shape, 0.3)):
+        assert np.isnan(numpy(case.penalty.prox(w, amount)).ravel()[0])
+
+
 @every_case
 @pytest.mark.parametrize("dtype", DTYPES[:2], ids=str)
 def test_half_precision_is_summed_in_float32(case: Case, dtype: np.dtype) -> None:
