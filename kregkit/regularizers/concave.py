@@ -129,8 +129,8 @@ class LogSum(Penalty):
         shift = amount / (x + split)
         root = ops.relu(size - shift)
         gain = root * ((size + shift) / (2.0 * amount))
-        better = (limit <= epsilon) | (gain > ops.log1p(root / epsilon))
-        moved = ops.where((below >= 0.0) & better, root, ops.zeros_like(root))
+        worse = (limit > epsilon) & (gain <= ops.log1p(root / epsilon))
+        moved = ops.where((below < 0.0) | worse, ops.zeros_like(root), root)
         return ops.sign(w) * ops.where(amount > 0, moved, size)
 
 
