@@ -103,7 +103,7 @@ class LogSum(Penalty):
 
     Candès, Wakin and Boyd 2008, doi:10.1007/s00041-008-9045-x; its prox is the better
     of 0 and the larger root of a quadratic (Prater-Bennette, Shen and Tripp 2022,
-    doi:10.1007/s10915-022-02021-4).
+    arXiv:2103.02681).
 
     Args:
         strength: what the value is multiplied by.
@@ -139,7 +139,7 @@ class LogSum(Penalty):
 class TransformedL1(Penalty):
     """`Σ (a + 1)·|w|/(a + |w|)`: L0 for small `a`, L1 for large.
 
-    Zhang and Xin 2018, doi:10.1007/s10107-018-1236-x; its prox is the better of 0 and
+    Zhang and Xin 2017, doi:10.4310/CMS.2017.v15.n2.a9; its prox is the better of 0 and
     the largest root of a cubic, in which `sin²` stands for the `1 − cos` of the paper,
     of which nothing is left where the step is small.
 

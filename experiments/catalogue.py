@@ -1,0 +1,179 @@
+"""Every regularizer with formula, source and picture.
+
+`python -m experiments.catalogue` writes reports/catalogue/. Everything is asked of the
+registry, the schema and the docstrings, so that a new penalty is in it by existing; a
+test writes it again.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from keras import ops
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from kregkit import regularizers, schema
+from kregkit.callbacks import slope
+from kregkit.regularizers import GroupLasso, Penalty, SparseGroupLasso
+from kregkit.report import numbers
+from kregkit.report.canvas import INK, slug
+from kregkit.report.html import standalone
+from kregkit.report.page import Figure
+from kregkit.schema import Choice
+
+FOLDER = Path(__file__).resolve().parents[1] / "reports" / "catalogue"
+AMOUNT, REACH, OTHER = 0.1, 0.5, 0.3
+POINTS, JUMP = 401, 0.07
+Floats = NDArray[np.float64]
+
+PAIR = {
+    "GroupLasso": GroupLasso(1.0, group=()),
+    "SparseGroupLasso": SparseGroupLasso(0.5, 0.5, group=()),
+    "HoyerSquare": regularizers.HoyerSquare(1.0),
+    "HoyerActivity": regularizers.HoyerActivity(1.0),
+}
+"""What is no sum over weights is drawn for one of a pair, the other of which is 0.3."""
+
+ALONE = {"KLSparsity": regularizers.KLSparsity(1.0)}
+"""What is drawn for the one output of one sample, from 0 to 1."""
+
+INTRODUCTION = """# Catalogue of the regularizers
+
+Written by `python -m experiments.catalogue`. A penalty is `strength · value(w)`; the
+formula is that of the value. Parameters stand with their defaults. Where there is a
+proximal operator (prox), `Proximal` trains with it, with a step for each weight of its
+own, and sweeps may ask for `solver = "proximal"`; *zeros* says whether it makes any.
+Without one, the gradient is what trains. [How the proximal steps
+work](../../README.md#weights-that-are-exactly-zero)
+
+"""
+
+BELOW = f"""
+## Pictures
+
+Of one weight from {-REACH:g} to {REACH:g}, with strength 1 and the defaults: value, its
+slope, and the proximal point for an amount of {AMOUNT:g}. Of `GroupLasso`,
+`SparseGroupLasso`, `HoyerSquare` and `HoyerActivity` the weight is one of a pair, whose
+other is {OTHER:g}; of `KLSparsity` it is the one output of one sample, from 0 to 1.
+
+"""
+
+SOURCE = re.compile(
+    r"((?:[A-Z][\w-]+, )*[A-Z][\w-]+(?: and [A-Z][\w-]+)*) (\d{4})"
+    r"(?:, ((?:doi:|arXiv:)[^\s;)]*[^\s;).,]))?"
+)
+
+
+def sources(cls: type[Penalty]) -> list[str]:
+    """Return the papers that a docstring names, with links."""
+    text = " ".join((cls.__doc__ or "").split())
+    found = []
+    for names, year, link in SOURCE.findall(text):
+        where = {"doi": "https://doi.org/", "arXiv": "https://arxiv.org/abs/"}
+        kind, _, identifier = link.partition(":")
+        words = f"{names} {year}"
+        found.append(f"[{words}]({where[kind]}{identifier})" if link else words)
+    return found
+
+
+def row(cls: type[Penalty]) -> str:
+    """Return the line of a regularizer in the table."""
+    name = cls.__name__
+    further = [
+        f"`{key} = {rule.default if isinstance(rule, Choice) else f'{rule.default:g}'}`"
+        for key, rule in schema.REGULARIZERS[name].items()
+    ]
+    cells = (
+        f"`{name}`",
+        f"`{schema.FORMULAS[name]}`".replace("|", "\\|"),
+        ", ".join(further) or "–",
+        schema.ONLY_ON.get(name, "any"),
+        ("with zeros" if drawn_one(cls).sparse else "yes") if cls.proximal else "no",
+        "yes" if cls.convex else "no",
+        "; ".join(sources(cls)),
+    )
+    return f"| {' | '.join(cells)} |\n"
+
+
+def drawn_one(cls: type[Penalty]) -> Penalty:
+    """Return the penalty that stands for a class, of strength 1."""
+    drawn = PAIR | ALONE
+    return drawn.get(cls.__name__) or regularizers.make(cls.__name__, 1.0)
+
+
+def curves(cls: type[Penalty]) -> tuple[Floats, dict[str, Floats]]:
+    """Return places, and value, slope and, where there is one, prox at each."""
+    penalty, name = drawn_one(cls), cls.__name__
+    at = np.linspace(*((0.0, 1.0) if name in ALONE else (-REACH, REACH)), POINTS)
+    if name not in PAIR | ALONE:
+        both, one, other = ([[0.2, OTHER]], [[0.2]], [[OTHER]])
+        apart = float(penalty.value(one)) + float(penalty.value(other))
+        assert np.isclose(float(penalty.value(both)), apart), f"{name}: is no sum"
+    tensors = at[:, None, None]
+    if name in PAIR:
+        tensors = np.concatenate([tensors, np.full_like(tensors, OTHER)], axis=2)
+    tensors = ops.convert_to_tensor(tensors, "float64")
+
+    def first(found: Any) -> Floats:
+        return np.reshape(ops.convert_to_numpy(found), (POINTS, -1))[:, 0]
+
+    def values(tensors: Any) -> Any:
+        return ops.vectorized_map(penalty.value, tensors)
+
+    made = {"value": first(values(tensors)), "slope": first(slope(values, tensors))}
+    if penalty.proximal:
+        points = ops.vectorized_map(lambda w: penalty.prox(w, AMOUNT), tensors)
+        made["prox"] = first(points)
+    return at, made
+
+
+def picture(cls: type[Penalty]) -> Figure:
+    """Return the figure of a regularizer."""
+    (at, found), name = curves(cls), cls.__name__
+    styles = {"value": (INK, "-"), "slope": ("#0072b2", "--"), "prox": ("#d55e00", "-")}
+
+    def paint(axes: Axes) -> None:
+        axes.set_title(name)
+        for label, values in found.items():
+            color, line = styles[label]
+            jumps = np.flatnonzero(np.abs(np.diff(values)) > JUMP) + 1
+            xs, ys = (np.insert(v, jumps, np.nan) for v in (at, values))
+            axes.plot(xs, ys, line, color=color, lw=1.6, label=label)
+        axes.set_ylim(-1.3, 1.3)
+        axes.set_xlabel("w")
+
+    ends = ", ".join(
+        f"{label} {numbers.significant(float(values[-1]))}"
+        for label, values in found.items()
+    )
+    return Figure(slug(name), paint, f"{name}: at w = {at[-1]:g} {ends}.", "", 2.6)
+
+
+def files() -> dict[str, bytes]:
+    """Return the page and its figures by their names in the folder."""
+    order = [name for name in schema.REGULARIZERS if name != schema.DECOUPLED]
+    classes = {cls.__name__: cls for cls in regularizers.classes()}
+    text = INTRODUCTION
+    text += "| regularizer | formula | parameters | on | prox | convex | source |\n"
+    text += "|---|---|---|---|---|---|---|\n"
+    text += "".join(row(classes[name]) for name in order) + BELOW
+    made = {}
+    for name in order:
+        figure = picture(classes[name])
+        made[f"figures/{figure.name}.svg"] = standalone(figure)
+        text += f"![{figure.alt}](figures/{figure.name}.svg)\n"
+    return {"report.md": text.encode(), **made}
+
+
+def main() -> None:
+    """Write the folder."""
+    for name, text in files().items():
+        file = FOLDER / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(text)
+
+
+if __name__ == "__main__":
+    main()
