@@ -63,10 +63,12 @@ def _row(entries: Iterable[str]) -> str:
 
 
 def _entry(entry: Entry) -> str:
+    """Return a cell: the lines of its value one below the other, as in a page."""
+    value = "<br>".join(map(text, entry.value.split("\n")))
     if not entry.note:
-        return text(entry.value)
+        return value
     note = entry.note if entry.note.startswith("[") else f"({entry.note})"
-    return f"{text(entry.value)} {text(note)}"
+    return f"{value} {text(note)}"
 
 
 def _figure(figure: Figure) -> str:

@@ -15,6 +15,7 @@ from report_store import FAILED, HOSTILE
 import kregkit.report
 from kregkit.report import load, markdown
 from kregkit.report.build import files
+from kregkit.report.page import Entry, Page, Section, Table
 from kregkit.report.tables import Tables
 from kregkit.store import Store
 
@@ -124,6 +125,12 @@ def test_markdown_shows_each_figure_that_the_page_has(page: Path) -> None:
     text = (page / "report.md").read_text()
     shown = re.findall(r"!\[(?:\\.|[^\]])*\]\(([^)]+)\)", text)
     assert sorted(shown) == sorted(f"figures/{f.name}" for f in page.glob("figures/*"))
+
+
+def test_lines_of_a_cell_stay_apart_in_markdown() -> None:
+    table = Table("Named", ("Use",), ((Entry("L1\n+ | L2", "of\ntwo"),),))
+    page = Page("T", "", (Section("s", "S", "S", tables=(table,)),))
+    assert b"\n| L1<br>\\+ \\| L2 (of two) |\n" in markdown.render(page)
 
 
 def test_markdown_has_the_sentences_of_the_page(page: Path) -> None:
