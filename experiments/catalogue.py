@@ -43,11 +43,16 @@ ALONE = {"KLSparsity": regularizers.KLSparsity(1.0)}
 INTRODUCTION = """# Catalogue of the regularizers
 
 Written by `python -m experiments.catalogue`. A penalty is `strength · value(w)`; the
-formula is that of the value. Parameters stand with their defaults. Where there is a
-proximal operator (prox), `Proximal` trains with it, with a step for each weight of its
-own, and sweeps may ask for `solver = "proximal"`; *zeros* says whether it makes any.
-Without one, the gradient is what trains. [How the proximal steps
-work](../../README.md#weights-that-are-exactly-zero)
+formula is that of the value. In it `w_g` is a group of `d_g` weights (`group` is
+"unit", "input", "filter" or axes), `hᵢ` the output for one of n samples, and `mⱼ` the
+mean of output j over them. Parameters stand as the sweeps of a study name them, with
+their defaults; in Python `ratio` is given as two strengths, `L1L2(l1=, l2=)` and
+`SparseGroupLasso(l1=, l21=)`. `KLSparsity` is for outputs between 0 and 1.
+
+Where there is a proximal operator (prox), `Proximal` trains with it, also where the
+optimizer gives each weight a step of its own, and sweeps may ask for `solver =
+"proximal"`; *zeros* says whether it makes any. Without one, the gradient is what
+trains. [How the proximal steps work](../../README.md#weights-that-are-exactly-zero)
 
 """
 
@@ -62,7 +67,7 @@ other is {OTHER:g}; of `KLSparsity` it is the one output of one sample, from 0 t
 """
 
 SOURCE = re.compile(
-    r"((?:[A-Z][\w-]+, )*[A-Z][\w-]+(?: and [A-Z][\w-]+)*) (\d{4})"
+    r"((?:[A-Z]\. )?(?:[A-Z][\w-]+, )*[A-Z][\w-]+(?: and [A-Z][\w-]+)*) (\d{4})"
     r"(?:, ((?:doi:|arXiv:)[^\s;)]*[^\s;).,]))?"
 )
 

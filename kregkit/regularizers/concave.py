@@ -74,9 +74,9 @@ class SCAD(Penalty):
 class CappedL1(Penalty):
     """`Σ min(|w|, θ)`: L1 for weights up to θ, and none beyond.
 
-    Zhang 2010, Journal of Machine Learning Research 11. Its prox is soft thresholding
-    up to `θ + amount/2` and leaves what is beyond, where `amount <= 2θ`; elsewhere it
-    is the hard threshold at `√(2·amount·θ)`.
+    T. Zhang 2010, Journal of Machine Learning Research 11. Its prox is soft
+    thresholding up to `θ + amount/2` and leaves what is beyond, where `amount <= 2θ`;
+    elsewhere it is the hard threshold at `√(2·amount·θ)`.
 
     Args:
         strength: what the value is multiplied by; its slope up to θ.
