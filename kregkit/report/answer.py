@@ -16,9 +16,22 @@ from kregkit.report.statistics import LEVEL, Estimate
 from kregkit.report.tables import kind
 from kregkit.report.usage import NONE, Advice
 
-MOST = 4
-"""How many of those that tie are named."""
+NOT_KNOWN = "Not known"
+NO_DIFFERENCE = "No difference that could be seen"
 
+ENTRIES = (
+    "Named are those that cannot be told from the best, the best mean first. Where "
+    "“no regularizer” is among them, the entry says that no difference could be "
+    f"seen. {NOT_KNOWN}: it was not measured, or in too few seeds for an interval. "
+    "“On the kernel” and so on says what the penalty is of; it is trained by the "
+    "gradient, but for “(proximal)”: by kregkit's Proximal, which sets weights to "
+    "exactly zero. Decoupled: the weight decay of AdamW."
+)
+"""What the entries of the table of goals mean."""
+
+FIRST = "the strength with the lowest validation data loss"
+STRONGEST = "the strongest strength that keeps the validation score"
+COLLAPSE = "Where it collapses: half of what the model had learned is lost"
 
 NOTES = (
     "A regularizer is named alone only where its interval against every other one "
@@ -39,6 +52,7 @@ def section(study: Study, advices: Sequence[Advice]) -> Section:
         "answer",
         "When to use which",
         "When to use which",
+        lead=ENTRIES,
         tables=(goals, begin(study)),
         notes=(*NOTES, "This is one data set and one model."),
     )
@@ -60,15 +74,12 @@ def _row(advice: Advice, regression: bool) -> tuple[Entry, ...]:
     if not advice.ties:
         return (
             Entry(goal.name),
-            Entry("Not known"),
+            Entry(NOT_KNOWN),
             Entry(numbers.UNDEFINED),
             Entry(f"{advice.why[:1].upper()}{advice.why[1:]}."),
         )
-    named = [name for name in advice.ties if name != NONE][:MOST]
-    left = len([name for name in advice.ties if name != NONE]) - len(named)
-    more = f", or {left} more" if left > 0 else ""
+    use = Entry(named(advice.ties))
     if NONE in advice.ties:
-        use = Entry("No difference that could be seen")
         seen = _effect(advice, advice.detectable, regression)
         could = f"One of {seen} would have been seen."
         if advice.detectable is None:
@@ -78,15 +89,23 @@ def _row(advice: Advice, regression: bool) -> tuple[Entry, ...]:
         )
         effect = Entry(numbers.UNDEFINED)
         return Entry(goal.name), use, effect, Entry(_first_up(why))
-    effects = "\n".join(_estimate(advice, advice.effects[n], regression) for n in named)
+    effects = "\n".join(
+        _estimate(advice, advice.effects[name], regression) for name in advice.ties
+    )
     if advice.margin is not None:
         ends = advice.margin if goal.more else advice.margin[::-1]
         low, high = (_effect(advice, end, regression) for end in ends)
         why = f"{goal.words}: ahead of the next by [{low}, {high}]."
     else:
         why = f"{goal.words}: these cannot be told apart."
-    use = Entry("\n".join(named) + more)
     return Entry(goal.name), use, Entry(effects), Entry(_first_up(why))
+
+
+def named(ties: Sequence[str]) -> str:
+    """Return those that tie, one a line, or what is said instead."""
+    if not ties:
+        return NOT_KNOWN
+    return NO_DIFFERENCE if NONE in ties else "\n".join(ties)
 
 
 def _first_up(text: str) -> str:
@@ -124,26 +143,37 @@ def begin(study: Study) -> Table:
         strongest = operating(tables, series)
         lowest = best(tables, [series])[None]
         first = lowest.strength if lowest else None
-        share = ""
-        if collapse and first:
-            share = f"1/{numbers.significant(collapse / first, 2)} of the collapse"
+        tried = tables.strengths[series]
+        shares = (
+            f"1/{numbers.significant(collapse / own, 2)} of the collapse"
+            if collapse and own
+            else ""
+            for own in (first, strongest.strength)
+        )
         rows.append(
             (
                 Entry(labels.named(series)),
-                Entry(numbers.strength(first), share),
-                Entry(
-                    numbers.strength(strongest.strength),
-                    "strongest tried" if strongest.at_edge else "",
+                *(
+                    Entry(numbers.strength(own), _end(own, tried) or share)
+                    for own, share in zip(
+                        (first, strongest.strength), shares, strict=True
+                    )
                 ),
                 Entry(numbers.strength(_rounded(collapse))),
             )
         )
     return Table(
-        "With which strength to begin: the one with the lowest validation data loss. "
-        "At the collapse strength half of what the model learned is lost.",
-        ("Regularizer", "Begin with", "Keeps the score up to", "Collapses at"),
+        f"With which strength to begin: for the score {FIRST}; for sparse weights and "
+        f"all else {STRONGEST}. {COLLAPSE}.",
+        ("Regularizer", "For the score", "For all else", "Collapses at"),
         tuple(rows),
     )
+
+
+def _end(strength: float | None, tried: Sequence[float]) -> str:
+    """Return whether a strength is an end of the sweep: what is beyond is not known."""
+    ends = {tried[0]: "weakest tried", tried[-1]: "strongest tried"}
+    return ends.get(strength, "") if strength is not None else ""
 
 
 def _rounded(value: float | None) -> float | None:

@@ -93,17 +93,21 @@ def sections(
         code=f"kregkit run {facts.name}.toml" if facts.study and facts.name else "",
         details=study,
     )
+    yield words()
+    yield numbers_in(files, *((_left_out(too_large),) if too_large else ()))
+
+
+def words() -> Section:
+    """Return the glossary."""
     measures = ((name, f"{text}.") for name, text in MEASURES.items())
-    yield Section("words", "What the words mean", "Words", terms=(*TERMS, *measures))
-    yield Section(
-        "files",
-        "The numbers",
-        "Numbers",
-        notes=(
-            "Every number of this page, in full precision:",
-            *((_left_out(too_large),) if too_large else ()),
-        ),
-        files=tuple(files),
+    return Section("words", "What the words mean", "Words", terms=(*TERMS, *measures))
+
+
+def numbers_in(files: Sequence[str], *notes: str) -> Section:
+    """Return the section that names the files."""
+    about = "Every number of this page, in full precision:"
+    return Section(
+        "files", "The numbers", "Numbers", notes=(about, *notes), files=tuple(files)
     )
 
 

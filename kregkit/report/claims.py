@@ -63,8 +63,8 @@ CLAIMS: Final = (
     Claim(
         1,
         "Each shrinks its own target",
-        "A kernel regularizer shrinks W and leaves b free, a bias regularizer shrinks "
-        "b, and an activity regularizer shrinks the output y.",
+        "A kernel regularizer shrinks W and leaves b as it is, a bias regularizer "
+        "shrinks b, and an activity regularizer shrinks the output y.",
         STRONG,
         "norms fall by at least 10 %; ‖b‖ beside the kernel's stays within 10 %",
         lambda study: parts.complete(parts.norms(study, "L2"), 4),

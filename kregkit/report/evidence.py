@@ -4,7 +4,6 @@ The one rule: every number here is of a `Contrast`, and a claim that was not tes
 says why.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from kregkit.report import function, law_pages, numbers
@@ -14,48 +13,20 @@ from kregkit.report.page import Entry, Section, Table
 from kregkit.report.plot_forest import forest
 from kregkit.report.statistics import LEVEL
 from kregkit.report.tables import Tables
-from kregkit.report.verdicts import Contrast, Judged, Part, Verdict
-
-VERDICTS: dict[Verdict, str] = {
-    "supported": "Supported",
-    "negligible": "No effect that counts",
-    "contradicted": "Contradicted",
-    "undecided": "Undecided",
-}
-
-
-SHORT = {name: text.lower() for name, text in VERDICTS.items()} | {
-    "negligible": "without effect"
-}
-
-MEANING = (
-    "Supported: the interval excludes no effect, and the estimate is at least the "
-    "smallest effect that counts, which was fixed before the data. No effect that "
-    "counts: the interval lies within that size. Contradicted: it excludes no "
-    "effect in the other direction. Undecided otherwise: a large p never supports "
-    "anything. A claim is contradicted when one of its parts is; else it has no effect "
-    "that counts when one of its parts has none; it is supported when all of them are."
+from kregkit.report.verdict_words import (
+    ASKED,
+    INTERVALS,
+    MEANING,
+    MEASURED,
+    Row,
+    bounds,
+    mixed,
+    of_claim,
+    of_part,
+    part_lead,
+    shown,
 )
-"""What the verdicts mean."""
-
-INTERVALS = (
-    "Intervals are mean ± t·error with n − 1 degrees of freedom over n seeds. Where "
-    "the split is redrawn for every seed, the training parts overlap: of all that is "
-    "measured on held-out rows (scores, losses and their gap, noise, the Jacobian, "
-    "f(0), activations) the squared error is s²·(1/n + rows held out/rows trained on), "
-    "that of Nadeau and Bengio; of weights it is s²/n. A score that differs by the "
-    "same in every seed has no interval: it counts rows, and its spread is not known."
-)
-"""What the intervals are."""
-
-MEASURED = (
-    "‖f(0)‖₂ is of centred logits. Quantiles are of the magnitudes above zero alone. y "
-    "are the outputs of all layers, the logits among them. Hoyer of W, b or y is the "
-    "mean over layers, weighted by their size, and undefined where a layer is zero "
-    "throughout. Claim 8 lets every kernel regularizer be chosen, also those of the "
-    "proximal solver and decoupled decay."
-)
-"""What the words of the claims are measured by."""
+from kregkit.report.verdicts import Contrast, Part
 
 
 def sections(tables: Tables, tested: Sequence[Tested]) -> Iterator[Section]:
@@ -65,20 +36,20 @@ def sections(tables: Tables, tested: Sequence[Tested]) -> Iterator[Section]:
     made = {one.claim.number: _claim(one, regression) for one in tested}
     made |= {one.number: one.section for one in checked}
     rows = {one.claim.number: _glance(one, regression) for one in tested}
-    rows |= {one.number: one.row for one in checked}
+    rows |= {one.number: [one.row] for one in checked}
     yield Section(
         "claims",
         "The claims",
         "Claims",
         lead=(
-            "What answers to the question of kernel, bias and activity regularizers "
-            "claim, tested on this study. 3 and 7 are laws, checked and not tested."
+            f"{ASKED}, each tested on this study. 3 and 7 are laws, exact statements "
+            "that are checked."
         ),
         tables=(
             Table(
                 "Claims and verdicts",
                 ("No.", "Claim", "Verdict", "What was seen"),
-                tuple(rows[number] for number in sorted(rows)),
+                tuple(row for number in sorted(rows) for row in rows[number]),
                 leading=4,
                 prose=True,
             ),
@@ -94,12 +65,12 @@ def method(tested: Sequence[Tested], tables: Tables) -> tuple[str, ...]:
     family = sum(one.judged is not None for one in tested)
     return (
         MEANING,
-        f"The {family} tested claims are one family: by Holm's procedure no verdict of "
-        f"it is false with {100 * LEVEL:.0f} %, the parts of a claim sharing its part "
-        "of the error. Each interval is at the level that its verdict rests on. "
-        "Effects are against the baseline of the same seed, at the strength that the "
-        "other seeds chose on validation. They speak of re-running this study on this "
-        "data set.",
+        f"The {family} tested claims are one family: Holm's procedure holds the chance "
+        f"that any verdict of it is false at {100 * (1 - LEVEL):.0f} %, the parts of a "
+        "claim sharing its part of the error. Each interval is at the level that its "
+        "verdict rests on. Effects are against the baseline of the same seed, at the "
+        "strength that the other seeds chose on validation. They speak of re-running "
+        "this study on this data set.",
         INTERVALS,
         f"{_noise(tables)}{MEASURED}",
     )
@@ -117,27 +88,23 @@ def _noise(tables: Tables) -> str:
     return f"Noise is Gaussian, with standard deviation {words} on the scaled inputs. "
 
 
-def _glance(one: Tested, regression: bool) -> tuple[Entry, ...]:
-    number, name = Entry(str(one.claim.number)), Entry(one.claim.name)
+def _glance(one: Tested, regression: bool) -> list[Row]:
+    """Return the row of a claim, and below it those of its parts."""
+    lead = Entry(str(one.claim.number)), Entry(one.claim.name)
     if one.judged is None:
         words = "The study has not trained what this claim needs."
-        return number, name, Entry(NOT_TESTED), Entry(words)
+        return [(*lead, Entry(NOT_TESTED), Entry(words))]
     parts = one.judged.parts
-    if all(part.contrast.estimate is None for part in parts):
-        why = dict.fromkeys(part.contrast.why for part in parts)
-        return number, name, Entry(NOT_TESTED), Entry(_sentence("; ".join(why)))
-    seen = (f"{part.contrast.about} {_size(part, regression)}" for part in parts)
-    verdict = Entry(VERDICTS[one.judged.verdict], mixed(one.judged))
-    return number, name, verdict, Entry(_sentence("; ".join(seen)))
-
-
-def mixed(judged: Judged) -> str:
-    """Return how many parts have which verdict, or "" where all have the same."""
-    found = Counter(part.verdict for part in judged.parts)
-    if len(found) == 1:
-        return ""
-    counted = (f"{found[one]} {SHORT[one]}" for one in VERDICTS if one in found)
-    return f"parts: {', '.join(counted)}"
+    if len(parts) == 1:
+        seen = f"{parts[0].contrast.about}: {_size(parts[0], regression)}"
+        return [(*lead, Entry(of_part(parts[0])), Entry(_sentence(seen)))]
+    rows = (
+        (*part_lead(one.claim.number, i, part.contrast), Entry(of_part(part)))
+        for i, part in enumerate(parts, 1)
+    )
+    sizes = (Entry(_size(part, regression)) for part in parts)
+    claim = (*lead, Entry(of_claim(one.judged), mixed(one.judged)), Entry(""))
+    return [claim, *((*row, size) for row, size in zip(rows, sizes, strict=True))]
 
 
 def _sentence(text: str) -> str:
@@ -182,24 +149,31 @@ def _claim(one: Tested, regression: bool) -> Section:
     )
 
 
-def _row(part: Part, regression: bool) -> tuple[Entry, ...]:
+def _row(part: Part, regression: bool) -> Row:
     one = part.contrast
     seeds = Entry(str(len(one.effects)))
     asked = Entry(_asked(one, regression))
     if one.estimate is None:
         blank = Entry(numbers.UNDEFINED)
-        return Entry(one.about, one.why), blank, blank, asked, Entry(NOT_TESTED), seeds
+        return (
+            Entry(one.about, one.why),
+            blank,
+            blank,
+            asked,
+            Entry(of_part(part)),
+            seeds,
+        )
     return (
         Entry(one.about),
         Entry(shown(one, one.estimate.value, regression)),
         Entry(bounds(one, part.low, part.high, regression)),
         asked,
-        Entry(VERDICTS[part.verdict]),
+        Entry(of_part(part)),
         seeds,
     )
 
 
-def _beside(one: Contrast, regression: bool) -> tuple[Entry, ...]:
+def _beside(one: Contrast, regression: bool) -> Row:
     seeds = Entry(str(len(one.effects)))
     if one.estimate is None:
         blank = Entry(numbers.UNDEFINED)
@@ -222,21 +196,9 @@ def _seen(part: Part, regression: bool) -> str:
 def _size(part: Part, regression: bool) -> str:
     one = part.contrast
     if one.estimate is None:
-        return numbers.UNDEFINED
+        return one.why
     between = bounds(one, part.low, part.high, regression)
     return f"{shown(one, one.estimate.value, regression)} {between}"
-
-
-def shown(one: Contrast, value: float | None, regression: bool) -> str:
-    """Return an effect of a contrast."""
-    return numbers.effect(one.unit, one.kind, value, regression)
-
-
-def bounds(
-    one: Contrast, low: float | None, high: float | None, regression: bool
-) -> str:
-    """Return an interval of a contrast."""
-    return f"[{shown(one, low, regression)}, {shown(one, high, regression)}]"
 
 
 def _asked(one: Contrast, regression: bool) -> str:

@@ -46,7 +46,7 @@ def _section(section: Section) -> Iterator[str]:
     for note in section.notes:
         yield text(note)
     if section.code:
-        yield f"    {' '.join(section.code.split())}"
+        yield "\n".join(f"    {' '.join(x.split())}" for x in section.code.split("\n"))
 
 
 def _table(table: Table) -> str:

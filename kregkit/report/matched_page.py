@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 
 from kregkit.report import numbers
 from kregkit.report.contrasts import Study
-from kregkit.report.evidence import bounds, shown
 from kregkit.report.matched import MAIN, TOLERANCES, Pair, pairs, points, rows
 from kregkit.report.operating import Chosen
 from kregkit.report.page import Entry, Section, Table
 from kregkit.report.pooled import One, pool, poolable
 from kregkit.report.statistics import LEVEL, mean
+from kregkit.report.verdict_words import bounds, shown
 from kregkit.report.verdicts import Contrast
 from kregkit.schema import DECOUPLED
 

@@ -50,11 +50,11 @@ def percent(fraction: float) -> str:
 
 
 def ratio(log: float) -> str:
-    """Return a log ratio as a change with its sign: −31.0 %, never −100 %, or ×62.1."""
+    """Return a log ratio as a change with its sign: −31.0 %, +6110 %, never −100 %."""
     if log < math.log(5e-4):
         return "<−99.9 %"
     if log > math.log(11):
-        return f"×{significant(math.exp(log))}"
+        return f"+{significant(100 * math.expm1(log))} %"
     return _signed(100 * math.expm1(log), 1) + " %"
 
 

@@ -20,11 +20,11 @@ function theme() {
   say();
 }
 
-// The first number of a cell, "×62" and "−3.1 %" among them; NaN where there is none.
+// The first number of a cell, "<0.1 %" and "−3.1 %" among them; NaN where there is none.
 function number(text) {
   const plain = text.replace(/−/g, "-").replace(/(\d),(?=\d{3})/g, "$1").trim();
-  const found = /^[×<>≈+]*(-?\d+(?:\.\d+)?(?:e-?\d+)?)/.exec(plain);
-  return found ? Number(found[1]) * (plain[0] === "×" ? 100 : 1) : NaN;
+  const found = /^[<>≈+]*(-?\d+(?:\.\d+)?(?:e-?\d+)?)/.exec(plain);
+  return found ? Number(found[1]) : NaN;
 }
 
 const words = new Intl.Collator("en", { numeric: true });

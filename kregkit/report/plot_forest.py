@@ -129,7 +129,8 @@ def _alt(parts: Sequence[Part], regression: bool) -> str:
             effect, low, high = (
                 numbers.effect(one.unit, one.kind, v, regression) for v in values
             )
-            text = f"{text}: {effect}, from {low} to {high}"
+            level = f"{100 * part.level:.4g} % interval"
+            text = f"{text}: {effect}, {level} {low} to {high}"
         else:
             seeds = [e for _, e in one.effects if e is not None]
             low, high = (
@@ -138,7 +139,7 @@ def _alt(parts: Sequence[Part], regression: bool) -> str:
             )
             text = f"{text}: seeds from {low} to {high}"
         said.append(text)
-    return f"Effects with intervals. {'; '.join(said)}."
+    return f"Effects. {'; '.join(said)}."
 
 
 def _caption(parts: Sequence[Part], bars: str) -> str:

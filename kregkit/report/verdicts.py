@@ -16,6 +16,7 @@ from kregkit.report.statistics import LEVEL, Estimate, detectable
 ALPHA: Final = 1 - LEVEL
 
 Verdict = Literal["supported", "negligible", "contradicted", "undecided"]
+OfClaim = Verdict | Literal["partly"]
 Rule = Literal["falls", "rises", "stays", "not below"]
 _Key = TypeVar("_Key")
 
@@ -53,9 +54,12 @@ class Part:
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim's verdict and the parts that it rests on."""
+    """A claim's verdict and the parts that it rests on.
 
-    verdict: Verdict
+    It is "partly" supported where a part is, and another is contradicted or negligible.
+    """
+
+    verdict: OfClaim
     parts: tuple[Part, ...]
 
 
@@ -79,9 +83,11 @@ def _judged(contrasts: Sequence[Contrast], alpha: float) -> Judged:
     """Judge one claim: what it says is that all its parts hold."""
     parts = tuple(_part(one, 1 - alpha / len(contrasts)) for one in contrasts)
     found = {part.verdict for part in parts}
-    verdict: Verdict = "undecided"
+    verdict: OfClaim = "undecided"
     if found == {"supported"}:
         verdict = "supported"
+    elif "supported" in found and found & {"contradicted", "negligible"}:
+        verdict = "partly"
     elif "contradicted" in found:
         verdict = "contradicted"
     elif "negligible" in found:

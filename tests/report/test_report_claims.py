@@ -8,7 +8,7 @@ import pytest
 
 from experiments.benchmarks import simulated
 from experiments.benchmarks.simulated import Size
-from kregkit.report import claims, evidence, markdown, numbers
+from kregkit.report import claims, markdown, numbers, verdict_words
 from kregkit.report.build import files
 from kregkit.report.claims import CLAIMS, judge
 from kregkit.report.contrasts import Study
@@ -40,8 +40,8 @@ def verdicts(contents: Contents) -> dict[int, str | None]:
 @pytest.mark.parametrize(
     ("factor", "expected", "parity", "first"),
     [
-        (3.0, "supported", "contradicted", "contradicted"),
-        (0.0, "negligible", "supported", "negligible"),
+        (3.0, "supported", "contradicted", "partly"),
+        (0.0, "negligible", "supported", "partly"),
         (-3.0, "contradicted", "supported", "contradicted"),
     ],
 )
@@ -232,7 +232,7 @@ def test_every_part_is_on_the_page_with_its_effect_interval_and_verdict() -> Non
                 unit, kind = part.contrast.unit, part.contrast.kind
                 shown = numbers.effect(unit, kind, value, regression=False)
                 assert markdown.text(shown).lstrip("\\") in line
-            assert evidence.VERDICTS[part.verdict] in line
+            assert verdict_words.VERDICTS[part.verdict] in line
     for number in (3, 7):  # nothing of these was simulated
         assert "Not tested" in section(text, number)
 

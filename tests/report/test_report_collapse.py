@@ -9,8 +9,11 @@ import pytest
 import report_store
 
 from kregkit.report import load
+from kregkit.report.answer import begin
 from kregkit.report.cells import Series, Setting
 from kregkit.report.collapse import collapse_strength, collapsed
+from kregkit.report.contrasts import Study
+from kregkit.report.page import Entry
 from kregkit.report.tables import Tables, tables
 from kregkit.store import Store
 
@@ -23,13 +26,20 @@ def study_of(
     scores: Sequence[float | None],
     base: float = 0.9,
     majority: float | None = 0.1,
+    losses: Sequence[float] = (1.0, 1.0, 1.0, 1.0),
 ) -> Tables:
     """Return a study of two seeds, 0.02 apart, with these mean validation scores."""
     swept = [
-        {**cell, "val_score": score, "majority_score": majority}
-        for cell, score in zip(
+        {
+            **cell,
+            "val_score": score,
+            "val_data_loss": loss,
+            "majority_score": majority,
+        }
+        for cell, score, loss in zip(
             report_store.cells(STRENGTHS, ["kernel"], ["L1"]),
             (base, *scores),
+            (1.0, *losses),
             strict=True,
         )
     ]
@@ -81,3 +91,20 @@ def test_it_is_in_the_table_of_operating_points(stores: Path) -> None:
     loaded = load(stores / "three")
     found = [collapse_strength(loaded.tables, s) for s in loaded.tables.strengths]
     assert loaded.operating["collapse_strength"].to_list() == found
+
+
+@pytest.mark.parametrize(
+    ("losses", "score"),
+    [
+        ((0.4, 0.5, 0.6, 0.7), Entry("1e-4", "weakest tried")),
+        ((0.4, 0.3, 0.6, 0.7), Entry("1e-3", "1/4.6 of the collapse")),
+        ((0.4, 0.3, 0.2, 0.1), Entry("0.1", "strongest tried")),
+    ],
+)
+def test_where_to_begin(losses: Sequence[float], score: Entry, tmp_path: Path) -> None:
+    found = study_of(tmp_path, (0.9, 0.895, 0.3, 0.1), losses=losses)
+    (row,) = begin(Study(found)).rows
+    assert row[0].value == "L1 on the kernel"
+    assert row[1] == score
+    assert row[2].value == "1e-3"  # the strongest that loses less than 1 point
+    assert row[3].value == "4.6e-3"  # of 0.8 it loses 0.4 at 1e-3·10^(0.395/0.595)

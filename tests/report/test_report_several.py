@@ -1,5 +1,6 @@
 """Reports over several studies: what is pooled, and what is refused."""
 
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +14,13 @@ from test_report_claims import SIZE, drawn
 from experiments.benchmarks import simulated
 from kregkit import report
 from kregkit.errors import StoreError, VersionError
-from kregkit.report import pooled, usage
+from kregkit.report import numbers, pooled, pooled_page, usage
 from kregkit.report.build import files_of_several
 from kregkit.report.contrasts import Study
 from kregkit.report.findings import frame_of_several
 from kregkit.report.statistics import Estimate, random_effects
 from kregkit.report.tables import tables
+from kregkit.report.verdict_words import VERDICTS
 from kregkit.store import Contents, Store
 
 TASKS = ("classification",) * 3 + ("regression",)
@@ -201,6 +203,41 @@ def test_one_page_over_several_stores(folders: list[Path], tmp_path: Path) -> No
     assert "When to use which" in text
     again = report.make_several(folders, tmp_path / "again")
     assert again.read_bytes() == made.read_bytes()
+
+
+def test_every_part_has_a_row_with_its_verdict_in_each_study() -> None:
+    studies = read(dict(study(seed, 3.0) for seed in range(3)))
+    found = pooled.claims(studies)
+    glance = next(pooled_page.sections(studies, found))
+    rows = {row[0].value: row[1:] for row in glance.tables[0].rows}
+    for claim in found:
+        number = str(claim.claim.number)
+        alone = len(claim.parts) == 1
+        for place, own in enumerate(claim.parts, 1):
+            name, together, *each = rows[number if alone else f"{number}.{place}"]
+            assert name.value == (claim.claim.name if alone else own.about)
+            verdicts = [one.verdict for _, one in own.found]
+            assert [entry.value for entry in each] == [VERDICTS[v] for v in verdicts]
+            for entry, (_, one) in zip(each, own.found, strict=True):
+                estimate = one.contrast.estimate
+                assert estimate is not None
+                unit, kind = one.contrast.unit, one.contrast.kind
+                assert entry.note == numbers.effect(unit, kind, estimate.value, False)
+            if len({*verdicts}) == 1 and verdicts[0] != "undecided":
+                assert together.note.endswith("in each of 3")
+            else:
+                assert "in each" not in together.note
+
+
+def test_the_page_says_what_runs_its_studies_again(
+    folders: list[Path], tmp_path: Path
+) -> None:
+    report.make_several(folders, tmp_path / "out")
+    text = (tmp_path / "out/report.md").read_text()
+    for folder in folders:
+        title = tomllib.loads((folder / "study.toml").read_text())["name"]
+        assert f"    kregkit run {title}.toml --out {title}\n" in text
+        assert f"{title}/store" in text
 
 
 def twice(contents: list[Contents]) -> dict[str, Contents]:

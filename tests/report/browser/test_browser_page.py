@@ -70,8 +70,6 @@ def texts(table: Any, column: int) -> list[str]:
 
 def parsed(text: str) -> float | None:
     plain = text.replace("−", "-").replace(",", "").lstrip("<>≈+")
-    if plain.startswith("×"):
-        return 100 * float(plain[1:].split()[0])
     found = re.match(r"-?\d+(\.\d+)?(e-?\d+)?", plain)
     return float(found[0]) if found else None
 
