@@ -101,19 +101,18 @@ def test_gradient_is_zero_where_that_of_the_formula_is_and_only_there(
 
 
 @every_proximal
-@pytest.mark.parametrize("amount", [0.0, 1e-3, 0.0099, 0.1, 0.4, 2.0, 3.0, 1e4])
-def test_prox_beats_every_point_of_a_grid(case: Case, amount: float) -> None:
-    for w in (-2.5, -0.4, -0.1, -1e-3, 0.0, 0.05, 0.15, 0.3, 0.4, 1.7):
-        at = case.fit(np.array([w]))
-        found = numpy(case.penalty.prox(at, amount))
-        if amount == 0:
-            assert np.array_equal(found, at)
-            continue
-        fine = np.linspace(-0.2, 0.2, 201)
-        grid = np.concatenate([np.linspace(-3, 3, 601), fine, [w, 0.0]])
-        amounts = np.full(at.shape, amount)
-        least = min(objective(case, np.full(at.shape, u), at, amounts) for u in grid)
-        assert objective(case, found, at, amounts) <= least + 1e-12
+def test_prox_beats_every_point_of_a_grid(case: Case) -> None:
+    weights = (-2.5, -0.4, -0.1, -1e-3, 0.0, 0.05, 0.15, 0.3, 0.4, 1.7)
+    fine = np.linspace(-0.2, 0.2, 201)
+    grid = np.concatenate([np.linspace(-3, 3, 601), fine, weights])
+    values = np.array([case.value(case.fit(np.array([u]))) for u in grid])
+    for amount in (1e-3, 0.0099, 0.1, 0.4, 2.0, 3.0, 1e4):
+        for w in weights:
+            at = case.fit(np.array([w]))
+            found = numpy(case.penalty.prox(at, amount))
+            reached = objective(case, found, at, np.full(at.shape, amount))
+            least = ((grid - w) ** 2 / (2 * amount) + values).min()
+            assert reached <= least + 1e-12
 
 
 @every_proximal
@@ -150,7 +149,8 @@ def test_zero_tensor_has_finite_value_gradient_and_prox(
         np.testing.assert_allclose(case.penalty.value(w), case.value(w), 1e-6)
         expected = case.penalty.strength * case.slope(w)
         # TensorFlow's own √ has gradient 0 where 0 comes in; XLA's has not.
-        for xla in (False, True):
+        compiled = (False, True) if shape == (3, 4) and w.itemsize < 8 else (False,)
+        for xla in compiled:
             slope = np.float64(gradient(case.penalty, w, xla=xla))
             np.testing.assert_allclose(slope, expected, 1e-2)
         amounts = (0.0, 0.5, np.zeros(w.shape), np.full(w.shape, 0.5))
