@@ -14,14 +14,14 @@ from keras import ops
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from kregkit import regularizers, schema
+from kregkit import known, regularizers
 from kregkit.callbacks import slope
+from kregkit.known import Choice
 from kregkit.regularizers import GroupLasso, Penalty, SparseGroupLasso
 from kregkit.report import numbers
 from kregkit.report.canvas import INK, slug
 from kregkit.report.html import standalone
 from kregkit.report.page import Figure
-from kregkit.schema import Choice
 
 FOLDER = Path(__file__).resolve().parents[1] / "reports" / "catalogue"
 AMOUNT, REACH, OTHER = 0.1, 0.5, 0.3
@@ -89,13 +89,13 @@ def row(cls: type[Penalty]) -> str:
     name = cls.__name__
     further = [
         f"`{key} = {rule.default if isinstance(rule, Choice) else f'{rule.default:g}'}`"
-        for key, rule in schema.REGULARIZERS[name].items()
+        for key, rule in known.REGULARIZERS[name].items()
     ]
     cells = (
         f"`{name}`",
-        f"`{schema.FORMULAS[name]}`".replace("|", "\\|"),
+        f"`{known.FORMULAS[name]}`".replace("|", "\\|"),
         ", ".join(further) or "–",
-        schema.ONLY_ON.get(name, "any"),
+        known.ONLY_ON.get(name, "any"),
         ("with zeros" if drawn_one(cls).sparse else "yes") if cls.proximal else "no",
         "yes" if cls.convex else "no",
         "; ".join(sources(cls)),
@@ -160,7 +160,7 @@ def picture(cls: type[Penalty]) -> Figure:
 
 def files() -> dict[str, bytes]:
     """Return the page and its figures by their names in the folder."""
-    order = [name for name in schema.REGULARIZERS if name != schema.DECOUPLED]
+    order = [name for name in known.REGULARIZERS if name != known.DECOUPLED]
     classes = {cls.__name__: cls for cls in regularizers.classes()}
     text = INTRODUCTION
     text += "| regularizer | formula | parameters | on | prox | convex | source |\n"

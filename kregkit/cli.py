@@ -168,7 +168,7 @@ def plan(
 @app.command("list")
 def list_names() -> None:
     """List the regularizers, data sets and models that a study can name."""
-    from kregkit.schema import DATASETS, FORMULAS, MODELS, OPTIMIZERS, TARGETS
+    from kregkit.known import DATASETS, FORMULAS, MODELS, OPTIMIZERS, TARGETS
 
     tables: dict[str, dict[str, str]] = {
         "regularizers": FORMULAS,

@@ -13,8 +13,8 @@ import numpy as np
 from keras import ops
 
 from kregkit.errors import ParameterError, must
+from kregkit.known import STRENGTH, Range
 from kregkit.numerics import Tensor, accumulable
-from kregkit.schema import STRENGTH, Range
 
 FORMAT = 1
 

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import keras
 
 from kregkit.errors import ParameterError, UnknownNameError, must, unknown
+from kregkit.known import REGULARIZERS
 from kregkit.regularizers._base import Penalty
-from kregkit.schema import REGULARIZERS
 
 _P = TypeVar("_P", bound=type[Penalty])
 

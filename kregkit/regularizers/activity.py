@@ -10,10 +10,10 @@ from typing import ClassVar, Final
 from keras import ops
 
 from kregkit.errors import ParameterError, must
+from kregkit.known import Range, numeric
 from kregkit.numerics import Tensor, larger, magnitude, safe_norm, scaled
 from kregkit.regularizers._base import Penalty
 from kregkit.regularizers._register import register
-from kregkit.schema import Range, numeric
 
 _EDGE: Final = 2.0**-13
 """From both sides exact in float32; 1 − 1e-4 is not."""

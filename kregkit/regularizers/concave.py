@@ -10,10 +10,10 @@ from typing import ClassVar
 
 from keras import ops
 
+from kregkit.known import Range, numeric
 from kregkit.numerics import Tensor, magnitude
 from kregkit.regularizers._base import Penalty
 from kregkit.regularizers._register import register
-from kregkit.schema import Range, numeric
 
 
 @register

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 
 from keras import ops
 
+from kregkit.known import STRENGTH, Range, numeric
 from kregkit.numerics import Tensor, magnitude, soft_threshold
 from kregkit.regularizers._base import Penalty, number, two_strengths
 from kregkit.regularizers._register import register
-from kregkit.schema import STRENGTH, Range, numeric
 
 
 @register

@@ -12,6 +12,7 @@ from keras import ops
 
 from kregkit.errors import ParameterError, must
 from kregkit.groups import WORDS, Group, group_axes, lowest_rank
+from kregkit.known import STRENGTH, Range, numeric
 from kregkit.numerics import (
     Tensor,
     group_soft_threshold,
@@ -21,7 +22,6 @@ from kregkit.numerics import (
 )
 from kregkit.regularizers._base import Penalty, number, two_strengths
 from kregkit.regularizers._register import register
-from kregkit.schema import STRENGTH, Range, numeric
 
 
 @register

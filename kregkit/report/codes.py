@@ -7,6 +7,7 @@ other seeds chose on validation, so that codes are compared at equal reconstruct
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
+from kregkit.known import CODE_LAYER
 from kregkit.report import answer, labels, numbers, plot_code, usage
 from kregkit.report.cells import Place, Series, of_model
 from kregkit.report.contrasts import Study
@@ -16,7 +17,7 @@ from kregkit.report.statistics import LEVEL, mean
 from kregkit.report.tables import Tables
 from kregkit.report.usage import Goal
 from kregkit.report.verdicts import Contrast
-from kregkit.schema import ACTIVE, CODE_LAYER
+from kregkit.schema import ACTIVE
 
 COSTS: Final = (0.01, 0.02, 0.05)
 """The validation R² that a code may cost, each a part of the table."""

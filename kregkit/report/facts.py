@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from kregkit.errors import StoreError
+from kregkit.known import LEARNING_RATE
 from kregkit.report.numbers import count
-from kregkit.schema import LEARNING_RATE
 from kregkit.store import Contents
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from kregkit.known import DECOUPLED
 from kregkit.report import matched
 from kregkit.report.claims import Tested
 from kregkit.report.contrasts import Study
@@ -16,7 +17,6 @@ from kregkit.report.pooled import One, PooledClaim
 from kregkit.report.statistics import LEVEL
 from kregkit.report.usage import NONE, Advice
 from kregkit.report.verdicts import Contrast
-from kregkit.schema import DECOUPLED
 
 _WHERE: Final = {"section": pl.String, "about": pl.String, "point": pl.String}
 _COLUMNS: Final[Mapping[str, Mapping[str, Any]]] = {

@@ -6,6 +6,7 @@ too few for one, with the lowest and the highest seed.
 
 from collections.abc import Iterator, Sequence
 
+from kregkit.known import DECOUPLED
 from kregkit.report import numbers
 from kregkit.report.contrasts import Study
 from kregkit.report.matched import MAIN, TOLERANCES, Pair, pairs, points, rows
@@ -15,7 +16,6 @@ from kregkit.report.pooled import One, pool, poolable
 from kregkit.report.statistics import LEVEL, mean
 from kregkit.report.verdict_words import bounds, shown
 from kregkit.report.verdicts import Contrast
-from kregkit.schema import DECOUPLED
 
 _HALVES = {0.5: "½", 1.0: "1", 2.0: "2"}
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from kregkit.errors import StudyError
-from kregkit.schema import Choice
+from kregkit.known import Choice
 from kregkit.study import locate, values
 from kregkit.study.parts import (
     Cell,

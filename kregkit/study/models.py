@@ -15,7 +15,7 @@ from typing import Any, Final
 import keras
 
 from kregkit.errors import ModelError, StudyError
-from kregkit.schema import CODE, CODE_LAYER
+from kregkit.known import CODE, CODE_LAYER
 from kregkit.weights import Place, output_places, walk, walk_layers
 
 Shape = tuple[int, ...]

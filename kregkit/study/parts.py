@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from kregkit.schema import (
+from kregkit.known import (
     CODE,
     DECOUPLED,
     LEARNING_RATE,

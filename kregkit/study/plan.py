@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kregkit.errors import DataError
-from kregkit.schema import DECOUPLED
+from kregkit.known import DECOUPLED
 from kregkit.study.config import StudyConfig
 from kregkit.study.values import Parameter
 

@@ -14,8 +14,9 @@ import numpy as np
 from keras import ops
 
 from kregkit.callbacks import Measuring, Penalties, compiled, gradient
+from kregkit.known import CODE_LAYER
 from kregkit.numerics import Tensor
-from kregkit.schema import CODE_LAYER, PROBE
+from kregkit.schema import PROBE
 from kregkit.study import probes
 from kregkit.study.data import Split
 from kregkit.study.plan import Trial

@@ -17,7 +17,7 @@ from keras import ops
 
 from kregkit import regularizers
 from kregkit.errors import DataError, ModelError, ParameterError
-from kregkit.schema import DECOUPLED
+from kregkit.known import DECOUPLED
 from kregkit.study import data as datasets
 from kregkit.study.config import StudyConfig
 from kregkit.study.data import Data, Split

@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from kregkit.schema import (
+from kregkit.known import (
     CODE,
     DATASETS,
     MODELS,

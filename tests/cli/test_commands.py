@@ -7,7 +7,7 @@ import sys
 import pytest
 from commands import run
 
-from kregkit.schema import DATASETS, MODELS, REGULARIZERS
+from kregkit.known import DATASETS, MODELS, REGULARIZERS
 
 STUDY = """\
 name = "quick"

@@ -9,11 +9,11 @@ from scipy import stats
 from test_report_matched import N_TEST, N_TRAIN, SEEDS, VALUES, chosen
 
 from experiments.benchmarks import simulated
+from kregkit.known import CODE_LAYER
 from kregkit.report import codes, numbers, plot_code
 from kregkit.report.cells import Setting
 from kregkit.report.notebook import Report
 from kregkit.report.tables import tables
-from kregkit.schema import CODE_LAYER
 from kregkit.store import Contents
 
 UNITS = 30

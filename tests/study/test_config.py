@@ -5,7 +5,7 @@ import tomllib
 import pytest
 
 from kregkit.errors import StudyError
-from kregkit.schema import DATASETS, MODELS, OPTIMIZERS, REGULARIZERS, SOLVERS, TARGETS
+from kregkit.known import DATASETS, MODELS, OPTIMIZERS, REGULARIZERS, SOLVERS, TARGETS
 from kregkit.study import config
 from kregkit.study.parts import DEFAULTS, LAYERS, OWN_TEST
 from kregkit.study.values import LogRange

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from kregkit.errors import ModelError, StudyError
-from kregkit.schema import MODELS
+from kregkit.known import MODELS
 from kregkit.study.config import ModelConfig
 from kregkit.study.models import BUILDERS, build_own, layers_for
 

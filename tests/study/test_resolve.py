@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kregkit.errors import DataError, KregkitError, StudyError
-from kregkit.schema import DECOUPLED, ONLY_ON, OPTIMIZERS, REGULARIZERS
+from kregkit.known import DECOUPLED, ONLY_ON, OPTIMIZERS, REGULARIZERS
 from kregkit.study import config
 from kregkit.study.resolve import OPTIMIZER_CLASSES, R2, resolve
 

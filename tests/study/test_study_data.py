@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from kregkit.errors import DataError
-from kregkit.schema import DATASETS
+from kregkit.known import DATASETS
 from kregkit.study.config import DataConfig
 from kregkit.study.data import load, rows, split
 from kregkit.study.parts import OWN_TEST

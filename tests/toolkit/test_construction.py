@@ -12,7 +12,7 @@ import tensorflow as tf
 from formulas import CASES, Case
 
 import kregkit
-from kregkit import regularizers, schema
+from kregkit import known, regularizers
 from kregkit.errors import ParameterError
 from kregkit.regularizers import (
     L1,
@@ -179,11 +179,11 @@ def test_a_live_copy_cannot_be_saved(case: Case) -> None:
 @every_case
 @pytest.mark.parametrize("name", ["l1", "stregth", "ranges", "value"])
 def test_replace_refuses_what_is_not_a_numeric_parameter(case: Case, name: str) -> None:
-    known = ", ".join(sorted(type(case.penalty).ranges))
+    numeric = ", ".join(sorted(type(case.penalty).ranges))
     with pytest.raises(ParameterError) as caught:
         case.penalty.replace(**{name: 0.5})
     assert str(caught.value) == (
-        f"{case.penalty!r}.replace: `{name}` must be a numeric parameter ({known}); "
+        f"{case.penalty!r}.replace: `{name}` must be a numeric parameter ({numeric}); "
         "received 0.5."
     )
 
@@ -208,19 +208,19 @@ def test_config_pickle_and_copies_are_exact(case: Case) -> None:
 def test_registry_and_schema_name_the_same_penalties() -> None:
     names = [cls.__name__ for cls in regularizers.classes()]
     assert names == sorted(names)
-    for known in (schema.REGULARIZERS, schema.FORMULAS):
-        assert sorted(known) == [*names, schema.DECOUPLED]
+    for table in (known.REGULARIZERS, known.FORMULAS):
+        assert sorted(table) == [*names, known.DECOUPLED]
     without = [cls.__name__ for cls in regularizers.classes() if not cls.proximal]
-    assert list(schema.WITHOUT_PROX) == [*without, schema.DECOUPLED]
+    assert list(known.WITHOUT_PROX) == [*without, known.DECOUPLED]
     for cls in regularizers.classes():
-        further = schema.REGULARIZERS[cls.__name__].items()
-        numbers = {n: rule for n, rule in further if isinstance(rule, schema.Range)}
-        assert cls.ranges == {"strength": schema.STRENGTH, **numbers}
-        words = {n for n, rule in further if isinstance(rule, schema.Choice)}
+        further = known.REGULARIZERS[cls.__name__].items()
+        numbers = {n: rule for n, rule in further if isinstance(rule, known.Range)}
+        assert cls.ranges == {"strength": known.STRENGTH, **numbers}
+        words = {n for n, rule in further if isinstance(rule, known.Choice)}
         fields = {field.name for field in dataclasses.fields(cls)}
         assert words == fields & {"group"}
         first = cls.__doc__.splitlines()[0]
-        assert f"`{schema.FORMULAS[cls.__name__]}`" in first
+        assert f"`{known.FORMULAS[cls.__name__]}`" in first
 
 
 @pytest.mark.parametrize("module", [kregkit, regularizers, kregkit.callbacks])

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers
 
-from kregkit import groups, schema
+from kregkit import groups, known
 from kregkit.errors import ParameterError
 from kregkit.groups import group_axes, weight_axes
 from kregkit.regularizers import GroupLasso, SparseGroupLasso
@@ -54,7 +54,7 @@ def bisected(w: np.ndarray, amount: np.ndarray) -> np.ndarray:
 
 
 def test_the_words_are_those_of_the_schema() -> None:
-    choice = schema.REGULARIZERS["GroupLasso"]["group"]
+    choice = known.REGULARIZERS["GroupLasso"]["group"]
     assert choice.words == tuple(sorted(groups.WORDS))
     assert choice.default == GroupLasso(0.1).group == "unit"
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from kregkit import regularizers, schema
+from kregkit import known, regularizers
 from kregkit.errors import ParameterError, UnknownNameError
 from kregkit.regularizers import Penalty
 
@@ -44,9 +44,9 @@ def test_make_refuses_a_parameter_that_the_penalty_does_not_have():
 
 FURTHER = [
     (name, parameter, rule)
-    for name, own in schema.REGULARIZERS.items()
+    for name, own in known.REGULARIZERS.items()
     for parameter, rule in own.items()
-    if isinstance(rule, schema.Range)
+    if isinstance(rule, known.Range)
 ]
 """Every numeric parameter beside the strength."""
 

@@ -1,0 +1,166 @@
+"""The names that studies and penalties know, with the ranges of their parameters.
+
+The one rule: data alone, so that study files are checked without Keras. A test holds
+it equal to the registries.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Range:
+    """Admissible values of a numeric parameter: low <(=) value <(=) high."""
+
+    low: float
+    high: float = float("inf")
+    open_low: bool = False
+    default: float | None = None
+
+    def admits(self, value: float) -> bool:
+        """Return whether the value is finite and inside."""
+        above = value > self.low if self.open_low else value >= self.low
+        return above and value <= self.high and value < float("inf")
+
+    def __str__(self) -> str:
+        """Return the rule in words, for messages."""
+        if self.high < float("inf"):
+            return f"a number from {self.low:g} to {self.high:g}"
+        return f"a finite number {'>' if self.open_low else '>='} {self.low:g}"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Admissible words of a structural parameter."""
+
+    words: tuple[str, ...]
+    default: str
+
+
+LEARNING_RATE: Final = 1e-3
+"""The learning rate of a study whose file names none."""
+
+STRENGTH: Final = Range(0.0)
+SWEPT_STRENGTH: Final = Range(0.0, open_low=True)
+
+DECOUPLED: Final = "decoupled"
+"""Weight decay beside the optimizer's step, as AdamW's: a regularizer of studies that
+is no penalty: no term of the loss, no value, no proximal step."""
+
+_RATIO: Final = Range(0.0, 1.0, default=0.5)
+_WIDTH: Final = Range(1e-6, 1e6, default=0.1)  # squared, it is still a float32
+_GROUP: Final = Choice(("filter", "input", "unit"), "unit")
+
+REGULARIZERS: Final[dict[str, dict[str, Range | Choice]]] = {
+    "L1": {},
+    "L2": {},
+    "L1L2": {"ratio": _RATIO},
+    "GroupLasso": {"group": _GROUP},
+    "SparseGroupLasso": {"ratio": _RATIO, "group": _GROUP},
+    "MCP": {"threshold": _WIDTH},
+    "SCAD": {"threshold": _WIDTH, "a": Range(1.001, 1e6, default=3.7)},
+    "CappedL1": {"threshold": _WIDTH},
+    "LogSum": {"epsilon": _WIDTH},
+    "TransformedL1": {"a": _WIDTH},
+    "LHalf": {},
+    "LTwoThirds": {},
+    "Huber": {"delta": _WIDTH},
+    "HoyerActivity": {},
+    "HoyerSquare": {},
+    "KLSparsity": {"rho": Range(1e-3, 0.999, default=0.05)},
+    DECOUPLED: {},
+}
+"""Regularizers that a sweep can name, with their parameters beside `strength`.
+
+A `Range` is a numeric parameter, which may differ between the trials of one batch; a
+`Choice` is structural, and may not.
+"""
+
+
+def numeric(name: str) -> dict[str, Range]:
+    """Return the numeric parameters of a regularizer, `strength` first."""
+    further = REGULARIZERS[name].items()
+    return {"strength": STRENGTH} | {n: r for n, r in further if isinstance(r, Range)}
+
+
+FORMULAS: Final[dict[str, str]] = {
+    "L1": "Σ|w|",
+    "L2": "Σw²",
+    "L1L2": "r·Σ|w| + (1−r)·Σw²",
+    "GroupLasso": "Σ_g √d_g·‖w_g‖₂",
+    "SparseGroupLasso": "r·Σ|w| + (1−r)·Σ_g √d_g·‖w_g‖₂",
+    "MCP": "Σ (m − m²/2θ), m = min(|w|, θ)",
+    "SCAD": "Σ (m − max(m − κ, 0)²/2(θ − κ)), m = min(|w|, θ), κ = θ/a",
+    "CappedL1": "Σ min(|w|, θ)",
+    "LogSum": "Σ log(1 + |w|/ε)",
+    "TransformedL1": "Σ (a + 1)·|w|/(a + |w|)",
+    "LHalf": "Σ √|w|",
+    "LTwoThirds": "Σ |w|^(2/3)",
+    "Huber": "Σ (m²/2δ + |w| − m), m = min(|w|, δ)",
+    "HoyerActivity": "Σᵢ ‖hᵢ‖₁/‖hᵢ‖₂",
+    "HoyerSquare": "(Σ|w|)²/Σw²",
+    "KLSparsity": "n·Σⱼ (ρ·log(ρ/mⱼ) + (1−ρ)·log((1−ρ)/(1−mⱼ)))",
+    DECOUPLED: "w ← w − learning rate·strength·w in each step, no loss (AdamW)",
+}
+"""The unscaled value of each regularizer; of `DECOUPLED` what it does to a weight."""
+
+WITHOUT_PROX: Final = ("HoyerActivity", "HoyerSquare", "KLSparsity", DECOUPLED)
+"""The regularizers that have no proximal operator."""
+
+ONLY_ON: Final = {
+    "HoyerActivity": "activity",
+    "KLSparsity": "activity",
+    DECOUPLED: "kernel",
+}
+"""The regularizers that studies put on one target alone."""
+
+TARGETS: Final = ("activity", "bias", "kernel")
+SOLVERS: Final = ("gradient", "proximal")
+
+DATASETS: Final[dict[str, str]] = {
+    "digits": "1797 images of 8x8 pixels, 10 classes (scikit-learn)",
+    "breast_cancer": "569 rows, 30 inputs, 2 classes (scikit-learn)",
+    "wine": "178 rows, 13 inputs, 3 classes (scikit-learn)",
+    "iris": "150 rows, 4 inputs, 3 classes (scikit-learn)",
+    "diabetes": "442 rows, 10 inputs, regression (scikit-learn)",
+    "mnist": "70,000 images of 28x28 pixels, 10 classes (Keras)",
+    "fashion_mnist": "70,000 images of 28x28 pixels, 10 classes (Keras)",
+    "cifar10": "60,000 images of 32x32x3 pixels, 10 classes (Keras)",
+}
+
+MODELS: Final[dict[str, tuple[str, frozenset[str]]]] = {
+    "linear": ("one dense layer: softmax or linear regression", frozenset()),
+    "mlp": ("dense hidden layers (`hidden`), ReLU", frozenset({"hidden"})),
+    "cnn": (
+        "3x3 convolutions (`filters`), each with ReLU and max pooling, then dense "
+        "layers (`hidden`)",
+        frozenset({"filters", "hidden"}),
+    ),
+    "lenet_300_100": ("dense 300-100, ReLU", frozenset()),
+    "lenet_5": ("the Caffe form: 5x5 convolutions 20-50, dense 500", frozenset()),
+    "autoencoder": (
+        "dense encoder (`hidden`, whose last are the units of the code) and its "
+        "mirror; `code` is the code's activation; the target is the input",
+        frozenset({"code", "hidden"}),
+    ),
+}
+"""Built-in models with a line each and the options that they take."""
+
+CODE: Final = Choice(("relu", "sigmoid"), "relu")
+"""The activation of an autoencoder's code. With "sigmoid" its units are between 0 and
+1, as `KLSparsity` takes them to be; with "relu" they can be exactly zero."""
+
+CODE_LAYER: Final = "code"
+"""The layer of an autoencoder whose output is its code."""
+
+OPTIMIZERS: Final[dict[str, frozenset[str]]] = {
+    "adadelta": frozenset(),
+    "adagrad": frozenset(),
+    "adam": frozenset(),
+    "adamax": frozenset(),
+    "adamw": frozenset({"weight_decay"}),
+    "nadam": frozenset(),
+    "rmsprop": frozenset({"momentum"}),
+    "sgd": frozenset({"momentum", "nesterov"}),
+}
+"""Optimizers that a study can name, with the options that they take."""
