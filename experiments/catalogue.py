@@ -24,7 +24,7 @@ from kregkit.report.html import standalone
 from kregkit.report.page import Figure
 
 FOLDER = Path(__file__).resolve().parents[1] / "reports" / "catalogue"
-AMOUNT, REACH, OTHER = 0.1, 0.5, 0.3
+AMOUNT, REACH, OTHER, FAR = 0.1, 0.5, 0.3, 2.0
 POINTS, JUMP = 201, 0.08
 """A curve is broken where it rises or falls by more than JUMP from point to point."""
 Floats = NDArray[np.float64]
@@ -32,22 +32,44 @@ Floats = NDArray[np.float64]
 PAIR = {
     "GroupLasso": GroupLasso(1.0, group=()),
     "SparseGroupLasso": SparseGroupLasso(0.5, 0.5, group=()),
+    "LInf": regularizers.LInf(1.0),
+    "GroupLInf": regularizers.GroupLInf(1.0, group=()),
+    "ExclusiveLasso": regularizers.ExclusiveLasso(1.0, group=()),
+    "Hoyer": regularizers.Hoyer(1.0),
     "HoyerSquare": regularizers.HoyerSquare(1.0),
+    "GroupHoyerSquare": regularizers.GroupHoyerSquare(1.0),
+    "Orthogonality": regularizers.Orthogonality(1.0),
     "HoyerActivity": regularizers.HoyerActivity(1.0),
+    "DeCov": regularizers.DeCov(1.0),
+    "VarianceCovariance": regularizers.VarianceCovariance(1.0),
+    "TotalVariation": regularizers.TotalVariation(1.0),
 }
 """What is no sum over weights is drawn for one of a pair, the other of which is 0.3."""
 
-ALONE = {"KLSparsity": regularizers.KLSparsity(1.0)}
+ALONE = {
+    "KLSparsity": regularizers.KLSparsity(1.0),
+    "EntropyPenalty": regularizers.EntropyPenalty(1.0),
+}
 """What is drawn for the one output of one sample, from 0 to 1."""
+
+STEPS = ("TotalVariation",)
+"""The pair is of two time steps."""
+
+BATCHED = ("DeCov", "VarianceCovariance")
+"""The pair is of two units, the other 2, which are 0 in the other sample of two."""
 
 INTRODUCTION = """# Catalogue of the regularizers
 
 Written by `python -m experiments.catalogue`. A penalty is `strength · value(w)`; the
 formula is that of the value. In it `w_g` is a group of `d_g` weights (`group` is
 "unit", "input", "filter" or axes), `hᵢ` the output for one of n samples, and `mⱼ` the
-mean of output j over them. Parameters stand as the sweeps of a study name them, with
+mean of output j over them, `C` the covariance of outputs, and `W` a kernel as a matrix
+with its units in the columns. Parameters stand as the sweeps of a study name them, with
 their defaults; in Python `ratio` is given as two strengths, `L1L2(l1=, l2=)` and
-`SparseGroupLasso(l1=, l21=)`. `KLSparsity` is for outputs between 0 and 1.
+`SparseGroupLasso(l1=, l21=)`. `KLSparsity` is for outputs between 0 and 1,
+`EntropyPenalty` for probabilities. `DeCov`, `VarianceCovariance` and `Orthogonality`
+have units in the last axis, and `TotalVariation` time steps or pixels before it. The
+forms of `Orthogonality` are in its docstring.
 
 Where there is a proximal operator (prox), `Proximal` trains with it, also where the
 optimizer gives each weight a step of its own, and sweeps may ask for `solver =
@@ -60,9 +82,13 @@ BELOW = f"""
 ## Pictures
 
 Of one weight from {-REACH:g} to {REACH:g}, with strength 1 and the defaults: value, its
-slope, and the proximal point for an amount of {AMOUNT:g}. Of `GroupLasso`,
-`SparseGroupLasso`, `HoyerSquare` and `HoyerActivity` the weight is one of a pair, whose
-other is {OTHER:g}; of `KLSparsity` it is the one output of one sample, from 0 to 1.
+slope, and the proximal point for an amount of {AMOUNT:g}. Of what is no sum over
+weights ({", ".join(f"`{name}`" for name in PAIR)}) the weight is one of a pair, whose
+other is {OTHER:g}: of two time steps for `TotalVariation`; and of two units, the other
+{FAR:g}, that are 0 in a second sample for
+{" and ".join(f"`{name}`" for name in BATCHED)}. Of
+{" and ".join(f"`{name}`" for name in ALONE)} it is the one output of one sample, from 0
+to 1.
 
 """
 
@@ -119,7 +145,12 @@ def curves(cls: type[Penalty]) -> tuple[Floats, dict[str, Floats]]:
         assert np.isclose(float(penalty.value(both)), apart), f"{name}: is no sum"
     tensors = at[:, None, None]
     if name in PAIR:
-        tensors = np.concatenate([tensors, np.full_like(tensors, OTHER)], axis=2)
+        other = FAR if name in BATCHED else OTHER
+        tensors = np.concatenate([tensors, np.full_like(tensors, other)], axis=2)
+    if name in STEPS:
+        tensors = tensors[..., None]
+    if name in BATCHED:
+        tensors = np.concatenate([tensors, np.zeros_like(tensors)], axis=1)
     tensors = ops.convert_to_tensor(tensors, "float64")
 
     def first(found: Any) -> Floats:
@@ -148,7 +179,7 @@ def picture(cls: type[Penalty]) -> Figure:
             jumps = np.flatnonzero(np.abs(np.diff(values)) > steep) + 1
             xs, ys = (np.insert(v, jumps, np.nan) for v in (at, values))
             axes.plot(xs, ys, line, color=color, lw=1.6, label=label)
-        axes.set_ylim(-1.3, 1.3)
+        axes.set_ylim(-1.3, float(np.clip(1.1 * found["value"].max(), 1.3, 3.0)))
         axes.set_xlabel("w")
 
     ends = ", ".join(

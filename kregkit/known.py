@@ -51,12 +51,20 @@ _RATIO: Final = Range(0.0, 1.0, default=0.5)
 _WIDTH: Final = Range(1e-6, 1e6, default=0.1)  # squared, it is still a float32
 _GROUP: Final = Choice(("filter", "input", "unit"), "unit")
 
+ORTHOGONALITY: Final = Choice(
+    ("double_soft", "mutual_coherence", "off_diagonal", "soft"), "soft"
+)
+"""The forms of `Orthogonality`."""
+
 REGULARIZERS: Final[dict[str, dict[str, Range | Choice]]] = {
     "L1": {},
     "L2": {},
     "L1L2": {"ratio": _RATIO},
     "GroupLasso": {"group": _GROUP},
     "SparseGroupLasso": {"ratio": _RATIO, "group": _GROUP},
+    "GroupLInf": {"group": _GROUP},
+    "ExclusiveLasso": {"group": _GROUP},
+    "LInf": {},
     "MCP": {"threshold": _WIDTH},
     "SCAD": {"threshold": _WIDTH, "a": Range(1.001, 1e6, default=3.7)},
     "CappedL1": {"threshold": _WIDTH},
@@ -65,9 +73,19 @@ REGULARIZERS: Final[dict[str, dict[str, Range | Choice]]] = {
     "LHalf": {},
     "LTwoThirds": {},
     "Huber": {"delta": _WIDTH},
-    "HoyerActivity": {},
+    "Hoyer": {},
     "HoyerSquare": {},
+    "GroupHoyerSquare": {"group": _GROUP},
+    "Orthogonality": {"form": ORTHOGONALITY},
+    "HoyerActivity": {},
     "KLSparsity": {"rho": Range(1e-3, 0.999, default=0.05)},
+    "DeCov": {},
+    "VarianceCovariance": {
+        "gamma": Range(1e-6, 1e6, default=1.0),
+        "nu": Range(0.0, 1e6, default=0.04),
+    },
+    "EntropyPenalty": {},
+    "TotalVariation": {},
     DECOUPLED: {},
 }
 """Regularizers that a sweep can name, with their parameters beside `strength`.
@@ -89,6 +107,9 @@ FORMULAS: Final[dict[str, str]] = {
     "L1L2": "r·Σ|w| + (1−r)·Σw²",
     "GroupLasso": "Σ_g √d_g·‖w_g‖₂",
     "SparseGroupLasso": "r·Σ|w| + (1−r)·Σ_g √d_g·‖w_g‖₂",
+    "GroupLInf": "Σ_g max|w_g|",
+    "ExclusiveLasso": "½·Σ_g (Σ|w_g|)²",
+    "LInf": "max|w|",
     "MCP": "Σ (m − m²/2θ), m = min(|w|, θ)",
     "SCAD": "Σ (m − max(m − κ, 0)²/2(θ − κ)), m = min(|w|, θ), κ = θ/a",
     "CappedL1": "Σ min(|w|, θ)",
@@ -97,19 +118,43 @@ FORMULAS: Final[dict[str, str]] = {
     "LHalf": "Σ √|w|",
     "LTwoThirds": "Σ |w|^(2/3)",
     "Huber": "Σ (m²/2δ + |w| − m), m = min(|w|, δ)",
-    "HoyerActivity": "Σᵢ ‖hᵢ‖₁/‖hᵢ‖₂",
+    "Hoyer": "Σ|w|/√Σw²",
     "HoyerSquare": "(Σ|w|)²/Σw²",
+    "GroupHoyerSquare": "(Σ_g ‖w_g‖₂)²/Σw²",
+    "Orthogonality": "‖WᵀW − I‖_F²",
+    "HoyerActivity": "Σᵢ ‖hᵢ‖₁/‖hᵢ‖₂",
     "KLSparsity": "n·Σⱼ (ρ·log(ρ/mⱼ) + (1−ρ)·log((1−ρ)/(1−mⱼ)))",
+    "DeCov": "n·½·Σ_{i≠j} C_ij²",
+    "VarianceCovariance": ("n/d·(Σⱼ max(γ − √(C_jj + 1e-4), 0) + ν·Σ_{i≠j} C_ij²)"),
+    "EntropyPenalty": "Σᵢ Σⱼ hᵢⱼ·log hᵢⱼ",
+    "TotalVariation": "Σᵢ Σ|hᵢ[…, t+1, …] − hᵢ[…, t, …]|",
     DECOUPLED: "w ← w − learning rate·strength·w in each step, no loss (AdamW)",
 }
 """The unscaled value of each regularizer; of `DECOUPLED` what it does to a weight."""
 
-WITHOUT_PROX: Final = ("HoyerActivity", "HoyerSquare", "KLSparsity", DECOUPLED)
+WITHOUT_PROX: Final = (
+    "DeCov",
+    "EntropyPenalty",
+    "GroupHoyerSquare",
+    "Hoyer",
+    "HoyerActivity",
+    "HoyerSquare",
+    "KLSparsity",
+    "Orthogonality",
+    "TotalVariation",
+    "VarianceCovariance",
+    DECOUPLED,
+)
 """The regularizers that have no proximal operator."""
 
 ONLY_ON: Final = {
+    "DeCov": "activity",
+    "EntropyPenalty": "activity",
     "HoyerActivity": "activity",
     "KLSparsity": "activity",
+    "Orthogonality": "kernel",
+    "TotalVariation": "activity",
+    "VarianceCovariance": "activity",
     DECOUPLED: "kernel",
 }
 """The regularizers that studies put on one target alone."""

@@ -8,16 +8,30 @@ from keras import __version__ as _keras_version
 from kregkit.errors import VersionError
 from kregkit.regularizers._base import Penalty
 from kregkit.regularizers._register import classes, get, make, names
-from kregkit.regularizers.activity import HoyerActivity, KLSparsity
+from kregkit.regularizers.activity import (
+    EntropyPenalty,
+    HoyerActivity,
+    KLSparsity,
+    TotalVariation,
+)
 from kregkit.regularizers.concave import MCP, SCAD, CappedL1, LogSum, TransformedL1
+from kregkit.regularizers.decorrelation import DeCov, VarianceCovariance
 from kregkit.regularizers.elementwise import L1, L1L2, L2, Huber
 from kregkit.regularizers.grouped import GroupLasso, SparseGroupLasso
+from kregkit.regularizers.matrices import Orthogonality
 from kregkit.regularizers.powers import LHalf, LTwoThirds
-from kregkit.regularizers.ratio import HoyerSquare
+from kregkit.regularizers.ratio import GroupHoyerSquare, Hoyer, HoyerSquare
+from kregkit.regularizers.sorting import ExclusiveLasso, GroupLInf, LInf
 
 __all__ = [  # noqa: RUF022 - in the order of `sorted`, as every list of names here
     "CappedL1",
+    "DeCov",
+    "EntropyPenalty",
+    "ExclusiveLasso",
+    "GroupHoyerSquare",
+    "GroupLInf",
     "GroupLasso",
+    "Hoyer",
     "HoyerActivity",
     "HoyerSquare",
     "Huber",
@@ -26,13 +40,17 @@ __all__ = [  # noqa: RUF022 - in the order of `sorted`, as every list of names h
     "L1L2",
     "L2",
     "LHalf",
+    "LInf",
     "LTwoThirds",
     "LogSum",
     "MCP",
+    "Orthogonality",
     "Penalty",
     "SCAD",
     "SparseGroupLasso",
+    "TotalVariation",
     "TransformedL1",
+    "VarianceCovariance",
     "classes",
     "get",
     "make",

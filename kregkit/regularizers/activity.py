@@ -18,6 +18,9 @@ from kregkit.regularizers._register import register
 _EDGE: Final = 2.0**-13
 """From both sides exact in float32; 1 − 1e-4 is not."""
 
+_LEAST: Final = 2.0**-24
+"""The least probability of which the logarithm is taken."""
+
 
 @register
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -37,7 +40,7 @@ class KLSparsity(Penalty):
     convex: ClassVar[bool] = True
 
     def _value(self, w: Tensor) -> Tensor:
-        _check_rank("KLSparsity", w)
+        check_rank("KLSparsity", w)
         rho = ops.convert_to_tensor(self.rho, w.dtype)
         samples = ops.cast(ops.shape(w)[0], w.dtype)
         mean = ops.sum(w, axis=0) / larger(samples, ops.ones_like(samples))
@@ -62,7 +65,7 @@ class HoyerActivity(Penalty):
     proximal: ClassVar[bool] = False
 
     def _value(self, w: Tensor) -> Tensor:
-        _check_rank("HoyerActivity", w)
+        check_rank("HoyerActivity", w)
         axes = tuple(range(1, len(w.shape)))
         w, _ = scaled(w, axes)
         norm = safe_norm(w, axes)
@@ -70,7 +73,49 @@ class HoyerActivity(Penalty):
         return ops.sum(ops.sum(magnitude(w), axes) / norm)
 
 
-def _check_rank(owner: str, w: Tensor) -> None:
+@register
+@dataclasses.dataclass(frozen=True, eq=False)
+class EntropyPenalty(Penalty):
+    """`Σᵢ Σⱼ hᵢⱼ·log hᵢⱼ`, the negative entropy of outputs that are probabilities.
+
+    For a softmax that is not to be sure of itself: the value is −log(classes) a sample
+    for the uniform answer, and 0 for one that is certain. Below 2⁻²⁴ the logarithm is
+    that of 2⁻²⁴: value and gradient are finite. Pereyra, Tucker, Chorowski, Kaiser and
+    Hinton 2017, arXiv:1701.06548.
+    """
+
+    proximal: ClassVar[bool] = False
+    convex: ClassVar[bool] = True
+
+    def _value(self, w: Tensor) -> Tensor:
+        check_rank("EntropyPenalty", w)
+        least = ops.convert_to_tensor(_LEAST, w.dtype)
+        return ops.sum(w * ops.log(larger(w, least)))
+
+
+@register
+@dataclasses.dataclass(frozen=True, eq=False)
+class TotalVariation(Penalty):
+    """`Σᵢ Σ|hᵢ[…, t+1, …] − hᵢ[…, t, …]|`, over the steps along every inner axis.
+
+    For time steps and pixels, which are the axes between the first and the last: an
+    output that changes seldom. Rudin, Osher and Fatemi 1992,
+    doi:10.1016/0167-2789(92)90242-F, in the anisotropic form.
+    """
+
+    proximal: ClassVar[bool] = False
+    convex: ClassVar[bool] = True
+
+    def _value(self, w: Tensor) -> Tensor:
+        if len(w.shape) < 3:
+            rule = "the output of a layer, with time steps or pixels and a last axis"
+            raise ParameterError(must("TotalVariation", "w", rule, tuple(w.shape)))
+        inner = range(1, len(w.shape) - 1)
+        return sum(ops.sum(magnitude(ops.diff(w, axis=axis))) for axis in inner)
+
+
+def check_rank(owner: str, w: Tensor) -> None:
+    """Raise `ParameterError` for what is no output of a layer."""
     if len(w.shape) < 2:
         rule = "the output of a layer, with a first axis of samples"
         raise ParameterError(must(owner, "w", rule, tuple(w.shape)))

@@ -5,13 +5,11 @@ The one rule: which weights are a group is said by `groups.group_axes`.
 
 import dataclasses
 import math
-import operator
 from typing import Any, ClassVar
 
 from keras import ops
 
-from kregkit.errors import ParameterError, must
-from kregkit.groups import WORDS, Group, group_axes, lowest_rank
+from kregkit.groups import Group
 from kregkit.known import STRENGTH, Range, numeric
 from kregkit.numerics import (
     Tensor,
@@ -21,12 +19,13 @@ from kregkit.numerics import (
     soft_threshold,
 )
 from kregkit.regularizers._base import Penalty, number, two_strengths
+from kregkit.regularizers._groups import Grouped, checked, split
 from kregkit.regularizers._register import register
 
 
 @register
 @dataclasses.dataclass(frozen=True, eq=False)
-class GroupLasso(Penalty):
+class GroupLasso(Grouped):
     """`Σ_g √d_g·‖w_g‖₂`, over groups `w_g` of `d_g` weights each.
 
     Its proximal step sets whole groups to zero. Yuan and Lin 2006,
@@ -37,13 +36,7 @@ class GroupLasso(Penalty):
         group: "unit", "input", "filter" or axes; `groups.group_axes` has the meaning.
     """
 
-    group: Group = "unit"
-
     convex: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        object.__setattr__(self, "group", _checked("GroupLasso", self.group))
 
     def _value(self, w: Tensor) -> Tensor:
         return _value("GroupLasso", w, self.group)
@@ -77,7 +70,7 @@ class SparseGroupLasso(Penalty):
 
     def __post_init__(self) -> None:
         two_strengths(self, "l1", "l21")
-        object.__setattr__(self, "group", _checked("SparseGroupLasso", self.group))
+        object.__setattr__(self, "group", checked("SparseGroupLasso", self.group))
 
     @classmethod
     def make(cls, strength: float, **parameters: Any) -> "SparseGroupLasso":
@@ -100,43 +93,13 @@ class SparseGroupLasso(Penalty):
         return _prox("SparseGroupLasso", single, amount * (1.0 - ratio), self.group)
 
 
-def _checked(owner: str, group: object) -> Group:
-    """Return a group as a word or a tuple of ints; a list, as JSON has it, is taken."""
-    if isinstance(group, str) and group in WORDS:
-        return group
-    if isinstance(group, tuple | list) and not any(isinstance(a, bool) for a in group):
-        try:
-            return tuple(operator.index(axis) for axis in group)
-        except TypeError:
-            pass
-    words = ", ".join(map(repr, sorted(WORDS)))
-    raise ParameterError(must(owner, "group", f"{words} or a tuple of axes", group))
-
-
-def _split(owner: str, w: Tensor, group: Group) -> tuple[Tensor, tuple[int, ...], Any]:
-    """Return `w` behind a first axis of 1, the axes that groups extend over, and √d.
-
-    Groups extend over the first axis at least: reducing over no axis is reducing over
-    all in PyTorch.
-    """
-    rank, least = len(w.shape), lowest_rank(group)
-    if rank < least:
-        rule = f"a tensor of {least} axes or more, for group {group!r}"
-        raise ParameterError(must(owner, "w", rule, tuple(w.shape)))
-    kept = group_axes(group, rank)
-    axes = [axis for axis in range(rank) if axis not in kept]
-    shape = ops.shape(w)
-    size = ops.convert_to_tensor(math.prod(shape[axis] for axis in axes), w.dtype)
-    return ops.expand_dims(w, 0), (0, *(1 + axis for axis in axes)), ops.sqrt(size)
-
-
 def _value(owner: str, w: Tensor, group: Group) -> Tensor:
-    w, axes, root = _split(owner, w, group)
+    w, axes, root = split(owner, w, group)
     return root * ops.sum(safe_norm(w, axes))
 
 
 def _prox(owner: str, w: Tensor, amount: Tensor, group: Group) -> Tensor:
-    w, axes, _ = _split(owner, w, group)
+    w, axes, _ = split(owner, w, group)
     if math.prod(w.shape[axis] for axis in axes) == 1:
         return soft_threshold(w, amount)[0]  # without the rounding of a root
     return group_soft_threshold(w, amount, axes)[0]

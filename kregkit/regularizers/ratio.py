@@ -8,9 +8,29 @@ from typing import ClassVar
 
 from keras import ops
 
-from kregkit.numerics import Tensor, magnitude, scaled
+from kregkit.numerics import Tensor, magnitude, safe_norm, scaled
 from kregkit.regularizers._base import Penalty
+from kregkit.regularizers._groups import Grouped, rows
 from kregkit.regularizers._register import register
+
+
+@register
+@dataclasses.dataclass(frozen=True, eq=False)
+class Hoyer(Penalty):
+    """`Σ|w|/√Σw²`: from 1, one weight is left, to √n, all n are equal.
+
+    The Hoyer sparsity, which tables call `hoyer`, is `(√n − value)/(√n − 1)`. As
+    `HoyerSquare`, it is trained with a gradient. Hoyer 2004, Journal of Machine
+    Learning Research 5.
+    """
+
+    proximal: ClassVar[bool] = False
+
+    def _value(self, w: Tensor) -> Tensor:
+        w, _ = scaled(ops.reshape(w, (-1,)), axis=0)
+        norm = safe_norm(w, axis=0)
+        norm = ops.where(norm > 0, norm, ops.ones_like(norm))
+        return ops.sum(magnitude(w)) / norm
 
 
 @register
@@ -30,3 +50,26 @@ class HoyerSquare(Penalty):
         squares = ops.sum(ops.square(w), keepdims=True)
         squares = ops.where(largest > 0, squares, ops.ones_like(squares))
         return ops.sum(ops.square(ops.sum(magnitude(w))) / squares)
+
+
+@register
+@dataclasses.dataclass(frozen=True, eq=False)
+class GroupHoyerSquare(Grouped):
+    """`(Σ_g ‖w_g‖₂)²/Σw²`: from 1, one group is left, to their number, all are alike.
+
+    `HoyerSquare` of the norms of the groups. Yang, Wen and Li 2020, arXiv:1908.09979.
+
+    Args:
+        strength: what the value is multiplied by.
+        group: as for `GroupLasso`.
+    """
+
+    proximal: ClassVar[bool] = False
+
+    def _value(self, w: Tensor) -> Tensor:
+        grouped, _ = rows("GroupHoyerSquare", w, self.group)
+        grouped, largest = scaled(grouped)
+        norms = safe_norm(grouped, axis=1)
+        squares = ops.sum(ops.square(grouped), keepdims=True)
+        squares = ops.where(largest > 0, squares, ops.ones_like(squares))
+        return ops.sum(ops.square(ops.sum(norms)) / squares)

@@ -79,9 +79,20 @@ CONCAVE = (
     ("LTwoThirds", "bias", 3e-2, 'solver = "proximal"'),
     ("Huber", "kernel", 1e-2, "delta = [0.1, 1.0]"),
 )
+COUPLED = (
+    ("GroupLInf", "kernel", 3e-2, 'solver = "proximal"'),
+    ("LInf", "bias", 3e-2, BOTH),
+    ("ExclusiveLasso", "kernel", 1e-2, 'solver = "proximal"\ngroup = "input"'),
+    ("Hoyer", "kernel", 1e-2),
+    ("GroupHoyerSquare", "kernel", 1e-3, 'group = "input"'),
+    ("Orthogonality", "kernel", 1e-2, 'form = ["soft", "mutual_coherence"]'),
+)
 ACTIVITY = (
     ("KLSparsity", "activity", 1e-2, "rho = [0.05, 0.3]"),
     ("HoyerActivity", "activity", 1e-2),
+    ("DeCov", "activity", 1e-2),
+    ("VarianceCovariance", "activity", 1e-2, "gamma = [0.5, 1.0]"),
+    ("EntropyPenalty", "activity", 1e-3),
 )
 
 
@@ -160,11 +171,17 @@ CASES = {
         terms=CONCAVE,
         compared=tuple(range(2, 11)),
     ),
+    "coupled penalties": Case(
+        MLP,
+        "epochs = 2\nbatch_size = 18\nlearning_rate = 1e-2",
+        terms=COUPLED,
+        compared=tuple(range(2, 10)),
+    ),
     "penalties of activities": Case(
         MLP,
         "epochs = 2\nbatch_size = 16\nlearning_rate = 1e-2",
         terms=ACTIVITY,
-        compared=(2, 4),
+        compared=tuple(range(2, 8)),
     ),
     "cnn, sgd with momentum": Case(
         'name = "cnn"\nfilters = [3, 4]\nhidden = []',

@@ -45,11 +45,9 @@ NAME_RULE = (
     "must be at most 100 of A-Z a-z 0-9 _ . -, beginning with a letter or digit, "
     "without '..' (it names a folder)"
 )
-SWEEP_KEYS = "a, delta, epsilon, group, layers, learning_rate, ratio, regularizer, rho, solver, strength, target, threshold"
-REGULARIZER_NAMES = (
-    "CappedL1, GroupLasso, HoyerActivity, HoyerSquare, Huber, KLSparsity, L1, L1L2, "
-    "L2, LHalf, LTwoThirds, LogSum, MCP, SCAD, SparseGroupLasso, TransformedL1, decoupled"
-)
+OWN_KEYS = {"layers", "learning_rate", "regularizer", "solver", "strength", "target"}
+SWEEP_KEYS = ", ".join(sorted(OWN_KEYS.union(*REGULARIZERS.values())))
+REGULARIZER_NAMES = ", ".join(sorted(REGULARIZERS))
 
 BAD = {
     # what a study file can have wrong: (old, new, the message after "s.toml")

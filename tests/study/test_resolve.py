@@ -99,7 +99,8 @@ def test_every_optimizer_of_the_schema_is_made_with_all_its_options(tmp_path):
 
 def test_every_regularizer_of_the_schema_is_made(tmp_path):
     everywhere = 'regularizer = ["L1", "L1L2"]\ntarget = ["kernel", "bias", "activity"]'
-    for name in REGULARIZERS:
+    # A dense layer has no time steps.
+    for name in REGULARIZERS.keys() - {"TotalVariation"}:
         target = ONLY_ON.get(name, "bias")
         one = f'regularizer = "{name}"\ntarget = "{target}"'
         last = (own := study(tmp_path, everywhere, one)).trials[-1]

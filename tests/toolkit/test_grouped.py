@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from formulas import members
+from coupled import members
 from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers

@@ -49,7 +49,8 @@ def held(model: Any) -> list[tuple[type, dict[str, Any]]]:
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_saved_model_keeps_class_and_floats(case: Case, tmp_path: Path) -> None:
     bias = case.penalty if case.rank < 2 else None
-    model = model_of(case.penalty, bias, case.penalty, convolution=case.rank > 2)
+    ranks = case.rank + case.last
+    model = model_of(case.penalty, bias, case.penalty, convolution=ranks > 2)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     expected = [(type(case.penalty), case.penalty.get_config())] * (2 + bool(bias))

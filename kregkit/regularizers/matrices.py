@@ -1,0 +1,83 @@
+"""Penalties of a kernel as a matrix `W`, of inputs by units.
+
+The one rule: units are the last axis, and an input is an index of all the others.
+"""
+
+import dataclasses
+from typing import ClassVar, Final
+
+from keras import ops
+
+from kregkit.errors import ParameterError, must
+from kregkit.known import ORTHOGONALITY
+from kregkit.numerics import Tensor, magnitude
+from kregkit.regularizers._base import Penalty
+from kregkit.regularizers._register import register
+
+_SOFT: Final = ("soft", "double_soft")
+
+
+@register
+@dataclasses.dataclass(frozen=True, eq=False)
+class Orthogonality(Penalty):
+    """`‖WᵀW − I‖_F²` or what else `form` says: units whose weights are orthogonal.
+
+    With G = WᵀW, and units in the columns of W, of every kernel but a bias:
+
+    | form | value | source |
+    |---|---|---|
+    | "soft" | `‖G − I‖_F²` | Brock, Lim, Ritchie and Weston 2017, arXiv:1609.07093 |
+    | "double_soft" | `‖WᵀW − I‖_F² + ‖WWᵀ − I‖_F²` | Bansal, Chen and Wang 2018 |
+    | "mutual_coherence" | the largest size in `G − I` | the same, arXiv:1810.09102 |
+    | "off_diagonal" | `Σ_{i≠j} G_ij²` | Brock, Donahue and Simonyan 2018 |
+
+    The last, of arXiv:1809.11096, leaves the lengths free. With more units than inputs
+    no W has `G = I`: "soft" is then at least the difference of the two numbers.
+
+    Args:
+        strength: what the value is multiplied by.
+        form: a word of the table.
+    """
+
+    form: str = "soft"
+
+    proximal: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.form not in ORTHOGONALITY.words:
+            words = ", ".join(map(repr, ORTHOGONALITY.words))
+            raise ParameterError(must("Orthogonality", "form", words, self.form))
+
+    def _value(self, w: Tensor) -> Tensor:
+        matrix = as_matrix("Orthogonality", w)
+        if self.form in _SOFT:
+            return _soft(matrix, 1.0 + (self.form == "double_soft"))
+        gram = ops.matmul(ops.transpose(matrix), matrix)
+        unit = ops.eye(gram.shape[0], dtype=w.dtype)
+        if self.form == "off_diagonal":
+            return ops.sum(ops.square(gram * (1.0 - unit)))
+        return ops.max(magnitude(gram - unit), initial=0.0)
+
+
+def as_matrix(owner: str, w: Tensor) -> Tensor:
+    """Return a kernel as a matrix with its units in the columns."""
+    if len(w.shape) < 2:
+        rule = "a kernel of 2 axes or more, the last that of the units"
+        raise ParameterError(must(owner, "w", rule, tuple(w.shape)))
+    return ops.reshape(w, (-1, w.shape[-1])) if 0 not in w.shape else w[..., :0]
+
+
+def _soft(matrix: Tensor, sides: float) -> Tensor:
+    """Return `‖WᵀW − I‖_F²`, for two sides with `‖WWᵀ − I‖_F²`.
+
+    Both are of one value, but for the difference of their sizes: the smaller Gram
+    matrix tells them.
+    """
+    inputs, units = matrix.shape
+    wide = inputs < units
+    adjoint = ops.transpose(matrix)
+    gram = ops.matmul(matrix, adjoint) if wide else ops.matmul(adjoint, matrix)
+    unit = ops.eye(gram.shape[0], dtype=matrix.dtype)
+    more = abs(units - inputs) if sides == 2.0 else max(units - inputs, 0)
+    return sides * ops.sum(ops.square(gram - unit)) + float(more)
