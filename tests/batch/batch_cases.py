@@ -181,7 +181,7 @@ CASES = {
         MLP,
         "epochs = 2\nbatch_size = 16\nlearning_rate = 1e-2",
         terms=ACTIVITY,
-        compared=tuple(range(2, 8)),
+        compared=tuple(range(2, 9)),
     ),
     "cnn, sgd with momentum": Case(
         'name = "cnn"\nfilters = [3, 4]\nhidden = []',

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from keras import ops
 from ml_dtypes import bfloat16
 
-from kregkit.regularizers import Penalty
+from kregkit.regularizers import Penalty, TotalVariation
 
 pytestmark = pytest.mark.torch
 
@@ -280,3 +280,12 @@ def test_prox_makes_zeros_where_it_says_so(case: Case) -> None:
     w = case.fit(np.random.default_rng(0).normal(size=(3, 4)))
     zeros = np.asarray(case.penalty.prox(w, 100.0)) == 0
     assert zeros.any() == case.penalty.sparse
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 3), (2, 4, 3, 5), (2, 3, 2, 2, 4)], ids=str)
+def test_total_variation_is_along_every_inner_axis_alone(shape: tuple[int]) -> None:
+    (case,) = cases_of(TotalVariation)
+    h = np.random.default_rng(0).normal(size=shape)
+    np.testing.assert_allclose(case.penalty.value(h), case.value(h), 1e-13)
+    slope = case.penalty.strength * case.slope(h)
+    np.testing.assert_allclose(gradient(case.penalty, h), slope, 1e-12)

@@ -90,3 +90,15 @@ def test_a_group_is_stepped_as_if_it_were_alone(group: object) -> None:
                 where[axis] = place
             own = w[tuple(where)], amount[tuple(where)]
             np.testing.assert_allclose(found[tuple(where)], step(*own), 1e-9, 1e-12)
+
+
+def test_running_sums_do_not_blur_the_step_of_a_large_group() -> None:
+    random = np.random.default_rng(0)
+    w = np.float32(random.normal(scale=0.05, size=100_000))
+    for penalty, step, amount in (
+        (LInf(), largest, 1000.0),
+        (ExclusiveLasso(group=()), exclusive, 1e-3),
+    ):
+        expected = step(np.float64(w), np.full(w.shape, amount))
+        found = numpy(penalty.prox(w, amount))
+        np.testing.assert_allclose(found, expected, 0, 3e-7 * np.abs(w).max())
