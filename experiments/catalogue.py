@@ -52,6 +52,12 @@ ALONE = {
 }
 """What is drawn for the one output of one sample, from 0 to 1."""
 
+SHIFTED = {
+    "L1SP": regularizers.L1SP(1.0, reference=0.2),
+    "L2SP": regularizers.L2SP(1.0, reference=0.2),
+}
+"""What is drawn with another reference than 0, for which it is L1 or L2."""
+
 STEPS = ("TotalVariation",)
 """The pair is of two time steps."""
 
@@ -66,7 +72,8 @@ formula is that of the value. In it `w_g` is a group of `d_g` weights (`group` i
 mean of output j over them, `C` the covariance of outputs, and `W` a kernel as a matrix
 with its units in the columns. Parameters stand as the sweeps of a study name them, with
 their defaults; in Python `ratio` is given as two strengths, `L1L2(l1=, l2=)` and
-`SparseGroupLasso(l1=, l21=)`. `KLSparsity` is for outputs between 0 and 1,
+`SparseGroupLasso(l1=, l21=)`, and `factors` and `reference` may be arrays of the shape
+of the weight. `KLSparsity` is for outputs between 0 and 1,
 `EntropyPenalty` for probabilities. `DeCov`, `VarianceCovariance` and `Orthogonality`
 have units in the last axis, and `TotalVariation` time steps or pixels before it. The
 forms of `Orthogonality` are in its docstring.
@@ -88,13 +95,13 @@ other is {OTHER:g}: of two time steps for `TotalVariation`; and of two units, th
 {FAR:g}, that are 0 in a second sample for
 {" and ".join(f"`{name}`" for name in BATCHED)}. Of
 {" and ".join(f"`{name}`" for name in ALONE)} it is the one output of one sample, from 0
-to 1.
+to 1. {" and ".join(f"`{name}`" for name in SHIFTED)} have the reference 0.2.
 
 """
 
 SOURCE = re.compile(
     r"((?:[A-Z]\. )?(?:[A-Z][\w-]+, )*[A-Z][\w-]+(?: and [A-Z][\w-]+)*) (\d{4})"
-    r"(?:, ((?:doi:|arXiv:)[^\s;)]*[^\s;).,]))?"
+    r"(?:, ((?:doi:|arXiv:)(?:\([^\s)]*\)|[^\s;)])*[^\s;).,]))?"
 )
 
 
@@ -131,7 +138,7 @@ def row(cls: type[Penalty]) -> str:
 
 def drawn_one(cls: type[Penalty]) -> Penalty:
     """Return the penalty that stands for a class, of strength 1."""
-    drawn = PAIR | ALONE
+    drawn = PAIR | ALONE | SHIFTED
     return drawn.get(cls.__name__) or regularizers.make(cls.__name__, 1.0)
 
 

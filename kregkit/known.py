@@ -49,6 +49,7 @@ is no penalty: no term of the loss, no value, no proximal step."""
 
 _RATIO: Final = Range(0.0, 1.0, default=0.5)
 _WIDTH: Final = Range(1e-6, 1e6, default=0.1)  # squared, it is still a float32
+_REFERENCE: Final = Range(-1e6, 1e6, default=0.0)
 _GROUP: Final = Choice(("filter", "input", "unit"), "unit")
 
 ORTHOGONALITY: Final = Choice(
@@ -60,6 +61,9 @@ REGULARIZERS: Final[dict[str, dict[str, Range | Choice]]] = {
     "L1": {},
     "L2": {},
     "L1L2": {"ratio": _RATIO},
+    "WeightedL1": {"factors": Range(0.0, 1e6, default=1.0)},
+    "L1SP": {"reference": _REFERENCE},
+    "L2SP": {"reference": _REFERENCE},
     "GroupLasso": {"group": _GROUP},
     "SparseGroupLasso": {"ratio": _RATIO, "group": _GROUP},
     "GroupLInf": {"group": _GROUP},
@@ -105,6 +109,9 @@ FORMULAS: Final[dict[str, str]] = {
     "L1": "Σ|w|",
     "L2": "Σw²",
     "L1L2": "r·Σ|w| + (1−r)·Σw²",
+    "WeightedL1": "Σ cᵢ·|wᵢ|",
+    "L1SP": "Σ|w − w₀|",
+    "L2SP": "Σ(w − w₀)²",
     "GroupLasso": "Σ_g √d_g·‖w_g‖₂",
     "SparseGroupLasso": "r·Σ|w| + (1−r)·Σ_g √d_g·‖w_g‖₂",
     "GroupLInf": "Σ_g max|w_g|",

@@ -143,11 +143,13 @@ def distance(regularizer: Any, w: Tensor, u: Tensor) -> Tensor:
     Where a weight is not zero it is `u − ∂penalty/∂w`: there the penalties of this
     package are smooth. At zeros it is `prox(w + s·u, s·strength)/s` for a small step
     s, which is exact to rounding, since there nothing is subtracted: of L1 the soft
-    threshold of `u`. Elsewhere that form would lose `u` beside `w/s` in float32.
+    threshold of `u`. Elsewhere that form would lose `u` beside `w/s` in float32; a
+    penalty with kinks there takes it in float64, which JAX has not.
 
     Returns:
-        A tensor of the shape of `w`; NaN at the zeros of a regularizer that has no
-        proximal operator, whose subdifferential there is not known.
+        A tensor of the shape of `w`; NaN where the subdifferential is not known: at the
+        zeros of a regularizer that has no proximal operator, and of penalties with
+        other kinks on JAX.
     """
     w, u = (accumulable(ops.convert_to_tensor(tensor)) for tensor in (w, u))
     regularizer = unhandled(regularizer)
@@ -157,11 +159,32 @@ def distance(regularizer: Any, w: Tensor, u: Tensor) -> Tensor:
     penalty = proximable(regularizer)
     if penalty is None:
         return ops.where(w == 0, float("nan"), smooth)
+    if not penalty.kinks_at_zero_alone:
+        return _by_step(penalty, w, u)
     strength = ops.convert_to_tensor(penalty.strength, w.dtype)
     scale = ops.maximum(ops.max(ops.abs(u), initial=0.0), strength)
     step = _STEP / ops.where(scale > 0, scale, ops.ones_like(scale))
     at_zeros = penalty.prox(w + step * u, step * strength) / step
     return ops.where(w == 0, at_zeros, smooth)
+
+
+def _by_step(penalty: Any, w: Tensor, u: Tensor) -> Tensor:
+    """Return `(prox(w + s·u, s·strength) − w)/s` for a step that parts no two weights.
+
+    With `s·|u|` at 1e-9 of the largest weight, two float32 weights stay apart, and
+    float64 keeps seven digits of the difference.
+    """
+    if keras.backend.backend() == "jax":
+        return ops.full_like(w, float("nan"))
+    wide, pull = (ops.cast(tensor, "float64") for tensor in (w, u))
+    strength = ops.cast(penalty.strength, "float64")
+    scale = ops.max(ops.abs(pull), initial=0.0)
+    scale = ops.where(scale < strength, strength, scale)
+    size = ops.max(ops.abs(wide), initial=0.0)
+    one = ops.ones_like(size)
+    step = 1e-9 * ops.where(size > 0, size, one) / ops.where(scale > 0, scale, one)
+    found = (penalty.prox(wide + step * pull, step * strength) - wide) / step
+    return ops.cast(found, w.dtype)
 
 
 def slope(regularizer: Any, w: Tensor) -> Tensor:

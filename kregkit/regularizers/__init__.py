@@ -21,6 +21,7 @@ from kregkit.regularizers.grouped import GroupLasso, SparseGroupLasso
 from kregkit.regularizers.matrices import Orthogonality
 from kregkit.regularizers.powers import LHalf, LTwoThirds
 from kregkit.regularizers.ratio import GroupHoyerSquare, Hoyer, HoyerSquare
+from kregkit.regularizers.references import L1SP, L2SP, WeightedL1
 from kregkit.regularizers.sorting import ExclusiveLasso, GroupLInf, LInf
 
 __all__ = [  # noqa: RUF022 - in the order of `sorted`, as every list of names here
@@ -38,7 +39,9 @@ __all__ = [  # noqa: RUF022 - in the order of `sorted`, as every list of names h
     "KLSparsity",
     "L1",
     "L1L2",
+    "L1SP",
     "L2",
+    "L2SP",
     "LHalf",
     "LInf",
     "LTwoThirds",
@@ -51,6 +54,7 @@ __all__ = [  # noqa: RUF022 - in the order of `sorted`, as every list of names h
     "TotalVariation",
     "TransformedL1",
     "VarianceCovariance",
+    "WeightedL1",
     "classes",
     "get",
     "make",

@@ -3,6 +3,7 @@
 The one rule: a penalty is `strength * value(w)`, and only this module multiplies.
 """
 
+import base64
 import dataclasses
 import math
 from abc import ABC, abstractmethod
@@ -11,6 +12,7 @@ from typing import Any, ClassVar, Self, final
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
 from kregkit.errors import ParameterError, must
 from kregkit.known import STRENGTH, Range
@@ -48,9 +50,16 @@ class Penalty(keras.regularizers.Regularizer, ABC):
     convex: ClassVar[bool] = False
     """Whether its value is convex, and known to be."""
 
+    kinks_at_zero_alone: ClassVar[bool] = True
+    """Whether it is smooth in weights that are not zero."""
+
+    arrays: ClassVar[frozenset[str]] = frozenset()
+    """The numeric parameters that may be an array too, of the shape of the weight."""
+
     def __post_init__(self) -> None:
         for name, rule in self.ranges.items():
-            checked = number(type(self).__name__, name, getattr(self, name), rule)
+            check = array_or_number if name in self.arrays else number
+            checked = check(type(self).__name__, name, getattr(self, name), rule)
             object.__setattr__(self, name, checked)
 
     @property
@@ -134,9 +143,7 @@ class Penalty(keras.regularizers.Regularizer, ABC):
             )
         names = [field.name for field in dataclasses.fields(self) if field.init]
         held = {name: getattr(self, name) for name in names}
-        # JSON has no tuples.
-        plain = {n: list(v) if isinstance(v, tuple) else v for n, v in held.items()}
-        return {"kregkit": FORMAT} | plain
+        return {"kregkit": FORMAT} | {n: _plain(v) for n, v in held.items()}
 
     @classmethod
     def make(cls, strength: float, **parameters: Any) -> Self:
@@ -156,7 +163,7 @@ class Penalty(keras.regularizers.Regularizer, ABC):
             raise ParameterError(
                 must(f"{cls.__name__}.from_config", "config", rule, config)
             )
-        return cls(**{name: config[name] for name in names})
+        return cls(**{name: _given(config[name]) for name in names})
 
 
 def two_strengths(penalty: Penalty, first: str, second: str) -> None:
@@ -173,6 +180,47 @@ def two_strengths(penalty: Penalty, first: str, second: str) -> None:
     given = {first: one, second: two, "strength": strength, "ratio": one / strength}
     for name, value in given.items():
         object.__setattr__(penalty, name, value)
+
+
+def array_or_number(
+    owner: str, name: str, value: object, rule: Range
+) -> float | NDArray[Any]:
+    """Return a parameter as a float, or as an array of floats that is never written."""
+    many = value.ndim > 0 if isinstance(value, np.ndarray) else False
+    if many or isinstance(value, list | tuple):
+        array = _array(value)
+        if array.dtype.kind in "iuf":
+            array = array if array.dtype == "float64" else array.astype("float32")
+            ends = (array.min(initial=rule.high), array.max(initial=rule.low))
+            if np.isfinite(array).all() and all(map(rule.admits, map(float, ends))):
+                array.setflags(write=False)
+                return array
+        raise ParameterError(must(owner, name, f"{rule}, or an array of such", value))
+    return number(owner, name, value, rule)
+
+
+def _array(value: object) -> NDArray[Any]:
+    """Return an array of a value, of None where its rows differ in length."""
+    try:
+        return np.array(value)
+    except ValueError:
+        return np.array(None)
+
+
+def _plain(value: Any) -> Any:
+    """Return a parameter as JSON has it: no tuples, and arrays in base 64."""
+    if isinstance(value, np.ndarray):
+        data = base64.b64encode(value.tobytes()).decode()
+        return {"dtype": value.dtype.name, "shape": list(value.shape), "data": data}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _given(plain: Any) -> Any:
+    """Return a parameter from what `_plain` made of it."""
+    if isinstance(plain, dict):
+        flat = np.frombuffer(base64.b64decode(plain["data"]), plain["dtype"])
+        return flat.reshape(plain["shape"])
+    return plain
 
 
 def number(owner: str, name: str, value: object, rule: Range) -> float:

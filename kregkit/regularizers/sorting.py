@@ -27,6 +27,7 @@ class LInf(Penalty):
     """
 
     convex: ClassVar[bool] = True
+    kinks_at_zero_alone: ClassVar[bool] = False
 
     def _value(self, w: Tensor) -> Tensor:
         return ops.max(magnitude(w), initial=0.0)
@@ -49,6 +50,7 @@ class GroupLInf(Grouped):
     """
 
     convex: ClassVar[bool] = True
+    kinks_at_zero_alone: ClassVar[bool] = False
 
     def _value(self, w: Tensor) -> Tensor:
         grouped, _ = rows("GroupLInf", w, self.group)

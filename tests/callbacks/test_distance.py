@@ -9,6 +9,7 @@ from kregkit.callbacks import distance
 from kregkit.regularizers import (
     L1,
     L1L2,
+    L1SP,
     L2,
     MCP,
     SCAD,
@@ -17,6 +18,7 @@ from kregkit.regularizers import (
     HoyerSquare,
     Huber,
     LHalf,
+    LInf,
     LogSum,
     SparseGroupLasso,
     TransformedL1,
@@ -49,6 +51,43 @@ def by_units(l1, l21):
             else:
                 found[:, j] = rest * max(1 - amount / (np.linalg.norm(rest) or 1), 0)
         return found
+
+    return oracle
+
+
+def by_largest(strength):
+    """Return the distance for `strength·max|w|`: to the simplex of those that tie."""
+
+    def oracle(w, u):
+        tied = np.abs(w) == np.abs(w).max()
+        if not w.any():  # the ball of Σ|u| <= strength
+            return np.sign(u) * (np.abs(u) - simplex(np.abs(u), strength, True))
+        pull = (np.sign(w) * u)[tied]
+        found = np.array(u, "float64")
+        found[tied] = np.sign(w)[tied] * (pull - simplex(pull, strength))
+        return found
+
+    return oracle
+
+
+def simplex(v, total, ball=False):
+    """Return the nearest point to v with p >= 0 and Σp = total (`ball`: or less)."""
+    if ball and np.maximum(v, 0).sum() <= total:
+        return np.maximum(v, 0)
+    low, high = v.min() - total, v.max()
+    for _ in range(200):
+        middle = (low + high) / 2
+        above = np.maximum(v - middle, 0).sum() > total
+        low, high = (middle, high) if above else (low, middle)
+    return np.maximum(v - low, 0)
+
+
+def around(strength, reference):
+    """Return the distance for `strength·Σ|w − w₀|`."""
+
+    def oracle(w, u):
+        away = np.sign(w - reference)
+        return np.where(away == 0, soft(u, strength), u - strength * away)
 
     return oracle
 
@@ -109,6 +148,27 @@ def test_the_distance_is_that_to_the_subdifferential(name, size):
     expected = oracle(np.float64(w), np.float64(u))
     gap = 2e-6 * max(np.abs(u).max(), np.abs(expected).max())
     np.testing.assert_allclose(found, expected, rtol=0, atol=gap)
+
+
+KINKS = {
+    "LInf": (LInf(0.7), by_largest(0.7)),
+    "L1SP": (L1SP(0.7, reference=0.5), around(0.7, 0.5)),
+}
+
+
+@pytest.mark.parametrize("most", [0.0, 0.5, 10.0])
+@pytest.mark.parametrize("name", KINKS)
+def test_kinks_beside_zero_are_seen(name, most):
+    """Of weights that were cut to one size, to few of them or to none."""
+    penalty, oracle = KINKS[name]
+    random = np.random.default_rng(0)
+    w = np.clip(random.normal(size=(6, 5)), -most, most).astype("float32")
+    assert (np.abs(w) == np.abs(w).max()).sum() == {0.0: 30, 0.5: 17, 10.0: 1}[most]
+    for scale in (0.1, 1.0):
+        u = random.normal(scale=scale, size=w.shape).astype("float32")
+        found = ops.convert_to_numpy(distance(penalty, w, u))
+        expected = oracle(np.float64(w), np.float64(u))
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.jax

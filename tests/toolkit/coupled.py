@@ -1,4 +1,4 @@
-"""Penalties that are no sum over weights, in NumPy: value and gradient.
+"""Penalties that are no sum of one function of |w|, in NumPy: value and gradient.
 
 A gradient is 0 in elements that are 0, unless the penalty is smooth there.
 """
@@ -9,6 +9,8 @@ import numpy as np
 from separable import Slope, Value
 
 from kregkit.regularizers import (
+    L1SP,
+    L2SP,
     DeCov,
     EntropyPenalty,
     ExclusiveLasso,
@@ -25,6 +27,7 @@ from kregkit.regularizers import (
     SparseGroupLasso,
     TotalVariation,
     VarianceCovariance,
+    WeightedL1,
 )
 
 Functions = tuple[Value, Slope]
@@ -287,8 +290,21 @@ def total_variation() -> Functions:
     return value, slope
 
 
+def around(reference: float, power: int) -> Functions:
+    def value(w: np.ndarray) -> float:
+        return float((np.abs(np.float64(w) - reference) ** power).sum())
+
+    def slope(w: np.ndarray) -> np.ndarray:
+        away = np.float64(w) - reference
+        return np.sign(away) if power == 1 else 2 * away
+
+    return value, slope
+
+
 SHARP: dict[str, Any] = {"convex": False, "least": 0.1}
 FOURTH: dict[str, Any] = {"within": 1e8, "rounding": 20}
+
+AROUND: dict[str, Any] = {"rounding": 10}
 
 COUPLED: dict[type[Penalty], list[tuple[Penalty, Functions, dict[str, Any]]]] = {
     GroupLasso: [
@@ -303,6 +319,15 @@ COUPLED: dict[type[Penalty], list[tuple[Penalty, Functions, dict[str, Any]]]] = 
         (SparseGroupLasso(0.2, 0.2, "input"), group_lasso("input", 0.5), {"rank": 2}),
         (SparseGroupLasso(l1=0.3), (l1, np.sign), {"rank": 1}),
         (SparseGroupLasso(l21=0.3, group=()), group_lasso(()), {}),
+    ],
+    L1SP: [(L1SP(0.3, reference=0.25), around(0.25, 1), AROUND)],
+    L2SP: [(L2SP(0.3, reference=-0.5), around(-0.5, 2), AROUND)],
+    WeightedL1: [
+        (
+            WeightedL1(0.3, factors=0.4),
+            (lambda w: 0.4 * l1(w), lambda w: 0.4 * np.sign(np.float64(w))),
+            {},
+        )
     ],
     LInf: [(LInf(0.2), group_largest(()), {})],
     GroupLInf: [

@@ -8,7 +8,9 @@ from kregkit.errors import ParameterError, UnknownNameError
 from kregkit.regularizers import (
     L1,
     L1L2,
+    L1SP,
     L2,
+    L2SP,
     MCP,
     SCAD,
     CappedL1,
@@ -32,6 +34,7 @@ from kregkit.regularizers import (
     TotalVariation,
     TransformedL1,
     VarianceCovariance,
+    WeightedL1,
 )
 
 
@@ -51,7 +54,9 @@ def test_get_knows_every_name_of_every_class() -> None:
         "kl_sparsity": KLSparsity,
         "l1": L1,
         "l1_l2": L1L2,
+        "l1_sp": L1SP,
         "l2": L2,
+        "l2_sp": L2SP,
         "l_half": LHalf,
         "l_inf": LInf,
         "l_two_thirds": LTwoThirds,
@@ -63,6 +68,7 @@ def test_get_knows_every_name_of_every_class() -> None:
         "total_variation": TotalVariation,
         "transformed_l1": TransformedL1,
         "variance_covariance": VarianceCovariance,
+        "weighted_l1": WeightedL1,
     }
     assert regularizers.names() == tuple(known)
     assert len(regularizers.names()) == len(regularizers.classes())

@@ -1,0 +1,129 @@
+"""Penalties that hold weights of their own: a reference, or a factor for each weight.
+
+The one rule: what is held is a number, or an array of the shape of the weight, saved
+with the penalty to the last bit.
+"""
+
+import dataclasses
+from typing import Any, ClassVar
+
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from kregkit.errors import ParameterError, must
+from kregkit.known import Range, numeric
+from kregkit.numerics import Tensor, magnitude, soft_threshold
+from kregkit.regularizers._base import Penalty
+from kregkit.regularizers._register import register
+
+
+@register
+@dataclasses.dataclass(frozen=True, eq=False)
+class WeightedL1(Penalty):
+    """`Σ cᵢ·|wᵢ|`, the adaptive lasso: L1 with a factor for each weight.
+
+    Zou 2006, doi:10.1198/016214506000000735. `reweighted` gives the factors of Candès,
+    Wakin and Boyd 2008, doi:10.1007/s00041-008-9045-x.
+
+    Args:
+        strength: what the value is multiplied by.
+        factors: c, a number from 0 to 1e6 or an array of such.
+    """
+
+    factors: float | NDArray[Any] = 1.0
+
+    ranges: ClassVar[dict[str, Range]] = numeric("WeightedL1")
+    arrays: ClassVar[frozenset[str]] = frozenset({"factors"})
+    convex: ClassVar[bool] = True
+
+    @classmethod
+    def reweighted(
+        cls, strength: float, weight: Tensor, epsilon: float = 0.1
+    ) -> "WeightedL1":
+        """Return the penalty with `cᵢ = ε/(|wᵢ| + ε)`: L1 for zeros, less for others.
+
+        Train, reweight and train again: the fixed point is that of `LogSum`, whose
+        slope is `cᵢ/ε`. The published factors are `1/(|wᵢ| + ε)`.
+        """
+        size = np.abs(np.asarray(ops.convert_to_numpy(weight), "float64"))
+        return cls(strength, (epsilon / (size + epsilon)).astype("float32"))
+
+    def _value(self, w: Tensor) -> Tensor:
+        return ops.sum(_like(self, "factors", w) * magnitude(w))
+
+    def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
+        return soft_threshold(w, amount * _like(self, "factors", w))
+
+
+@register
+@dataclasses.dataclass(frozen=True, eq=False)
+class L2SP(Penalty):
+    """`Σ(w − w₀)²`: weights stay near a reference, as those that were pretrained.
+
+    Without a factor 1/2, as `L2`, which it is for a reference of 0. Li, Grandvalet and
+    Davoine 2018, arXiv:1802.01483.
+
+    Args:
+        strength: what the value is multiplied by.
+        reference: w₀, a number from -1e6 to 1e6 or an array of such.
+    """
+
+    reference: float | NDArray[Any] = 0.0
+
+    ranges: ClassVar[dict[str, Range]] = numeric("L2SP")
+    arrays: ClassVar[frozenset[str]] = frozenset({"reference"})
+    convex: ClassVar[bool] = True
+
+    @property
+    def sparse(self) -> bool:
+        return False
+
+    def _value(self, w: Tensor) -> Tensor:
+        return ops.sum(ops.square(w - _like(self, "reference", w)))
+
+    def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
+        share = 2.0 * amount / (1.0 + 2.0 * amount)
+        return w - (w - _like(self, "reference", w)) * share
+
+
+@register
+@dataclasses.dataclass(frozen=True, eq=False)
+class L1SP(Penalty):
+    """`Σ|w − w₀|`: few weights leave the reference; the others end exactly at it.
+
+    Li, Grandvalet and Davoine 2018, arXiv:1802.01483.
+
+    Args:
+        strength: what the value is multiplied by.
+        reference: w₀, a number from -1e6 to 1e6 or an array of such.
+    """
+
+    reference: float | NDArray[Any] = 0.0
+
+    ranges: ClassVar[dict[str, Range]] = numeric("L1SP")
+    arrays: ClassVar[frozenset[str]] = frozenset({"reference"})
+    convex: ClassVar[bool] = True
+    kinks_at_zero_alone: ClassVar[bool] = False
+
+    @property
+    def sparse(self) -> bool:
+        return not np.any(self.reference)
+
+    def _value(self, w: Tensor) -> Tensor:
+        return ops.sum(magnitude(w - _like(self, "reference", w)))
+
+    def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
+        reference = _like(self, "reference", w)
+        away = w - reference
+        shrunk = w - ops.clip(away, -amount, amount)
+        return ops.where(ops.abs(away) <= amount, reference, shrunk)
+
+
+def _like(penalty: Penalty, name: str, w: Tensor) -> Tensor:
+    """Return what a penalty holds for the weight `w`, in its dtype."""
+    held = getattr(penalty, name)
+    if isinstance(held, np.ndarray) and held.shape != tuple(w.shape):
+        rule = f"a tensor of the shape of `{name}`, {held.shape}"
+        raise ParameterError(must(type(penalty).__name__, "w", rule, tuple(w.shape)))
+    return ops.convert_to_tensor(held, w.dtype)
