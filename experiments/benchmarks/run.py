@@ -26,6 +26,7 @@ NAMES = (
     "step",
     "proximal",
     "proximal_resnet50",
+    "penalties",
     "logger",
     "resnet50",
     "imports",

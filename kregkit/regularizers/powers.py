@@ -53,15 +53,14 @@ class LTwoThirds(Penalty):
 
 
 def _power(x: Tensor, exponent: float) -> Tensor:
-    """Return the power, of a float64 by a float64, which PyTorch's would round."""
-    return ops.power(x, ops.convert_to_tensor(exponent, x.dtype))
+    """Return the power, in float32 to 3e-6; `ops.power` takes four times as long."""
+    return ops.exp(ops.convert_to_tensor(exponent, x.dtype) * ops.log(x))
 
 
 def _root(x: Tensor, n: int) -> Tensor:
-    """Return the n-th root of what is positive, to the last digit, as its gradient is.
-
-    1/n is not a float32: of 1e30, `power` alone is off by 1e-6.
-    """
+    """Return the n-th root of what is positive, exact to rounding, as its gradient."""
+    if n == 2:
+        return ops.sqrt(x)
     near = ops.stop_gradient(_power(x, 1.0 / n))
     return near - (near - x / near ** (n - 1)) / n
 
