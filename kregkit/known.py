@@ -58,6 +58,7 @@ ORTHOGONALITY: Final = Choice(
 """The forms of `Orthogonality`."""
 
 REGULARIZERS: Final[dict[str, dict[str, Range | Choice]]] = {
+    "L0": {},
     "L1": {},
     "L2": {},
     "L1L2": {"ratio": _RATIO},
@@ -106,6 +107,7 @@ def numeric(name: str) -> dict[str, Range]:
 
 
 FORMULAS: Final[dict[str, str]] = {
+    "L0": "#{w ≠ 0}",
     "L1": "Σ|w|",
     "L2": "Σw²",
     "L1L2": "r·Σ|w| + (1−r)·Σw²",
@@ -153,6 +155,9 @@ WITHOUT_PROX: Final = (
     DECOUPLED,
 )
 """The regularizers that have no proximal operator."""
+
+WITHOUT_GRADIENT: Final = ("L0",)
+"""The regularizers that only their proximal operator trains."""
 
 ONLY_ON: Final = {
     "DeCov": "activity",

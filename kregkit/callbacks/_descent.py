@@ -188,7 +188,12 @@ def _by_step(penalty: Any, w: Tensor, u: Tensor) -> Tensor:
 
 
 def slope(regularizer: Any, w: Tensor) -> Tensor:
-    """Return the gradient of a regularizer; at a kink, what the backend makes of it."""
+    """Return the gradient of a regularizer; at a kink, what the backend makes of it.
+
+    Of one that is constant between its jumps it is 0.
+    """
+    if not getattr(unhandled(regularizer), "differentiable", True):
+        return ops.zeros_like(w)
     (found,), _ = gradient(lambda own: (total(regularizer(own[0])), None), [w])
     return found
 

@@ -20,6 +20,7 @@ from kregkit.optimizers._handled import (
 )
 from kregkit.optimizers._phases import Phases
 from kregkit.optimizers._steps import has_after_update, innermost, kind
+from kregkit.regularizers._base import stepping
 
 METRICS: Final = ("optimizer", "euclidean")
 
@@ -253,6 +254,13 @@ class Proximal(keras.optimizers.Optimizer):
                 loss = self.scale_loss(penalty(variables[index].value))
             found[index] -= tape.gradient(loss, variables[index].value)
         return found
+
+
+def _stepping() -> bool:
+    return any(isinstance(own, Proximal) for own in optimizers_in_use())
+
+
+stepping.append(_stepping)
 
 
 def _executing_eagerly() -> bool:

@@ -16,7 +16,7 @@ from kregkit.regularizers.activity import (
 )
 from kregkit.regularizers.concave import MCP, SCAD, CappedL1, LogSum, TransformedL1
 from kregkit.regularizers.decorrelation import DeCov, VarianceCovariance
-from kregkit.regularizers.elementwise import L1, L1L2, L2, Huber
+from kregkit.regularizers.elementwise import L0, L1, L1L2, L2, Huber
 from kregkit.regularizers.grouped import GroupLasso, SparseGroupLasso
 from kregkit.regularizers.matrices import Orthogonality
 from kregkit.regularizers.powers import LHalf, LTwoThirds
@@ -37,6 +37,7 @@ __all__ = [  # noqa: RUF022 - in the order of `sorted`, as every list of names h
     "HoyerSquare",
     "Huber",
     "KLSparsity",
+    "L0",
     "L1",
     "L1L2",
     "L1SP",

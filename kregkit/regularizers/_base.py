@@ -7,6 +7,7 @@ import base64
 import dataclasses
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar, Self, final
 
 import keras
@@ -19,6 +20,10 @@ from kregkit.known import STRENGTH, Range
 from kregkit.numerics import Tensor, accumulable
 
 FORMAT = 1
+
+stepping: list[Callable[[], bool]] = []
+"""Each says whether the training at work takes proximal steps: an optimizer that does
+so adds itself here, since penalties do not know of optimizers."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -49,6 +54,9 @@ class Penalty(keras.regularizers.Regularizer, ABC):
 
     convex: ClassVar[bool] = False
     """Whether its value is convex, and known to be."""
+
+    differentiable: ClassVar[bool] = True
+    """Whether its gradient trains; where it does not, asking for it raises."""
 
     kinks_at_zero_alone: ClassVar[bool] = True
     """Whether it is smooth in weights that are not zero."""

@@ -5,13 +5,15 @@ function.
 """
 
 import dataclasses
+import math
 from typing import Any, ClassVar
 
 from keras import ops
 
+from kregkit.errors import ParameterError
 from kregkit.known import STRENGTH, Range, numeric
 from kregkit.numerics import Tensor, magnitude, soft_threshold
-from kregkit.regularizers._base import Penalty, number, two_strengths
+from kregkit.regularizers._base import Penalty, number, stepping, two_strengths
 from kregkit.regularizers._register import register
 
 
@@ -97,6 +99,48 @@ class L1L2(Penalty):
     def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
         ratio = ops.convert_to_tensor(self.ratio, w.dtype)
         return soft_threshold(w, amount * ratio) / (1.0 + 2.0 * amount * (1.0 - ratio))
+
+
+@register
+@dataclasses.dataclass(frozen=True, eq=False)
+class L0(Penalty):
+    """`#{w ≠ 0}`, the number of weights that are not zero.
+
+    Its proximal step is the hard threshold: a weight is set to zero up to
+    `√(2·amount)`, and left as it is beyond. It has no gradient to train with, and
+    raises where one is asked for: train it with `Proximal`, whose steps it takes.
+    Blumensath and Davies 2008, doi:10.1007/s00041-008-9035-z.
+
+    Raises:
+        ParameterError: its gradient is asked for.
+    """
+
+    differentiable: ClassVar[bool] = False
+
+    def _value(self, w: Tensor) -> Tensor:
+        return _count(w)
+
+    def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
+        limit = math.sqrt(2.0) * ops.sqrt(amount)
+        return ops.where(ops.abs(w) > limit, w, 0.0 * w)
+
+
+@ops.custom_gradient  # type: ignore[untyped-decorator]  # Keras is untyped
+def _count(w: Tensor) -> Any:
+    """Return how many weights are not zero, without letting 0 pass for a slope.
+
+    With Proximal the first step of a `fit` is traced as if there were a gradient.
+    """
+
+    def refused(*_: Any, **__: Any) -> Tensor:
+        if any(stepping_now() for stepping_now in stepping):
+            return ops.zeros_like(w)
+        raise ParameterError(
+            "L0: has no gradient that trains; use it with kregkit.optimizers.Proximal, "
+            'in studies with solver = "proximal".'
+        )
+
+    return ops.sum(ops.cast(ops.not_equal(w, 0), w.dtype)), refused
 
 
 @register

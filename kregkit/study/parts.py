@@ -21,6 +21,7 @@ from kregkit.known import (
     ONLY_ON,
     OPTIMIZERS,
     REGULARIZERS,
+    WITHOUT_GRADIENT,
     WITHOUT_PROX,
     Choice,
     Range,
@@ -209,6 +210,12 @@ class SweepConfig(Part):
             if regularizer in WITHOUT_PROX and "proximal" in self.solver:
                 raise fact(
                     f"{regularizer} has no proximal operator; it needs its own sweep",
+                    *("regularizer", index),
+                )
+            if regularizer in WITHOUT_GRADIENT and "gradient" in self.solver:
+                raise fact(
+                    f"{regularizer} has no gradient that trains; it needs a sweep with "
+                    "solver = 'proximal' alone",
                     *("regularizer", index),
                 )
             takes = REGULARIZERS[regularizer]

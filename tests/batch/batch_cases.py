@@ -85,6 +85,7 @@ COUPLED = (
     ("ExclusiveLasso", "kernel", 1e-2, 'solver = "proximal"\ngroup = "input"'),
     ("Hoyer", "kernel", 1e-2),
     ("GroupHoyerSquare", "kernel", 1e-3, 'group = "input"'),
+    ("L0", "kernel", 1e-3, 'solver = "proximal"'),
     ("Orthogonality", "kernel", 1e-2, 'form = ["soft", "mutual_coherence"]'),
 )
 ACTIVITY = (
@@ -175,7 +176,7 @@ CASES = {
         MLP,
         "epochs = 2\nbatch_size = 18\nlearning_rate = 1e-2",
         terms=COUPLED,
-        compared=tuple(range(2, 10)),
+        compared=tuple(range(2, 11)),
     ),
     "penalties of activities": Case(
         MLP,

@@ -19,7 +19,7 @@ from stepping import (
 )
 
 from kregkit.optimizers import Proximal
-from kregkit.regularizers import L1
+from kregkit.regularizers import L0, L1
 
 pytestmark = [pytest.mark.jax, pytest.mark.torch]
 
@@ -165,3 +165,27 @@ def test_a_tensorflow_checkpoint_restores_it(tmp_path):
     tf.train.Checkpoint(other).restore(path).assert_existing_objects_matched()
     for value, expected in zip(weights(other), weights(model), strict=True):
         np.testing.assert_array_equal(value, expected)
+
+
+def test_l0_ends_at_the_hard_threshold_and_trains_in_no_other_way():
+    """Of orthonormal columns those are best whose squared least squares is over λ."""
+    random = np.random.default_rng(0)
+    x = np.linalg.qr(random.normal(size=(40, 8)))[0] * np.sqrt(40)
+    true = np.array([1.0, -0.5, 0.25, 0.1, -0.05, 0.0, 0.7, -0.15])
+    y = x @ true[:, None]
+
+    def model(optimizer):
+        layer = keras.layers.Dense(1, use_bias=False, kernel_regularizer=L0(0.03))
+        made = keras.Sequential([keras.Input((8,)), layer])
+        made.compile(optimizer, "mse")
+        made.fit(x, y, batch_size=40, epochs=30, verbose=0)
+        return layer.kernel.numpy()[:, 0]
+
+    # In float32 a step of one half is the whole way to the minimum.
+    found = model(Proximal(optimizers.SGD(0.5)))
+    expected = np.where(true**2 > 0.03, true, 0.0)
+    assert np.array_equal(found == 0, expected == 0)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    with pytest.raises(Exception, match="L0: has no gradient that trains") as caught:
+        model(optimizers.SGD(0.5))
+    assert "ParameterError" in f"{type(caught.value).__name__} {caught.value}"

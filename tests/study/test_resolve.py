@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kregkit.errors import DataError, KregkitError, StudyError
-from kregkit.known import DECOUPLED, ONLY_ON, OPTIMIZERS, REGULARIZERS
+from kregkit.known import DECOUPLED, ONLY_ON, OPTIMIZERS, REGULARIZERS, WITHOUT_GRADIENT
 from kregkit.study import config
 from kregkit.study.resolve import OPTIMIZER_CLASSES, R2, resolve
 
@@ -102,7 +102,8 @@ def test_every_regularizer_of_the_schema_is_made(tmp_path):
     # A dense layer has no time steps.
     for name in REGULARIZERS.keys() - {"TotalVariation"}:
         target = ONLY_ON.get(name, "bias")
-        one = f'regularizer = "{name}"\ntarget = "{target}"'
+        solver = "proximal" if name in WITHOUT_GRADIENT else "gradient"
+        one = f'regularizer = "{name}"\ntarget = "{target}"\nsolver = "{solver}"'
         last = (own := study(tmp_path, everywhere, one)).trials[-1]
         if name == DECOUPLED:
             assert own.penalty(last) is None

@@ -11,6 +11,7 @@ from separable import SEPARABLE, Slope, Value, summed
 
 from kregkit import regularizers
 from kregkit.regularizers import (
+    L0,
     L1,
     L1L2,
     L2,
@@ -57,6 +58,8 @@ def cases_of(cls: type[Penalty]) -> list[Case]:
     """Return the instances that stand for one class."""
     if cls is L1:
         return [Case(L1(0.7), l1, np.sign)]
+    if cls is L0:
+        return [Case(L0(0.3), np.count_nonzero, np.zeros_like, convex=False)]
     if cls is L2:
         return [Case(L2(0.3), l2, twice)]
     if cls is L1L2:
@@ -83,4 +86,5 @@ def cases_of(cls: type[Penalty]) -> list[Case]:
 
 
 CASES = [case for cls in regularizers.classes() for case in cases_of(cls)]
+DIFFERENTIABLE = [case for case in CASES if case.penalty.differentiable]
 PROXIMAL = [case for case in CASES if case.penalty.proximal]

@@ -137,6 +137,8 @@ def test_a_live_strength_takes_effect_without_a_retrace(case: Case) -> None:
             np.testing.assert_allclose(found, now * case.value(w), 1e-6)
         assert penalised.experimental_get_tracing_count() == 1
         assert type(live) is type(case.penalty)
+        if not case.penalty.differentiable:
+            continue
         with tf.GradientTape() as tape:
             tape.watch(copied := tf.constant(w))
             found = live(copied)
@@ -212,6 +214,8 @@ def test_registry_and_schema_name_the_same_penalties() -> None:
         assert sorted(table) == [*names, known.DECOUPLED]
     without = [cls.__name__ for cls in regularizers.classes() if not cls.proximal]
     assert list(known.WITHOUT_PROX) == [*without, known.DECOUPLED]
+    without = {c.__name__ for c in regularizers.classes() if not c.differentiable}
+    assert set(known.WITHOUT_GRADIENT) == without
     for cls in regularizers.classes():
         further = known.REGULARIZERS[cls.__name__].items()
         numbers = {n: rule for n, rule in further if isinstance(rule, known.Range)}

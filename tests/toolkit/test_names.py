@@ -6,6 +6,7 @@ import pytest
 from kregkit import regularizers
 from kregkit.errors import ParameterError, UnknownNameError
 from kregkit.regularizers import (
+    L0,
     L1,
     L1L2,
     L1SP,
@@ -52,6 +53,7 @@ def test_get_knows_every_name_of_every_class() -> None:
         "hoyer_square": HoyerSquare,
         "huber": Huber,
         "kl_sparsity": KLSparsity,
+        "l0": L0,
         "l1": L1,
         "l1_l2": L1L2,
         "l1_sp": L1SP,
