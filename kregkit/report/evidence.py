@@ -95,6 +95,9 @@ def _glance(one: Tested, regression: bool) -> list[Row]:
         words = "The study has not trained what this claim needs."
         return [(*lead, Entry(NOT_TESTED), Entry(words))]
     parts = one.judged.parts
+    if of_claim(one.judged) == NOT_TESTED:
+        why = dict.fromkeys(part.contrast.why for part in parts)
+        return [(*lead, Entry(NOT_TESTED), Entry(_sentence("; ".join(why))))]
     if len(parts) == 1:
         seen = f"{parts[0].contrast.about}: {_size(parts[0], regression)}"
         return [(*lead, Entry(of_part(parts[0])), Entry(_sentence(seen)))]
