@@ -43,6 +43,15 @@ def larger(x: Tensor, y: Tensor) -> Tensor:
     return ops.where(x < y, y, x)
 
 
+def largest(rows: Tensor) -> Tensor:
+    """Return the sum over rows of `max|w|`, with gradient 0 in a row of zeros.
+
+    Of no weights, or no rows, it is 0 and has a gradient: PyTorch's `max` has none.
+    """
+    size = magnitude(rows)
+    return ops.sum(ops.max(ops.pad(size, ((0, 1), (0, 1))), axis=1))
+
+
 def scaled(w: Tensor, axis: Axis = None) -> tuple[Tensor, Tensor]:
     """Return `w/m` and `m = max|w|` over `axis`, kept; 0 and 0 at zeros.
 

@@ -78,7 +78,7 @@ def _covariance(owner: str, h: Tensor, less: int) -> tuple[Tensor, Tensor]:
         return ops.where(x > one, x, one)
 
     away = flat - ops.sum(flat, axis=0, keepdims=True) / least(count)
-    return ops.matmul(ops.transpose(away), away) / least(count - less), samples
+    return ops.transpose(away) @ away / least(count - less), samples
 
 
 def _off_diagonal(square: Tensor) -> Tensor:

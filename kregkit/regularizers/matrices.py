@@ -1,6 +1,7 @@
 """Penalties of a kernel as a matrix `W`, of inputs by units.
 
-The one rule: units are the last axis, and an input is an index of all the others.
+The one rule: units are the last axis, and an input is an index of all the others. The
+product is `@`: `ops.matmul` rounds float64 on PyTorch.
 """
 
 import dataclasses
@@ -10,7 +11,7 @@ from keras import ops
 
 from kregkit.errors import ParameterError, must
 from kregkit.known import ORTHOGONALITY
-from kregkit.numerics import Tensor, magnitude
+from kregkit.numerics import Tensor, largest
 from kregkit.regularizers._base import Penalty
 from kregkit.regularizers._register import register
 
@@ -53,11 +54,11 @@ class Orthogonality(Penalty):
         matrix = as_matrix("Orthogonality", w)
         if self.form in _SOFT:
             return _soft(matrix, 1.0 + (self.form == "double_soft"))
-        gram = ops.matmul(ops.transpose(matrix), matrix)
+        gram = ops.transpose(matrix) @ matrix
         unit = ops.eye(gram.shape[0], dtype=w.dtype)
         if self.form == "off_diagonal":
             return ops.sum(ops.square(gram * (1.0 - unit)))
-        return ops.max(magnitude(gram - unit), initial=0.0)
+        return largest(ops.reshape(gram - unit, (1, -1)))
 
 
 def as_matrix(owner: str, w: Tensor) -> Tensor:
@@ -77,7 +78,7 @@ def _soft(matrix: Tensor, sides: float) -> Tensor:
     inputs, units = matrix.shape
     wide = inputs < units
     adjoint = ops.transpose(matrix)
-    gram = ops.matmul(matrix, adjoint) if wide else ops.matmul(adjoint, matrix)
+    gram = matrix @ adjoint if wide else adjoint @ matrix
     unit = ops.eye(gram.shape[0], dtype=matrix.dtype)
     more = abs(units - inputs) if sides == 2.0 else max(units - inputs, 0)
     return sides * ops.sum(ops.square(gram - unit)) + float(more)

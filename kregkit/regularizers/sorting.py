@@ -10,7 +10,7 @@ from typing import ClassVar
 from keras import ops
 
 from kregkit.groups import Group
-from kregkit.numerics import Tensor, larger, magnitude, scaled, soft_threshold
+from kregkit.numerics import Tensor, larger, largest, magnitude, scaled, soft_threshold
 from kregkit.regularizers._base import Penalty
 from kregkit.regularizers._groups import Grouped, rows
 from kregkit.regularizers._register import register
@@ -30,7 +30,7 @@ class LInf(Penalty):
     kinks_at_zero_alone: ClassVar[bool] = False
 
     def _value(self, w: Tensor) -> Tensor:
-        return ops.max(magnitude(w), initial=0.0)
+        return largest(ops.reshape(w, (1, -1)))
 
     def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
         return _largest_prox("LInf", w, amount, ())
@@ -54,7 +54,7 @@ class GroupLInf(Grouped):
 
     def _value(self, w: Tensor) -> Tensor:
         grouped, _ = rows("GroupLInf", w, self.group)
-        return ops.sum(ops.max(magnitude(grouped), axis=1, initial=0.0))
+        return largest(grouped)
 
     def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
         return _largest_prox("GroupLInf", w, amount, self.group)
@@ -87,7 +87,7 @@ class ExclusiveLasso(Grouped):
         amount = ops.broadcast_to(amount, ops.shape(w))
         grouped, back = rows("ExclusiveLasso", w, self.group)
         each, _ = rows("ExclusiveLasso", amount, self.group)
-        unit, largest = scaled(grouped, axis=1)
+        unit, most = scaled(grouped, axis=1)
         size, free = ops.abs(unit), each <= 0.0
         steep = size / ops.where(free, ops.ones_like(each), each)
         order = ops.argsort(ops.where(free, -float("inf"), -steep), axis=1)
@@ -97,7 +97,7 @@ class ExclusiveLasso(Grouped):
         kept = ops.cast(size > each * left, size.dtype)
         total = ops.sum(kept * size, axis=1, keepdims=True)
         left = total / (1.0 + ops.sum(kept * each, axis=1, keepdims=True))
-        return soft_threshold(w, back(each * left * largest))
+        return soft_threshold(w, back(each * left * most))
 
 
 def _largest_prox(owner: str, w: Tensor, amount: Tensor, group: Group) -> Tensor:
@@ -110,8 +110,8 @@ def _largest_prox(owner: str, w: Tensor, amount: Tensor, group: Group) -> Tensor
     amount = ops.broadcast_to(amount, ops.shape(w))
     grouped, back = rows(owner, w, group)
     each, _ = rows(owner, amount, group)
-    unit, largest = scaled(grouped, axis=1)
-    each = each / ops.where(largest > 0, largest, ops.ones_like(largest))
+    unit, most = scaled(grouped, axis=1)
+    each = each / ops.where(most > 0, most, ops.ones_like(most))
     size, free = ops.abs(unit), each <= 0.0
     none = ops.zeros_like(size)
     least = ops.min(
@@ -135,7 +135,7 @@ def _largest_prox(owner: str, w: Tensor, amount: Tensor, group: Group) -> Tensor
     cut = ops.relu(root(*sums))
     stays = ops.where(free, size, none)
     cut = larger(cut, ops.max(stays, axis=1, keepdims=True, initial=0.0))
-    cut = back(ops.broadcast_to(cut * largest, ops.shape(grouped)))
+    cut = back(ops.broadcast_to(cut * most, ops.shape(grouped)))
     return ops.where(
         ops.broadcast_to(amount, ops.shape(w)) > 0, ops.clip(w, -cut, cut), w
     )
