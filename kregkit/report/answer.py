@@ -20,7 +20,8 @@ NOT_KNOWN = "Not known"
 NO_DIFFERENCE = "No difference that could be seen"
 
 ENTRIES = (
-    "Named are those that cannot be told from the best, the best mean first. Where "
+    "Each row is a goal, and names the regularizers that reach it best. Several in "
+    "one entry cannot be told apart: take any of them (the best mean first). Where "
     "“no regularizer” is among them, the entry says that no difference could be "
     f"seen. {NOT_KNOWN}: it was not measured, or in too few seeds for an interval. "
     "“On the kernel” and so on says what the penalty is of; it is trained by the "
