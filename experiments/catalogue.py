@@ -35,10 +35,16 @@ PAIR = {
     "LInf": regularizers.LInf(1.0),
     "GroupLInf": regularizers.GroupLInf(1.0, group=()),
     "ExclusiveLasso": regularizers.ExclusiveLasso(1.0, group=()),
+    "GroupMCP": regularizers.GroupMCP(1.0, group=(), threshold=0.4),
+    "GroupSCAD": regularizers.GroupSCAD(1.0, group=(), threshold=0.4),
+    "SLOPE": regularizers.SLOPE(1.0),
+    "L1MinusL2": regularizers.L1MinusL2(1.0),
     "Hoyer": regularizers.Hoyer(1.0),
     "HoyerSquare": regularizers.HoyerSquare(1.0),
     "GroupHoyerSquare": regularizers.GroupHoyerSquare(1.0),
     "Orthogonality": regularizers.Orthogonality(1.0),
+    "NuclearNorm": regularizers.NuclearNorm(1.0),
+    "SpectralNorm": regularizers.SpectralNorm(1.0),
     "HoyerActivity": regularizers.HoyerActivity(1.0),
     "DeCov": regularizers.DeCov(1.0),
     "VarianceCovariance": regularizers.VarianceCovariance(1.0),
@@ -58,6 +64,9 @@ SHIFTED = {
 }
 """What is drawn with another reference than 0, for which it is L1 or L2."""
 
+DIAGONAL = ("NuclearNorm", "SpectralNorm")
+"""The pair is the diagonal of a kernel."""
+
 STEPS = ("TotalVariation",)
 """The pair is of two time steps."""
 
@@ -76,11 +85,14 @@ their defaults; in Python `ratio` is given as two strengths, `L1L2(l1=, l2=)` an
 of the weight. `KLSparsity` is for outputs between 0 and 1,
 `EntropyPenalty` for probabilities. `DeCov`, `VarianceCovariance` and `Orthogonality`
 have units in the last axis, and `TotalVariation` time steps or pixels before it. The
-forms of `Orthogonality` are in its docstring.
+forms of `Orthogonality` are in its docstring. `σᵢ` are the singular values of W, the
+largest first, and `λᵢ` falls from 1 for the largest weight to `last` for the smallest.
 
 Where there is a proximal operator (prox), `Proximal` trains with it, also where the
 optimizer gives each weight a step of its own, and sweeps may ask for `solver =
-"proximal"`; *zeros* says whether it makes any. Without one, the gradient is what
+"proximal"`; *zeros* says whether it makes any. With *one step* no operator is known but
+for one step of all weights: with SGD, or with `Proximal(…, metric="euclidean")`, which
+sweeps have not. Without a proximal operator, the gradient is what
 trains. [How the proximal steps work](../../README.md#weights-that-are-exactly-zero)
 
 """
@@ -91,7 +103,9 @@ BELOW = f"""
 Of one weight from {-REACH:g} to {REACH:g}, with strength 1 and the defaults: value, its
 slope, and the proximal point for an amount of {AMOUNT:g}. Of what is no sum over
 weights ({", ".join(f"`{name}`" for name in PAIR)}) the weight is one of a pair, whose
-other is {OTHER:g}: of two time steps for `TotalVariation`; and of two units, the other
+other is {OTHER:g}: on the diagonal of a kernel for
+{" and ".join(f"`{name}`" for name in DIAGONAL)}, of two time steps for
+`TotalVariation`; and of two units, the other
 {FAR:g}, that are 0 in a second sample for
 {" and ".join(f"`{name}`" for name in BATCHED)}. Of
 {" and ".join(f"`{name}`" for name in ALONE)} it is the one output of one sample, from 0
@@ -100,7 +114,8 @@ to 1. {" and ".join(f"`{name}`" for name in SHIFTED)} have the reference 0.2.
 """
 
 SOURCE = re.compile(
-    r"((?:[A-Z]\. )?(?:[A-Z][\w-]+, )*[A-Z][\w-]+(?: and [A-Z][\w-]+)*) (\d{4})"
+    r"((?:[A-Z]\. )?(?:(?:van den )?[A-Z][\w-]+, )*[A-Z][\w-]+(?: and [A-Z][\w-]+)*) "
+    r"(\d{4})"
     r"(?:, ((?:doi:|arXiv:)(?:\([^\s)]*\)|[^\s;)])*[^\s;).,]))?"
 )
 
@@ -129,11 +144,19 @@ def row(cls: type[Penalty]) -> str:
         f"`{known.FORMULAS[name]}`".replace("|", "\\|"),
         ", ".join(further) or "–",
         known.ONLY_ON.get(name, "any"),
-        ("with zeros" if drawn_one(cls).sparse else "yes") if cls.proximal else "no",
+        prox(cls),
         "yes" if cls.convex else "no",
         "; ".join(sources(cls)),
     )
     return f"| {' | '.join(cells)} |\n"
+
+
+def prox(cls: type[Penalty]) -> str:
+    """Return what kind of proximal operator a class has."""
+    if not cls.proximal:
+        return "no"
+    zeros = "with zeros" if drawn_one(cls).sparse else "yes"
+    return f"{zeros}, one step" if cls.one_amount else zeros
 
 
 def drawn_one(cls: type[Penalty]) -> Penalty:
@@ -158,6 +181,8 @@ def curves(cls: type[Penalty]) -> tuple[Floats, dict[str, Floats]]:
         tensors = tensors[..., None]
     if name in BATCHED:
         tensors = np.concatenate([tensors, np.zeros_like(tensors)], axis=1)
+    if name in DIAGONAL:
+        tensors = tensors * np.eye(2)
     tensors = ops.convert_to_tensor(tensors, "float64")
 
     def first(found: Any) -> Floats:

@@ -49,11 +49,12 @@ is no penalty: no term of the loss, no value, no proximal step."""
 
 _RATIO: Final = Range(0.0, 1.0, default=0.5)
 _WIDTH: Final = Range(1e-6, 1e6, default=0.1)  # squared, it is still a float32
+_BEND: Final = Range(1.001, 1e6, default=3.7)
 _REFERENCE: Final = Range(-1e6, 1e6, default=0.0)
 _GROUP: Final = Choice(("filter", "input", "unit"), "unit")
 
 ORTHOGONALITY: Final = Choice(
-    ("double_soft", "mutual_coherence", "off_diagonal", "soft"), "soft"
+    ("double_soft", "mutual_coherence", "off_diagonal", "soft", "srip"), "soft"
 )
 """The forms of `Orthogonality`."""
 
@@ -68,10 +69,14 @@ REGULARIZERS: Final[dict[str, dict[str, Range | Choice]]] = {
     "GroupLasso": {"group": _GROUP},
     "SparseGroupLasso": {"ratio": _RATIO, "group": _GROUP},
     "GroupLInf": {"group": _GROUP},
+    "GroupMCP": {"threshold": _WIDTH, "group": _GROUP},
+    "GroupSCAD": {"threshold": _WIDTH, "a": _BEND, "group": _GROUP},
     "ExclusiveLasso": {"group": _GROUP},
     "LInf": {},
+    "SLOPE": {"last": _RATIO},
+    "L1MinusL2": {"beta": Range(0.0, 1.0, default=1.0)},
     "MCP": {"threshold": _WIDTH},
-    "SCAD": {"threshold": _WIDTH, "a": Range(1.001, 1e6, default=3.7)},
+    "SCAD": {"threshold": _WIDTH, "a": _BEND},
     "CappedL1": {"threshold": _WIDTH},
     "LogSum": {"epsilon": _WIDTH},
     "TransformedL1": {"a": _WIDTH},
@@ -82,6 +87,8 @@ REGULARIZERS: Final[dict[str, dict[str, Range | Choice]]] = {
     "HoyerSquare": {},
     "GroupHoyerSquare": {"group": _GROUP},
     "Orthogonality": {"form": ORTHOGONALITY},
+    "NuclearNorm": {},
+    "SpectralNorm": {},
     "HoyerActivity": {},
     "KLSparsity": {"rho": Range(1e-3, 0.999, default=0.05)},
     "DeCov": {},
@@ -117,8 +124,12 @@ FORMULAS: Final[dict[str, str]] = {
     "GroupLasso": "Σ_g √d_g·‖w_g‖₂",
     "SparseGroupLasso": "r·Σ|w| + (1−r)·Σ_g √d_g·‖w_g‖₂",
     "GroupLInf": "Σ_g max|w_g|",
+    "GroupMCP": "Σ_g d_g·MCP(‖w_g‖₂/√d_g)",
+    "GroupSCAD": "Σ_g d_g·SCAD(‖w_g‖₂/√d_g)",
     "ExclusiveLasso": "½·Σ_g (Σ|w_g|)²",
     "LInf": "max|w|",
+    "SLOPE": "Σ λᵢ·|w|₍ᵢ₎",
+    "L1MinusL2": "Σ|w| − β·√Σw²",
     "MCP": "Σ (m − m²/2θ), m = min(|w|, θ)",
     "SCAD": "Σ (m − max(m − κ, 0)²/2(θ − κ)), m = min(|w|, θ), κ = θ/a",
     "CappedL1": "Σ min(|w|, θ)",
@@ -131,6 +142,8 @@ FORMULAS: Final[dict[str, str]] = {
     "HoyerSquare": "(Σ|w|)²/Σw²",
     "GroupHoyerSquare": "(Σ_g ‖w_g‖₂)²/Σw²",
     "Orthogonality": "‖WᵀW − I‖_F²",
+    "NuclearNorm": "Σᵢ σᵢ(W)",
+    "SpectralNorm": "σ₁(W)²",
     "HoyerActivity": "Σᵢ ‖hᵢ‖₁/‖hᵢ‖₂",
     "KLSparsity": "n·Σⱼ (ρ·log(ρ/mⱼ) + (1−ρ)·log((1−ρ)/(1−mⱼ)))",
     "DeCov": "n·½·Σ_{i≠j} C_ij²",
@@ -150,6 +163,7 @@ WITHOUT_PROX: Final = (
     "HoyerSquare",
     "KLSparsity",
     "Orthogonality",
+    "SpectralNorm",
     "TotalVariation",
     "VarianceCovariance",
     DECOUPLED,
@@ -159,12 +173,20 @@ WITHOUT_PROX: Final = (
 WITHOUT_GRADIENT: Final = ("L0",)
 """The regularizers that only their proximal operator trains."""
 
+ONE_AMOUNT: Final = ("GroupMCP", "GroupSCAD", "L1MinusL2", "NuclearNorm", "SLOPE")
+"""The regularizers whose proximal step takes one amount for all weights."""
+
+ONE_STEP: Final = "sgd"
+"""The optimizer whose step is one for all weights."""
+
 ONLY_ON: Final = {
     "DeCov": "activity",
     "EntropyPenalty": "activity",
     "HoyerActivity": "activity",
     "KLSparsity": "activity",
+    "NuclearNorm": "kernel",
     "Orthogonality": "kernel",
+    "SpectralNorm": "kernel",
     "TotalVariation": "activity",
     "VarianceCovariance": "activity",
     DECOUPLED: "kernel",

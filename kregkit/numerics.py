@@ -82,6 +82,12 @@ def norm_scaled_by(scale: Tensor, w: Tensor, axis: Axis = None) -> Tensor:
     return ops.squeeze(norm, axis=axis)
 
 
+def mean(x: Tensor, axis: Axis) -> Tensor:
+    """Return the mean over `axis`, kept: `ops.mean` rounds float64 on PyTorch."""
+    total = ops.sum(x, axis=axis, keepdims=True)
+    return total / max(math.prod(x.shape) // max(math.prod(total.shape), 1), 1)
+
+
 def group_soft_threshold(w: Tensor, amount: Tensor, axis: Axis) -> Tensor:
     """Return `argmin_u Σ (uᵢ − wᵢ)²/(2·amountᵢ) + √d·‖u‖₂` over `axis`, of d weights.
 
@@ -93,23 +99,17 @@ def group_soft_threshold(w: Tensor, amount: Tensor, axis: Axis) -> Tensor:
     """
     if len(amount.shape) == 0:
         shape, largest = scaled(w, axis)
-        s = largest * ops.sqrt(_mean(ops.square(shape), axis))
+        s = largest * ops.sqrt(mean(ops.square(shape), axis))
         s = ops.relu(s - amount)
     else:
         s = _group_root(w, amount, axis)
     return w * (s / (ops.where(s > 0.0, s, ops.ones_like(s)) + amount))
 
 
-def _mean(x: Tensor, axis: Axis) -> Tensor:
-    total = ops.sum(x, axis=axis, keepdims=True)
-    # Not `ops.mean`, which rounds float64 on PyTorch.
-    return total / max(math.prod(x.shape) // max(math.prod(total.shape), 1), 1)
-
-
 def _group_root(w: Tensor, amount: Tensor, axis: Axis) -> Tensor:
     """Return `s` of `group_soft_threshold`, 0 where the group is."""
     precision = float(np.finfo(backend.standardize_dtype(w.dtype)).eps)
-    start = ops.sqrt(_mean(ops.square(w), axis))
+    start = ops.sqrt(mean(ops.square(w), axis))
     _, easy, doubt = _group_step(w, amount, start, 1e-15, axis)
     # A relative error of s is at most a quarter of it in u. NaN is not settled.
     settled = doubt <= 2.0 * precision * easy
@@ -118,7 +118,7 @@ def _group_root(w: Tensor, amount: Tensor, axis: Axis) -> Tensor:
     def with_zeros() -> Tensor:
         least = float(np.finfo(backend.standardize_dtype(w.dtype)).tiny)
         share = w / larger(amount, least)  # 0/0 otherwise
-        zero = _mean(ops.square(share), axis) <= 1.0
+        zero = mean(ops.square(share), axis) <= 1.0
         enough = ops.all(ops.logical_or(settled, zero))
         s = ops.cond(enough, lambda: easy, lambda: _hard_root(w, amount, zero, axis))
         return ops.where(zero, ops.zeros_like(s), s)
@@ -145,7 +145,7 @@ def _hard_root(w: Tensor, amount: Tensor, zero: Tensor, axis: Axis) -> Tensor:
             ops.all(settled), lambda: low, lambda: between(low, high, passes - 1)
         )
 
-    high = ops.sqrt(_mean(ops.square(w), axis))
+    high = ops.sqrt(mean(ops.square(w), axis))
     return between(least * ops.ones_like(high), high, PASSES) * largest
 
 
@@ -161,7 +161,7 @@ def _group_step(
     """
     inverse = 1.0 / (s + amount)
     squares = ops.square(w * inverse)
-    value, slope = _mean(squares, axis), _mean(squares * inverse, axis)
+    value, slope = mean(squares, axis), mean(squares * inverse, axis)
     tangent = larger(s + value * (ops.sqrt(value) - 1.0) / slope, least)
     fall = ops.where(s < tangent, s / tangent, 1.0)
     bend = 1.0 / ops.where(tangent < s, tangent, s) - slope / value * (

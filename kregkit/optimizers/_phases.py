@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from kregkit.numerics import Tensor
-from kregkit.optimizers._steps import after_update, step_size
+from kregkit.optimizers._steps import after_update, kind, step_size
 from kregkit.regularizers import Penalty
 
 
@@ -61,6 +61,12 @@ class Phases:
         # in the first trace the penalties still had gradients.
         self.factor = self._optimizer.add_variable((), "ones", name="factor")
 
+    @property
+    def one_step(self) -> bool:
+        """Whether all elements of a weight have the same step."""
+        own: Any = keras.optimizers.SGD
+        return self._metric == "euclidean" or kind(self._optimizer) is own
+
     def sparse(self) -> list[int]:
         """Return the indices of the weights whose penalties make zeros."""
         return [index for index, p in self.penalties.items() if p.sparse]
@@ -96,7 +102,8 @@ class Phases:
             weight = self._optimizer._trainable_variables[index]
             if self.penalties[index].convex:
                 point = self._variable(ops.copy(weight.value))  # JAX donates buffers
-                steps = self._variable(ops.zeros_like(weight.value))
+                shape = () if self.one_step else weight.shape
+                steps = self._variable(ops.zeros(shape, weight.dtype))
                 self._averaged[index] = (point, steps)
 
     def freeze(self, below: float) -> None:

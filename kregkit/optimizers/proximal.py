@@ -17,6 +17,7 @@ from kregkit.optimizers._handled import (
     optimizers_in_use,
     penalty_of,
     refuse_conflicts,
+    unhandled,
 )
 from kregkit.optimizers._phases import Phases
 from kregkit.optimizers._steps import has_after_update, innermost, kind
@@ -72,7 +73,8 @@ class Proximal(keras.optimizers.Optimizer):
     Raises:
         ParameterError: `inner_optimizer` is no optimizer, has a `Proximal` inside, or
             is in use; `metric` is another word; later, the first step of a loop that
-            did not build the optimizer before.
+            did not build the optimizer before, or a penalty whose proximal step takes
+            one amount for all weights, with an optimizer that gives each its own step.
         ModelError: an optimizer whose step is not known, with metric "optimizer";
             later, a model in which layers share a weight under different regularizers
             (a loop of one's own is not looked at).
@@ -153,6 +155,7 @@ class Proximal(keras.optimizers.Optimizer):
             return
         if (model := model_in_use()) is not None:
             refuse_conflicts(model)
+        self._refuse_steps(variables)
         self.inner_optimizer.build(variables)
         self.phases.build()
         self._trainable_variables.extend(variables)
@@ -229,6 +232,18 @@ class Proximal(keras.optimizers.Optimizer):
             config["inner_optimizer"], custom_objects=custom_objects
         )
         return cls(**(config | {"inner_optimizer": inner}))
+
+    def _refuse_steps(self, variables: Sequence[keras.Variable]) -> None:
+        """Refuse penalties that take one amount, where each weight has its own."""
+        for variable in () if self.phases.one_step else variables:
+            penalty = penalty_of(unhandled(getattr(variable, "regularizer", None)))
+            if penalty is not None and penalty.one_amount:
+                raise ParameterError(
+                    f"Proximal: {variable.path}: {type(penalty).__name__} has a "
+                    "proximal step for weights of one step alone, and "
+                    f"{type(self._core).__name__} gives each its own; take SGD, or "
+                    "metric='euclidean'."
+                )
 
     def _first(
         self, grads: Sequence[Tensor], variables: Sequence[keras.Variable]

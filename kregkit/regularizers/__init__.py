@@ -15,14 +15,18 @@ from kregkit.regularizers.activity import (
     TotalVariation,
 )
 from kregkit.regularizers.concave import MCP, SCAD, CappedL1, LogSum, TransformedL1
+from kregkit.regularizers.concave_groups import GroupMCP, GroupSCAD
 from kregkit.regularizers.decorrelation import DeCov, VarianceCovariance
+from kregkit.regularizers.difference import L1MinusL2
 from kregkit.regularizers.elementwise import L0, L1, L1L2, L2, Huber
 from kregkit.regularizers.grouped import GroupLasso, SparseGroupLasso
 from kregkit.regularizers.matrices import Orthogonality
 from kregkit.regularizers.powers import LHalf, LTwoThirds
 from kregkit.regularizers.ratio import GroupHoyerSquare, Hoyer, HoyerSquare
 from kregkit.regularizers.references import L1SP, L2SP, WeightedL1
+from kregkit.regularizers.sorted_l1 import SLOPE
 from kregkit.regularizers.sorting import ExclusiveLasso, GroupLInf, LInf
+from kregkit.regularizers.spectral import NuclearNorm, SpectralNorm
 
 __all__ = [  # noqa: RUF022 - in the order of `sorted`, as every list of names here
     "CappedL1",
@@ -32,6 +36,8 @@ __all__ = [  # noqa: RUF022 - in the order of `sorted`, as every list of names h
     "GroupHoyerSquare",
     "GroupLInf",
     "GroupLasso",
+    "GroupMCP",
+    "GroupSCAD",
     "Hoyer",
     "HoyerActivity",
     "HoyerSquare",
@@ -40,6 +46,7 @@ __all__ = [  # noqa: RUF022 - in the order of `sorted`, as every list of names h
     "L0",
     "L1",
     "L1L2",
+    "L1MinusL2",
     "L1SP",
     "L2",
     "L2SP",
@@ -48,10 +55,13 @@ __all__ = [  # noqa: RUF022 - in the order of `sorted`, as every list of names h
     "LTwoThirds",
     "LogSum",
     "MCP",
+    "NuclearNorm",
     "Orthogonality",
     "Penalty",
     "SCAD",
+    "SLOPE",
     "SparseGroupLasso",
+    "SpectralNorm",
     "TotalVariation",
     "TransformedL1",
     "VarianceCovariance",

@@ -61,6 +61,10 @@ class Penalty(keras.regularizers.Regularizer, ABC):
     kinks_at_zero_alone: ClassVar[bool] = True
     """Whether it is smooth in weights that are not zero."""
 
+    one_amount: ClassVar[bool] = False
+    """Whether its proximal step is known for one amount, the same of all weights, and
+    not for a tensor of amounts."""
+
     arrays: ClassVar[frozenset[str]] = frozenset()
     """The numeric parameters that may be an array too, of the shape of the weight."""
 
@@ -107,11 +111,14 @@ class Penalty(keras.regularizers.Regularizer, ABC):
             A tensor of the shape and dtype of `w`.
 
         Raises:
-            ParameterError: a penalty that is not `proximal`.
+            ParameterError: a penalty that is not `proximal`, or a tensor of amounts for
+                one that takes `one_amount`.
         """
         w = ops.convert_to_tensor(w)
         wide = accumulable(w)
         amount = ops.convert_to_tensor(amount, wide.dtype)
+        if self.one_amount:
+            amount = _scalar(type(self).__name__, amount)
         return ops.cast(self._prox(wide, amount), w.dtype)
 
     @final
@@ -188,6 +195,14 @@ def two_strengths(penalty: Penalty, first: str, second: str) -> None:
     given = {first: one, second: two, "strength": strength, "ratio": one / strength}
     for name, value in given.items():
         object.__setattr__(penalty, name, value)
+
+
+def _scalar(owner: str, amount: Tensor) -> Tensor:
+    """Return the one amount that there is as a scalar."""
+    if math.prod(amount.shape) != 1:
+        rule = "a scalar: no step is known whose amounts differ between weights"
+        raise ParameterError(must(f"{owner}.prox", "amount", rule, tuple(amount.shape)))
+    return ops.reshape(amount, ())
 
 
 def array_or_number(

@@ -13,6 +13,7 @@ from keras import ops
 from kregkit.known import Range, numeric
 from kregkit.numerics import Tensor, magnitude
 from kregkit.regularizers._base import Penalty
+from kregkit.regularizers._bent import bent, bent_prox
 from kregkit.regularizers._register import register
 
 
@@ -35,10 +36,10 @@ class MCP(Penalty):
     ranges: ClassVar[dict[str, Range]] = numeric("MCP")
 
     def _value(self, w: Tensor) -> Tensor:
-        return _bent(w, 0.0, self.threshold)
+        return bent(w, 0.0, self.threshold)
 
     def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
-        return _bent_prox(w, amount, 0.0, self.threshold)
+        return bent_prox(w, amount, 0.0, self.threshold)
 
 
 @register
@@ -63,10 +64,10 @@ class SCAD(Penalty):
     ranges: ClassVar[dict[str, Range]] = numeric("SCAD")
 
     def _value(self, w: Tensor) -> Tensor:
-        return _bent(w, self.threshold / self.a, self.threshold)
+        return bent(w, self.threshold / self.a, self.threshold)
 
     def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
-        return _bent_prox(w, amount, self.threshold / self.a, self.threshold)
+        return bent_prox(w, amount, self.threshold / self.a, self.threshold)
 
 
 @register
@@ -93,7 +94,7 @@ class CappedL1(Penalty):
         return ops.sum(ops.where(size > threshold, threshold, size))
 
     def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
-        return _bent_prox(w, amount, self.threshold, self.threshold)
+        return bent_prox(w, amount, self.threshold, self.threshold)
 
 
 @register
@@ -169,34 +170,3 @@ class TransformedL1(Penalty):
         angle = ops.arcsin(ops.where(sine < 1.0, sine, ops.ones_like(sine))) / 3.0
         root = size - whole * (4.0 / 3.0 * ops.square(ops.sin(angle)))
         return ops.sign(w) * ops.where(size > least, ops.relu(root), 0.0 * size)
-
-
-def _bent(w: Tensor, knot: Tensor, threshold: Tensor) -> Tensor:
-    """Return the sum of |w| whose slope falls from 1 at the knot to 0 at θ."""
-    knot, threshold = (ops.convert_to_tensor(x, w.dtype) for x in (knot, threshold))
-    size = magnitude(w)
-    least = ops.where(size > threshold, threshold, size)
-    bend = ops.relu(least - knot)
-    return ops.sum(least - bend * (bend / (2.0 * (threshold - knot))))
-
-
-def _bent_prox(w: Tensor, amount: Tensor, knot: Tensor, threshold: Tensor) -> Tensor:
-    """Return the prox of `_bent`, whose knot may be the threshold.
-
-    Where `amount` is less than the width of the bend, weights shrink by it up to the
-    knot, and ever less beyond. Elsewhere the bend holds no minimum: a weight shrinks,
-    or is free, whichever costs less.
-    """
-    knot, threshold = (ops.convert_to_tensor(x, w.dtype) for x in (knot, threshold))
-    size, width = ops.abs(w), threshold - knot
-    soft, convex = ops.relu(size - amount), amount < width
-    gap = ops.where(convex, width - amount, ops.ones_like(amount))
-    below = ops.where(soft > knot, knot, soft)
-    firm = below + ops.relu(soft - knot) * (width / gap)
-    firm = ops.where(ops.logical_or(size > threshold, firm > size), size, firm)
-    both = threshold + knot
-    jump = ops.where(
-        amount < both, 0.5 * (both + amount), ops.sqrt(amount) * ops.sqrt(both)
-    )
-    moved = ops.where(convex, firm, ops.where(size > jump, size, soft))
-    return ops.sign(w) * ops.where(amount > 0, moved, size)

@@ -1,7 +1,6 @@
 """Penalties of a kernel as a matrix `W`, of inputs by units.
 
-The one rule: units are the last axis, and an input is an index of all the others. The
-product is `@`: `ops.matmul` rounds float64 on PyTorch.
+The one rule: units are the last axis, and an input is an index of all the others.
 """
 
 import dataclasses
@@ -11,8 +10,9 @@ from keras import ops
 
 from kregkit.errors import ParameterError, must
 from kregkit.known import ORTHOGONALITY
-from kregkit.numerics import Tensor, largest
+from kregkit.numerics import Tensor, largest, scaled
 from kregkit.regularizers._base import Penalty
+from kregkit.regularizers._matrix import as_matrix, leading
 from kregkit.regularizers._register import register
 
 _SOFT: Final = ("soft", "double_soft")
@@ -30,6 +30,7 @@ class Orthogonality(Penalty):
     | "soft" | `‖G − I‖_F²` | Brock, Lim, Ritchie and Weston 2017, arXiv:1609.07093 |
     | "double_soft" | `‖WᵀW − I‖_F² + ‖WWᵀ − I‖_F²` | Bansal, Chen and Wang 2018 |
     | "mutual_coherence" | the largest size in `G − I` | the same, arXiv:1810.09102 |
+    | "srip" | the largest size of an eigenvalue of `G − I` | the same |
     | "off_diagonal" | `Σ_{i≠j} G_ij²` | Brock, Donahue and Simonyan 2018 |
 
     The last, of arXiv:1809.11096, leaves the lengths free. With more units than inputs
@@ -50,6 +51,10 @@ class Orthogonality(Penalty):
             words = ", ".join(map(repr, ORTHOGONALITY.words))
             raise ParameterError(must("Orthogonality", "form", words, self.form))
 
+    @property
+    def sparse(self) -> bool:
+        return False
+
     def _value(self, w: Tensor) -> Tensor:
         matrix = as_matrix("Orthogonality", w)
         if self.form in _SOFT:
@@ -58,15 +63,9 @@ class Orthogonality(Penalty):
         unit = ops.eye(gram.shape[0], dtype=w.dtype)
         if self.form == "off_diagonal":
             return ops.sum(ops.square(gram * (1.0 - unit)))
+        if self.form == "srip":
+            return _largest_eigenvalue(gram - unit)
         return largest(ops.reshape(gram - unit, (1, -1)))
-
-
-def as_matrix(owner: str, w: Tensor) -> Tensor:
-    """Return a kernel as a matrix with its units in the columns."""
-    if len(w.shape) < 2:
-        rule = "a kernel of 2 axes or more, the last that of the units"
-        raise ParameterError(must(owner, "w", rule, tuple(w.shape)))
-    return ops.reshape(w, (-1, w.shape[-1])) if 0 not in w.shape else w[..., :0]
 
 
 def _soft(matrix: Tensor, sides: float) -> Tensor:
@@ -82,3 +81,15 @@ def _soft(matrix: Tensor, sides: float) -> Tensor:
     unit = ops.eye(gram.shape[0], dtype=matrix.dtype)
     more = abs(units - inputs) if sides == 2.0 else max(units - inputs, 0)
     return sides * ops.sum(ops.square(gram - unit)) + float(more)
+
+
+def _largest_eigenvalue(matrix: Tensor) -> Tensor:
+    """Return the largest size of an eigenvalue of a symmetric matrix.
+
+    Each that has it has its part of the gradient, whatever its sign.
+    """
+    fixed, most = scaled(ops.stop_gradient(matrix))
+    signed = leading(fixed @ fixed) @ fixed
+    size = ops.sqrt(ops.sum(signed * fixed))
+    size = ops.where(most > 0.0, size, ops.ones_like(most))
+    return ops.sum(matrix * signed / size)

@@ -18,6 +18,8 @@ from kregkit.known import (
     DECOUPLED,
     LEARNING_RATE,
     MODELS,
+    ONE_AMOUNT,
+    ONE_STEP,
     ONLY_ON,
     OPTIMIZERS,
     REGULARIZERS,
@@ -296,6 +298,14 @@ class StudyConfig(Part):
                     "it needs an optimizer without",
                     *("sweep", index, "regularizer"),
                     sweep.regularizer.index(DECOUPLED),
+                    also=("train", "optimizer"),
+                )
+            one = [name for name in sweep.regularizer if name in ONE_AMOUNT]
+            if one and "proximal" in sweep.solver and self.train.optimizer != ONE_STEP:
+                raise fact(
+                    f"{one[0]} has a proximal step for weights of one step alone, as "
+                    f"{ONE_STEP} has; {self.train.optimizer} gives each its own",
+                    *("sweep", index, "regularizer", sweep.regularizer.index(one[0])),
                     also=("train", "optimizer"),
                 )
             for cell in sweep.cells(self.train.learning_rate):

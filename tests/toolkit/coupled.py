@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from separable import Slope, Value
+from wholes import Functions, matrix, members
 
 from kregkit.regularizers import (
     L1SP,
@@ -29,8 +30,6 @@ from kregkit.regularizers import (
     VarianceCovariance,
     WeightedL1,
 )
-
-Functions = tuple[Value, Slope]
 
 
 def l1(w: np.ndarray) -> float:
@@ -93,18 +92,6 @@ def kl(rho: float) -> tuple[Value, Slope]:
         return np.broadcast_to(tilt(np.float64(h).mean(axis=0)), h.shape)
 
     return value, slope
-
-
-def members(w: np.ndarray, group: object) -> list[np.ndarray]:
-    """Return the groups of `w`, as views."""
-    if group == "input":
-        return [w[..., index, :] for index in range(w.shape[-2])]
-    if group in ("unit", "filter"):
-        return [w[..., index] for index in range(w.shape[-1])]
-    if group == (0, -1):
-        return [w[i, ..., j] for i in range(w.shape[0]) for j in range(w.shape[-1])]
-    assert group == ()
-    return [w]
 
 
 def group_lasso(group: object, ratio: float = 0.0) -> tuple[Value, Slope]:
@@ -187,11 +174,6 @@ def exclusive(group: object) -> Functions:
     return value, slope
 
 
-def matrix(w: np.ndarray) -> np.ndarray:
-    w = np.float64(w)
-    return w.reshape(int(np.prod(w.shape[:-1])), w.shape[-1])
-
-
 def orthogonality(form: str) -> Functions:
     def off(w: np.ndarray) -> np.ndarray:
         return matrix(w).T @ matrix(w) - np.eye(w.shape[-1])
@@ -200,6 +182,8 @@ def orthogonality(form: str) -> Functions:
         gram = off(w)
         if form == "mutual_coherence":
             return np.abs(gram).max(initial=0.0)
+        if form == "srip":
+            return np.abs(np.linalg.eigvalsh(gram)).max(initial=0.0)
         if form == "off_diagonal":
             return l2(gram) - l2(np.diag(gram))
         other = matrix(w) @ matrix(w).T - np.eye(len(matrix(w)))
@@ -211,6 +195,11 @@ def orthogonality(form: str) -> Functions:
             most = np.abs(gram) == np.abs(gram).max(initial=0.0)
             gram = np.sign(gram) * most / max(most.sum(), 1)
             return (2 * m @ gram).reshape(w.shape)
+        if form == "srip":
+            own, vectors = np.linalg.eigh(gram)
+            top = np.abs(own) >= np.abs(own).max(initial=0.0) * (1 - 1e-9)
+            signed = vectors * np.sign(own) * top / max(top.sum(), 1)
+            return (2 * m @ signed @ vectors.T).reshape(w.shape)
         if form == "off_diagonal":
             return (4 * m @ (gram - np.diag(np.diag(gram)))).reshape(w.shape)
         sides = 2 if form == "double_soft" else 1
@@ -350,7 +339,7 @@ COUPLED: dict[type[Penalty], list[tuple[Penalty, Functions, dict[str, Any]]]] = 
             orthogonality(form),
             FOURTH | {"convex": False, "rank": 2},
         )
-        for form in ("soft", "double_soft", "mutual_coherence", "off_diagonal")
+        for form in ("soft", "double_soft", "mutual_coherence", "off_diagonal", "srip")
     ],
     HoyerActivity: [
         (

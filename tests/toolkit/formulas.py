@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from coupled import COUPLED, l1, l2, twice
 from separable import SEPARABLE, Slope, Value, summed
+from wholes import WHOLES
 
 from kregkit import regularizers
 from kregkit.regularizers import (
@@ -46,7 +47,12 @@ class Case:
     @property
     def grouped(self) -> bool:
         """Whether what becomes of a weight depends on others."""
-        return type(self.penalty) in COUPLED
+        return type(self.penalty) in COUPLED | WHOLES
+
+    def takes(self, *amounts: object) -> list[object]:
+        """Return the amounts that the proximal step takes."""
+        one = self.penalty.one_amount
+        return [amount for amount in amounts if not one or np.size(amount) == 1]
 
     def fit(self, w: np.ndarray) -> np.ndarray:
         """Return `w` with further axes, of 1, until it has enough of them."""
@@ -77,10 +83,10 @@ def cases_of(cls: type[Penalty]) -> list[Case]:
             Case(penalty, *summed(*functions), penalty.convex, least=least)
             for penalty, functions, least in SEPARABLE[cls]
         ]
-    if cls in COUPLED:
+    if cls in (together := COUPLED | WHOLES):
         return [
             Case(penalty, *functions, **further)
-            for penalty, functions, further in COUPLED[cls]
+            for penalty, functions, further in together[cls]
         ]
     raise AssertionError(f"{cls.__name__} has no NumPy formula in {__file__}")
 

@@ -24,10 +24,10 @@ def test_compiled_value_and_prox_equal_the_eager_ones(case: Case) -> None:
     def both(w: tf.Tensor, amount: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return case.penalty(w), prox(case.penalty, w, amount)
 
-    amount = tf.constant(np.abs(w[..., ::-1, :]))
+    (amount, *_) = case.takes(tf.constant(np.abs(w[..., ::-1, :])), tf.constant(0.3))
     expected = both(w, amount)
     # Some are a difference of near numbers: to a unit of the weight's last place.
-    last = np.finfo("float32").eps * np.abs(w)
+    last = np.finfo("float32").eps * np.maximum(np.abs(w), case.rounding)
     for found in (
         tf.function(both)(tf.constant(w), amount),
         tf.function(both, jit_compile=True)(tf.constant(w), amount),
@@ -46,7 +46,7 @@ def test_a_batch_of_trials_equals_the_loop(case: Case) -> None:
 
     def one(pair: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, ...]:
         live, amount = case.penalty.replace(strength=pair[1]), 0.1 * pair[1]
-        each = amount * tf.abs(pair[0])
+        each = amount if live.one_amount else amount * tf.abs(pair[0])
         return live(pair[0]), prox(live, pair[0], amount), prox(live, pair[0], each)
 
     batch = tf.vectorized_map(one, (tf.constant(w), tf.constant(strengths)))

@@ -216,6 +216,8 @@ def test_registry_and_schema_name_the_same_penalties() -> None:
     assert list(known.WITHOUT_PROX) == [*without, known.DECOUPLED]
     without = {c.__name__ for c in regularizers.classes() if not c.differentiable}
     assert set(known.WITHOUT_GRADIENT) == without
+    one = [cls.__name__ for cls in regularizers.classes() if cls.one_amount]
+    assert list(known.ONE_AMOUNT) == one
     for cls in regularizers.classes():
         further = known.REGULARIZERS[cls.__name__].items()
         numbers = {n: rule for n, rule in further if isinstance(rule, known.Range)}

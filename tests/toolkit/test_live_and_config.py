@@ -58,6 +58,7 @@ def test_a_live_parameter_moves_value_and_prox(name, parameter, rule):
     live = regularizers.make(name, 0.1).replace(**{parameter: held})
     found = []
     other = min(3 * rule.default, 0.5 * (rule.default + rule.high)) or 0.2
+    other = other if other != rule.default else 0.5 * (rule.default + rule.low)
     for now in (rule.default, other):
         held.assign(now)
         fixed = regularizers.make(name, 0.1, **{parameter: now})

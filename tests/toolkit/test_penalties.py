@@ -137,11 +137,10 @@ def test_prox_beats_nearby_points_with_an_amount_per_weight(
     amounts = np.asarray(random.exponential(0.5, w.shape))
     amounts[random.random(w.shape) < 0.3] = 0.0
     common = float(random.exponential(0.5))
-    for given_amount, amount in (
-        (amounts, amounts),
-        (ops.convert_to_tensor(amounts, "float32"), np.float64(np.float32(amounts))),
-        (common, np.full(w.shape, common)),
+    for given_amount in case.takes(
+        amounts, ops.convert_to_tensor(amounts, "float32"), common
     ):
+        amount = np.broadcast_to(np.float64(given_amount), w.shape)
         found = numpy(case.penalty.prox(w, given_amount))
         reached = objective(case, found, w, amount)
         for size in (1.0, 0.1, 1e-2, 1e-3):
@@ -166,7 +165,7 @@ def test_zero_tensor_has_finite_value_gradient_and_prox(
         for xla in compiled if case.penalty.differentiable else ():
             slope = np.float64(gradient(case.penalty, w, xla=xla))
             np.testing.assert_allclose(slope, expected, 1e-2)
-        amounts = (0.0, 0.5, np.zeros(w.shape), np.full(w.shape, 0.5))
+        amounts = case.takes(0.0, 0.5, np.zeros(w.shape), np.full(w.shape, 0.5))
         if case.penalty.proximal and case.value(w) == 0:
             for amount in amounts:
                 assert np.all(numpy(case.penalty.prox(w, amount)) == 0)
@@ -184,8 +183,11 @@ def test_amount_zero_returns_the_weight_bit_for_bit(
     w = case.fit(w)
     none, one_free = np.zeros(w.shape), np.zeros(w.shape)
     one_free[..., 3] = 0.5
-    for amount in (0, 0.0, np.float32(0), ops.convert_to_tensor(0.0), none):
+    zeros = case.takes(0, 0.0, np.float32(0), ops.convert_to_tensor(0.0), none)
+    for amount in zeros:
         assert numpy(case.penalty.prox(w, amount)).tobytes() == w.tobytes()
+    if case.penalty.one_amount:
+        return
     moved = numpy(case.penalty.prox(w, one_free))
     one = case.fit(w[..., 3:4])
     alone = case.penalty.prox(one, np.full(one.shape, 0.5))
@@ -209,7 +211,7 @@ def test_extreme_float32_gives_the_formula_or_infinity_but_never_nan(
     if case.penalty.differentiable:
         expected = case.penalty.strength * case.slope(w)
         np.testing.assert_allclose(gradient(case.penalty, w), expected, 1e-5, 1e-37)
-    amounts = (1e-3, np.full(w.shape, 1e-3), 1e30)
+    amounts = case.takes(1e-3, np.full(w.shape, 1e-3), 1e30)
     for amount in amounts if case.penalty.proximal else ():
         assert np.all(np.isfinite(numpy(case.penalty.prox(w, amount))))
 
@@ -217,7 +219,7 @@ def test_extreme_float32_gives_the_formula_or_infinity_but_never_nan(
 @every_proximal
 def test_a_weight_that_is_not_a_number_does_not_become_one(case: Case) -> None:
     w = case.fit(np.array([np.nan, 1.0, 0.0]))
-    for amount in (0.0, 0.3, np.full(w.shape, 0.3)):
+    for amount in case.takes(0.0, 0.3, np.full(w.shape, 0.3)):
         assert np.isnan(numpy(case.penalty.prox(w, amount)).ravel()[0])
 
 
@@ -245,7 +247,7 @@ def test_prox_keeps_shape_and_dtype_whatever_the_amount(
 ) -> None:
     w = case.fit(np.random.default_rng(0).normal(size=(3, 4)).astype(dtype))
     wide = numpy(case.penalty.prox(np.float64(w), 0.25))
-    for amount in (
+    for amount in case.takes(
         0.25,
         np.float64(0.25),
         ops.convert_to_tensor(0.25, "float16"),
@@ -261,7 +263,22 @@ def test_prox_keeps_shape_and_dtype_whatever_the_amount(
             np.asarray(found, "float64"),
             np.asarray(wide.astype(dtype), "float64"),
             1e-6,
+            case.rounding * np.finfo("float32").eps,
         )
+
+
+@pytest.mark.parametrize("case", [c for c in PROXIMAL if c.penalty.one_amount], ids=str)
+def test_a_tensor_of_amounts_is_refused_by_a_step_of_one(case: Case) -> None:
+    w = case.fit(np.random.default_rng(0).normal(size=(3, 4)))
+    single = np.reshape(0.25, (1,) * w.ndim)
+    expected = numpy(case.penalty.prox(w, 0.25))
+    assert np.array_equal(numpy(case.penalty.prox(w, single)), expected)
+    with pytest.raises(ParameterError) as caught:
+        case.penalty.prox(w, np.full(w.shape, 0.25))
+    assert str(caught.value) == (
+        f"{type(case.penalty).__name__}.prox: `amount` must be a scalar: no step is "
+        f"known whose amounts differ between weights; received {w.shape}."
+    )
 
 
 @pytest.mark.parametrize("case", [c for c in PROXIMAL if c.convex], ids=str)
@@ -281,11 +298,16 @@ def test_prox_of_a_convex_penalty_is_non_expansive(
 def test_it_is_convex_where_it_says_so(case: Case) -> None:
     random = np.random.default_rng(0)
 
-    def point(scale: float) -> np.ndarray:
-        w = random.normal(scale=scale, size=(3, 4))
+    def point(scale: float, shape: tuple[int, int]) -> np.ndarray:
+        w = random.normal(scale=scale, size=shape)
         return case.fit(np.where(random.random(w.shape) < 0.2, 0.0, w))
 
-    pairs = [[point(s), point(s)] for s in (0.1, 1.0) for _ in range(200)]
+    pairs = [
+        [point(scale, shape), point(scale, shape)]
+        for scale in (0.1, 1.0)
+        for shape in ((3, 4), (4, 3))
+        for _ in range(100)
+    ]
     gaps = [
         case.value((a + b) / 2) - (case.value(a) + case.value(b)) / 2 for a, b in pairs
     ]

@@ -1,0 +1,55 @@
+"""L1 − L2: L1 without the pull on what is left when it is sparse.
+
+The one rule: its prox is the global minimiser, of which there may be several.
+"""
+
+import dataclasses
+from typing import ClassVar
+
+from keras import ops
+
+from kregkit.known import Range, numeric
+from kregkit.numerics import Tensor, magnitude, safe_norm, scaled, soft_threshold
+from kregkit.regularizers._base import Penalty
+from kregkit.regularizers._register import register
+
+
+@register
+@dataclasses.dataclass(frozen=True, eq=False)
+class L1MinusL2(Penalty):
+    """`Σ|w| − β·√Σw²`: with β = 1 it is 0 where one weight is left at most.
+
+    Its proximal step takes one amount for all weights. Lou and Yan 2018,
+    doi:10.1007/s10915-017-0463-2.
+
+    Args:
+        strength: what the value is multiplied by.
+        beta: β, from 0, which is L1, to 1.
+    """
+
+    beta: float = 1.0
+
+    ranges: ClassVar[dict[str, Range]] = numeric("L1MinusL2")
+    one_amount: ClassVar[bool] = True
+
+    def _value(self, w: Tensor) -> Tensor:
+        beta = ops.convert_to_tensor(self.beta, w.dtype)
+        flat, most = scaled(ops.reshape(w, (-1,)), axis=0)
+        size = magnitude(flat)
+        # Each weight's part of the difference, which does not cancel between weights.
+        norm = ops.stop_gradient(safe_norm(flat, axis=0))
+        share = ops.stop_gradient(size / ops.where(norm > 0.0, norm, 1.0))
+        return most[0] * ops.sum(size * (1.0 - beta * share))
+
+    def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
+        """Lengthen the soft threshold, or keep the largest weight alone."""
+        beta = ops.convert_to_tensor(self.beta, w.dtype)
+        flat = ops.reshape(w, (-1,))
+        soft = soft_threshold(flat, amount)
+        norm = safe_norm(soft, axis=0)
+        several = soft + soft * (amount * beta / ops.where(norm > 0.0, norm, 1.0))
+        size = ops.abs(flat)
+        first = ops.arange(flat.shape[0]) == ops.argmax(ops.pad(size, ((0, 1),)))
+        one = ops.where(first, soft_threshold(flat, amount * (1.0 - beta)), 0.0 * size)
+        moved = ops.where(norm > 0.0, several, one)
+        return ops.reshape(ops.where(amount > 0.0, moved, flat), ops.shape(w))
