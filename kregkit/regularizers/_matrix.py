@@ -7,16 +7,18 @@ product is `@`: `ops.matmul` rounds float64 on PyTorch.
 
 from typing import Final
 
-from keras import ops
+from keras import backend, ops
 
 from kregkit.errors import ParameterError, must
 from kregkit.numerics import Tensor
 
 _STEEP: Final = (3.4445, -4.7750, 2.0315)
-"""x ↦ ax + bx³ + cx⁵, which takes [3e-6, 1] into [0.68, 1.13] in `_GROWING` steps:
+"""x ↦ ax + bx³ + cx⁵: it takes what is small times a, and keeps [0.68, 1.13] there.
 Jordan and others 2024, kellerjordan.github.io/posts/muon."""
 
-_GROWING: Final = 11
+_GROWING: Final = {"float32": 10, "float64": 19}
+"""Steps of it: singular values from 4e-6 on are there then, from 6e-11 in float64."""
+
 _SETTLING: Final = 6
 """Steps of x ↦ (3x − x³)/2, which take [0.68, 1.13] to 1: five in float32."""
 
@@ -40,18 +42,20 @@ def narrow(matrix: Tensor) -> Tensor:
 def polar(matrix: Tensor) -> Tensor:
     """Return `UVᵀ` of the singular value decomposition `UΣVᵀ`, of a narrow matrix.
 
-    Singular values become 1, but those below 3e-6 of the root of their squares' sum,
-    which become less. Of a symmetric matrix it is the sign. By Newton and Schulz's
-    iteration (Higham 2008, doi:10.1137/1.9780898717778, chapter 8).
+    Singular values become 1, but those that are less than 4e-6 of the root of their
+    squares' sum, 6e-11 in float64: they become less, and rounding becomes 0. Of a
+    symmetric matrix it is the sign. By Newton and Schulz's iteration (Higham 2008,
+    doi:10.1137/1.9780898717778, chapter 8).
     """
     x = matrix / _positive(ops.sqrt(ops.sum(ops.square(matrix))))
     a, b, c = _STEEP
-    for _ in range(_GROWING):
+    for _ in range(_GROWING[backend.standardize_dtype(matrix.dtype)]):
         gram = x @ ops.transpose(x)
         x = a * x + (b * gram + c * (gram @ gram)) @ x
     for _ in range(_SETTLING):
         x = 1.5 * x - 0.5 * ((x @ ops.transpose(x)) @ x)
-    return x
+    gram = x @ ops.transpose(x)
+    return (2.5 * gram - 1.5 * (gram @ gram)) @ x
 
 
 def leading(gram: Tensor) -> Tensor:

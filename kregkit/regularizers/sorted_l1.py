@@ -6,7 +6,7 @@ The one rule: weights of one size are treated alike, whatever their order.
 import dataclasses
 from typing import ClassVar
 
-from keras import ops
+from keras import backend, ops
 
 from kregkit.known import Range, numeric
 from kregkit.numerics import Tensor, magnitude
@@ -65,10 +65,16 @@ def _numbered(starts: Tensor, count: int) -> Tensor:
     return ops.pad(ops.cumsum(ops.cast(starts, "int32")), ((1, 0),))[:count]
 
 
+def _sums(x: Tensor, block: Tensor) -> Tensor:
+    """Return the sum over each block, at its number."""
+    if backend.backend() == "torch":  # where `segment_sum` rounds float64
+        return ops.scatter(block[:, None], x, x.shape)
+    return ops.segment_sum(x, block, num_segments=x.shape[0])
+
+
 def _extent(block: Tensor, dtype: str) -> tuple[Tensor, Tensor]:
     """Return where the block of each element starts, and its length."""
-    ones = ops.ones(block.shape, dtype)
-    length = ops.segment_sum(ones, block, num_segments=block.shape[0])
+    length = _sums(ops.ones(block.shape, dtype), block)
     start = ops.cumsum(length) - length
     return ops.take(start, block), ops.take(length, block)
 
@@ -90,8 +96,8 @@ def _falling(x: Tensor) -> Tensor:
         start, length = _extent(block, x.dtype)
         first = ops.take(x, ops.cast(start, "int32"))
         # What the elements of a block differ by is small: so is the rounding of sums.
-        more = ops.segment_sum(x - first, block, num_segments=x.shape[0])
-        return first + ops.take(more, block) / length, block
+        more = ops.take(_sums(x - first, block), block)
+        return first + more / length, block
 
     apart = ops.arange(x.shape[0], dtype="int32")
     fit, _ = ops.while_loop(lambda fit, _: ops.any(rises(fit)), pool, (x, apart))

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from sklearn.isotonic import isotonic_regression
 
 from kregkit.callbacks import distance
 from kregkit.regularizers import (
@@ -13,13 +14,17 @@ from kregkit.regularizers import (
     L2,
     MCP,
     SCAD,
+    SLOPE,
     CappedL1,
     GroupLasso,
+    GroupMCP,
     HoyerSquare,
     Huber,
+    L1MinusL2,
     LHalf,
     LInf,
     LogSum,
+    NuclearNorm,
     SparseGroupLasso,
     TransformedL1,
 )
@@ -34,6 +39,31 @@ def elementwise(slope, limit):
 
     def oracle(w, u):
         return np.where(w == 0, soft(u, limit), u - np.sign(w) * slope(np.abs(w)))
+
+    return oracle
+
+
+def by_sizes(strength, threshold):
+    """Return the distance for `strength·Σ_g d·MCP(‖w_g‖/√d)`, a group a column."""
+
+    def oracle(w, u):
+        found = np.empty(w.shape)
+        for j, (column, pull) in enumerate(zip(w.T, u.T, strict=True)):
+            size, whole = np.sqrt(np.mean(column**2)), np.sqrt(np.mean(pull**2))
+            slope = strength * max(1 - size / threshold, 0)
+            unit = column / size if size else pull / whole
+            found[:, j] = pull - (slope if size else min(strength, whole)) * unit
+        return found
+
+    return oracle
+
+
+def less_norm(strength, beta):
+    """Return the distance for `strength·(Σ|w| − β‖w‖)`, not at 0."""
+
+    def oracle(w, u):
+        rest = np.where(w == 0, soft(u, strength), u - strength * np.sign(w))
+        return rest + strength * beta * w / np.linalg.norm(w)
 
     return oracle
 
@@ -82,6 +112,45 @@ def simplex(v, total, ball=False):
     return np.maximum(v - low, 0)
 
 
+def by_order(strength, last):
+    """Return the distance for SLOPE: for each size to the permutahedron of its λ."""
+
+    def oracle(w, u):
+        w, u = w.ravel(), u.ravel()
+        size, found = np.abs(w), np.empty(w.shape)
+        slopes = strength * np.linspace(1, last, w.size)
+        for x in np.unique(size):
+            own = size == x
+            signs = np.sign(w[own]) if x else np.sign(u[own])
+            pull = signs * u[own]
+            order = np.argsort(-pull)
+            first = (size > x).sum()
+            rest = pull[order] - slopes[first : first + own.sum()]
+            rest = isotonic_regression(rest, increasing=False)
+            placed = np.empty(own.sum())
+            placed[order] = rest if x else np.maximum(rest, 0)
+            found[own] = signs * placed
+        return found.reshape(6, 5)
+
+    return oracle
+
+
+def by_spectrum(strength):
+    """Return the distance for the nuclear norm: all but a ball where nothing is."""
+
+    def oracle(w, u):
+        left, s, right = np.linalg.svd(w)
+        rank = (s > 1e-6 * s.max()).sum()
+        found = u - strength * left[:, :rank] @ right[:rank]
+        beside = left[:, rank:], right[rank:]
+        free = beside[0].T @ u @ beside[1].T
+        a, s, b = np.linalg.svd(free, full_matrices=False)
+        less = a * np.minimum(s, strength) @ b
+        return found - beside[0] @ less @ beside[1]
+
+    return oracle
+
+
 def around(strength, reference):
     """Return the distance for `strength·Σ|w − w₀|`."""
 
@@ -122,6 +191,8 @@ DISTANCES = {
     "Huber": (Huber(0.7, 0.3), elementwise(lambda w: 0.7 * np.minimum(w / 0.3, 1), 0)),
     "GroupLasso": (GroupLasso(0.5), by_units(0.0, 0.5)),
     "SparseGroupLasso": (SparseGroupLasso(0.3, 0.2), by_units(0.3, 0.2)),
+    "GroupMCP": (GroupMCP(0.5, threshold=0.7), by_sizes(0.5, 0.7)),
+    "L1MinusL2": (L1MinusL2(0.5, beta=0.8), less_norm(0.5, 0.8)),
     "Keras's L1": (keras.regularizers.L1(0.7), elementwise(lambda w: 0.7, 0.7)),
     "Keras's L2": (keras.regularizers.L2(0.7), elementwise(lambda w: 1.4 * w, 0.0)),
     "Keras's L1L2": (
@@ -153,6 +224,7 @@ def test_the_distance_is_that_to_the_subdifferential(name, size):
 KINKS = {
     "LInf": (LInf(0.7), by_largest(0.7)),
     "L1SP": (L1SP(0.7, reference=0.5), around(0.7, 0.5)),
+    "SLOPE": (SLOPE(0.7, last=0.2), by_order(0.7, 0.2)),
 }
 
 
@@ -168,6 +240,18 @@ def test_kinks_beside_zero_are_seen(name, most):
         u = random.normal(scale=scale, size=w.shape).astype("float32")
         found = ops.convert_to_numpy(distance(penalty, w, u))
         expected = oracle(np.float64(w), np.float64(u))
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("rank", [0, 1, 3, 5])
+def test_kinks_at_singular_values_of_zero_are_seen(rank):
+    random = np.random.default_rng(0)
+    w = np.zeros((6, 5), "float32")
+    w[:, :rank] = random.normal(size=(6, rank))  # of low rank exactly
+    for scale in (0.1, 1.0):
+        u = random.normal(scale=scale, size=w.shape).astype("float32")
+        found = ops.convert_to_numpy(distance(NuclearNorm(0.7), w, u))
+        expected = by_spectrum(0.7)(np.float64(w), np.float64(u))
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
