@@ -30,7 +30,7 @@ def accumulable(w: Tensor) -> Tensor:
 
 def magnitude(w: Tensor) -> Tensor:
     """Return `|w|`, with gradient 0 at 0: that of `ops.abs` is 1 there on JAX."""
-    return w * ops.sign(w)
+    return w * ops.sign(w) if backend.backend() == "jax" else ops.abs(w)
 
 
 def soft_threshold(w: Tensor, amount: Tensor) -> Tensor:

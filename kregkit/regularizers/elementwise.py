@@ -29,7 +29,7 @@ class L1(Penalty):
     convex: ClassVar[bool] = True
 
     def _value(self, w: Tensor) -> Tensor:
-        return ops.sum(ops.abs(w))
+        return ops.sum(magnitude(w))
 
     def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
         return soft_threshold(w, amount)
@@ -94,7 +94,7 @@ class L1L2(Penalty):
     def _value(self, w: Tensor) -> Tensor:
         ratio = ops.convert_to_tensor(self.ratio, w.dtype)
         # (1 - r)·w first: 0·w² would be NaN at r = 1 where w² overflows.
-        return ratio * ops.sum(ops.abs(w)) + ops.sum((1.0 - ratio) * w * w)
+        return ratio * ops.sum(magnitude(w)) + ops.sum((1.0 - ratio) * w * w)
 
     def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
         ratio = ops.convert_to_tensor(self.ratio, w.dtype)

@@ -1,0 +1,36 @@
+"""Every case in float32 on the backend at work, against TensorFlow in float64."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from formulas import CASES, Case
+from points import Points, points
+
+pytestmark = [pytest.mark.jax, pytest.mark.torch]
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> Points:
+    """Return what TensorFlow computes, in a process of its own."""
+    file = tmp_path_factory.mktemp("points") / "points.npz"
+    subprocess.run(
+        [sys.executable, Path(__file__).with_name("points.py"), file, "float64"],
+        env=os.environ | {"KERAS_BACKEND": "tensorflow"},
+        check=True,
+        capture_output=True,
+    )
+    with np.load(file) as held:
+        return dict(held)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_points_are_those_of_tensorflow(case: Case, expected: Points) -> None:
+    for name, found in points(case, "float32").items():
+        wide = expected[f"{case}: {name}"]
+        assert found.shape == wide.shape
+        off = np.linalg.norm((np.float64(found) - wide).ravel())
+        assert off <= 1e-6 * max(np.linalg.norm(wide.ravel()), 1e-3), (name, off)
