@@ -102,6 +102,20 @@ def group_axes(group: Group, rank: int) -> tuple[int, ...]:
     return tuple(sorted({axis % rank for axis in axes}))
 
 
+def other_axes(layer: Any, name: str, group: str, rank: int) -> tuple[int, ...] | None:
+    """Return the axes of a word in a weight of a layer where `group_axes` has others.
+
+    They are empty where the weight has none for the word, as a grouped convolution for
+    "input", and None where the word is right, or nothing is known of the weight.
+    """
+    known = weight_axes(layer, name)
+    own = known.input if group == "input" else known.unit
+    if known == Axes() or (own is None and known.unit is None):
+        return None
+    found = tuple(sorted(axis % rank for axis in own or ()))
+    return None if found == group_axes(group, rank) else found
+
+
 def _einsum_axes(equation: str) -> Axes:
     left, output = equation.replace("...", "").split("->")
     inputs, kernel = left.split(",")

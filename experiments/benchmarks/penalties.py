@@ -4,8 +4,9 @@ Steps are those of `step.py`, of LeNet-300-100 with the penalty on every kernel,
 Keras's L2. On ResNet50's kernels value and gradient of the penalty are timed beside a
 whole step on 16 images with Keras's L2: the ratio is (step + penalty − Keras's L2)/step
 of one round. A proximal step is that of a kernel of 784 by 300 with an amount for each
-weight, against Adam's update of the same kernel by a given gradient. Not compiled by
-XLA, as Keras has it on a CPU unless told otherwise, and compiled, but for ResNet50.
+weight, or one where a penalty takes no other, against Adam's update of the same kernel
+by a given gradient. Not compiled by XLA, as Keras has it on a CPU unless told
+otherwise, and compiled, but for ResNet50.
 """
 
 import functools
@@ -32,8 +33,10 @@ from kregkit import known, regularizers
 
 BUILDS, ROUNDS, ROUNDS_OF_RESNET50, TIMES = 2, 25, 6, 5
 RATIOS = ("GroupHoyerSquare", "Hoyer", "HoyerSquare")
-SORTED = ("ExclusiveLasso", "GroupLInf", "LInf")
-OF_MATRICES = ("Orthogonality",)
+EXCEPTED = ("ExclusiveLasso", "GroupLInf", "LInf", "NuclearNorm", "SLOPE")
+"""Their proximal steps sort, or need singular values."""
+
+OF_MATRICES = ("NuclearNorm", "Orthogonality", "SpectralNorm")
 """Their cost is compared with a forward pass of the layer, not with a step."""
 
 OURS = {
@@ -146,12 +149,13 @@ def of_one_layer(jit: bool, words: str) -> None:
     arms = {"Adam": run(update, jit)}
     for name, penalty in OURS.items():
         if penalty.proximal:
-            arms[name] = run(functools.partial(penalty.prox, kernel, amounts), jit)
+            amount = amounts[0, 0] if penalty.one_amount else amounts
+            arms[name] = run(functools.partial(penalty.prox, kernel, amount), jit)
     interleave(arms, 3)
     seconds = interleave(arms, 2 * ROUNDS)
     for name in list(arms)[1:]:
         values = ratios(seconds[name], seconds["Adam"])
-        most = None if name in SORTED else 1.0
+        most = None if name in EXCEPTED else 1.0
         title = f"penalties, {words}, proximal step of a kernel: {name} / Adam"
         emit(figure(title, "ratio", values, most))
     own = [found / TIMES for found in seconds["Adam"]]
@@ -159,15 +163,19 @@ def of_one_layer(jit: bool, words: str) -> None:
 
     x = tf.constant(random.random((BATCH, 784), np.float32))
     arms = {"forward": run(lambda: tf.nn.relu(x @ kernel), jit)}
+    matrices = {name: OURS[name] for name in OF_MATRICES if name != "Orthogonality"}
     for form in known.ORTHOGONALITY.words:
-        penalty = regularizers.Orthogonality(1e-6, form=form)
-        arms[form] = run(value_and_gradient(penalty, [kernel]), jit)
+        own = regularizers.Orthogonality(1e-6, form=form)
+        matrices[f"Orthogonality, {form}"] = own
+    for name, penalty in matrices.items():
+        arms[name] = run(value_and_gradient(penalty, [kernel]), jit)
     interleave(arms, 3)
-    seconds = interleave(arms, 2 * ROUNDS)
-    for form in known.ORTHOGONALITY.words:
-        values = ratios(seconds[form], seconds["forward"])
-        title = f"penalties, {words}: Orthogonality, {form} / forward pass of the layer"
-        emit(figure(title, "ratio", values, 2.0))
+    seconds = interleave(arms, ROUNDS)
+    for name in matrices:
+        values = ratios(seconds[name], seconds["forward"])
+        most = 2.0 if name.startswith("Orthogonality") else None
+        title = f"penalties, {words}: {name} / forward pass of the layer"
+        emit(figure(title, "ratio", values, most))
 
 
 def main() -> None:

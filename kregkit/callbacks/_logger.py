@@ -25,6 +25,7 @@ from kregkit.errors import (
     must,
     unknown,
 )
+from kregkit.optimizers import refuse_groups
 from kregkit.schema import ROWS
 from kregkit.store import Store, frame
 
@@ -69,7 +70,8 @@ class RegularizationLogger(keras.callbacks.Callback):
             `kregkit.optimality` are logged too, each time by a pass over these rows.
 
     Raises:
-        ParameterError: `every` is not "epoch" or a positive int; `optimality` no pair.
+        ParameterError: `every` is not "epoch" or a positive int; `optimality` no pair;
+            in `fit`, a penalty's word for groups means other axes in its layer.
         StoreError: the store cannot be written, or holds a study.
         VersionError: in `fit`, when other versions wrote the store.
         UnknownNameError: in `fit`, when no metric is called as `score` says.
@@ -173,6 +175,7 @@ class RegularizationLogger(keras.callbacks.Callback):
             self._store.check_resumable(environment())
         self._iterations = int(self.model.optimizer.iterations)
         self._build()
+        refuse_groups(self.model)
         self._measure = self._measuring(self.model, self._probe)
         self._balances.begin(self.model)
         if LossTerms.held_by(self.model) is not None:

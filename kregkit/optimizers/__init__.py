@@ -1,6 +1,11 @@
 """Optimizers that end at exact zeros, and the steps that optimizers take."""
 
-from kregkit.optimizers._handled import proximable, unhandled
+from kregkit.optimizers._handled import (
+    proximable,
+    refuse_group,
+    refuse_groups,
+    unhandled,
+)
 from kregkit.optimizers._steps import KNOWN, after_update, innermost, step_size
 from kregkit.optimizers.proximal import Proximal
 
@@ -10,6 +15,8 @@ __all__ = [
     "after_update",
     "innermost",
     "proximable",
+    "refuse_group",
+    "refuse_groups",
     "step_size",
     "unhandled",
 ]

@@ -11,10 +11,11 @@ from typing import Any
 import keras
 from keras import ops
 
-from kregkit.errors import ModelError
+from kregkit.errors import ModelError, ParameterError, must
+from kregkit.groups import other_axes
 from kregkit.numerics import Tensor
 from kregkit.regularizers import L1, L1L2, L2, Penalty
-from kregkit.weights import walk_layers
+from kregkit.weights import Weight, walk, walk_layers
 
 
 class Handled(keras.regularizers.Regularizer):
@@ -112,3 +113,32 @@ def refuse_conflicts(model: Any) -> None:
                     f"with different regularizers, {others} and {words}, of which "
                     "Keras keeps one; give both the same."
                 )
+
+
+def refuse_groups(model: Any) -> None:
+    """Refuse words for groups as `refuse_group` does, in every weight of a model."""
+    for weight in walk(model):
+        refuse_group(weight, unhandled(getattr(weight.variable, "regularizer", None)))
+
+
+def refuse_group(weight: Weight, penalty: Any) -> None:
+    """Refuse a word for groups that means other axes in the kind of layer it is on.
+
+    A penalty sees a weight and not its layer: it would take the groups of a `Dense`.
+
+    Raises:
+        ParameterError: the penalty has such a word.
+    """
+    group = getattr(penalty, "group", None)
+    if not isinstance(group, str):
+        return
+    axes = other_axes(weight.layer, weight.name, group, len(weight.variable.shape))
+    if axes is None:
+        return
+    rule = f"axes, {axes} for {group!r} of this weight"
+    if not axes:
+        rule = f"axes: this weight has none for {group!r}"
+    kind = f"{weight.path} ({type(weight.layer).__name__})"
+    raise ParameterError(
+        must(f"{kind}: {type(penalty).__name__}", "group", rule, group)
+    )

@@ -17,6 +17,7 @@ from kregkit.optimizers._handled import (
     optimizers_in_use,
     penalty_of,
     refuse_conflicts,
+    refuse_groups,
     unhandled,
 )
 from kregkit.optimizers._phases import Phases
@@ -74,7 +75,8 @@ class Proximal(keras.optimizers.Optimizer):
         ParameterError: `inner_optimizer` is no optimizer, has a `Proximal` inside, or
             is in use; `metric` is another word; later, the first step of a loop that
             did not build the optimizer before, or a penalty whose proximal step takes
-            one amount for all weights, with an optimizer that gives each its own step.
+            one amount for all weights, with an optimizer that gives each its own step,
+            or a word for groups that means other axes in the layer that it is on.
         ModelError: an optimizer whose step is not known, with metric "optimizer";
             later, a model in which layers share a weight under different regularizers
             (a loop of one's own is not looked at).
@@ -155,6 +157,7 @@ class Proximal(keras.optimizers.Optimizer):
             return
         if (model := model_in_use()) is not None:
             refuse_conflicts(model)
+            refuse_groups(model)
         self._refuse_steps(variables)
         self.inner_optimizer.build(variables)
         self.phases.build()

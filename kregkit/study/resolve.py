@@ -18,6 +18,7 @@ from keras import ops
 from kregkit import regularizers
 from kregkit.errors import DataError, ModelError, ParameterError
 from kregkit.known import DECOUPLED
+from kregkit.optimizers import refuse_group
 from kregkit.study import data as datasets
 from kregkit.study.config import StudyConfig
 from kregkit.study.data import Data, Split
@@ -189,7 +190,7 @@ def resolve(config: StudyConfig, file: Path) -> Study:
 def _check_ranks(
     penalty: regularizers.Penalty, model: keras.Model, target: str, chosen: Any
 ) -> None:
-    """Raise for a tensor that has too few axes for the penalty's groups."""
+    """Raise for a tensor that has too few axes for the penalty's groups, or others."""
     own = {id(layer) for layer in chosen}
     first: dict[int, tuple[str, tuple[int, ...]]] = {}  # of each rank
     for weight in walk(model):
@@ -199,6 +200,7 @@ def _check_ranks(
                 shape = tuple(size or 1 for size in weight.layer.output.shape)
                 first.setdefault(len(shape), (f"{weight.layer_path}/activity", shape))
         elif id(weight.layer) in own and target == weight.role:
+            refuse_group(weight, penalty)
             shape = tuple(weight.variable.shape)
             first.setdefault(len(shape), (weight.path, shape))
     for path, shape in first.values():
