@@ -22,7 +22,7 @@ l1_vs_l2: $(VENV)/.installed
 	$(BIN)/kregkit report build/l1_vs_l2/fashion_mnist/store --out reports/l1_vs_l2_fashion_mnist
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # Minutes of training: every kind of model by both engines, and hundreds of steps over
 # paired seeds.

@@ -5,17 +5,29 @@ reports and group penalties alike; where it is not known, it is None, not guesse
 A penalty sees a weight and not its layer: its words are in `group_axes`.
 """
 
+import math
+import re
 from typing import Any, Final, TypeAlias
 
 from keras import layers
 
+from kregkit.known import BLOCK
 from kregkit.measure import Axes
 
 Group: TypeAlias = str | tuple[int, ...]
-"""A word of `WORDS`, or the axes that tell groups apart."""
+"""A word of `WORDS`, a block as "4x4", or the axes that tell groups apart."""
 
-WORDS: Final = {"filter": (-1, 3), "input": (-2, 2), "unit": (-1, 1)}
-"""For each word the axis that tells groups apart, and the lowest rank that has it."""
+WORDS: Final = {
+    "column": (slice(-1, None), 2),
+    "filter": (slice(-1, None), 3),
+    "input": (slice(-2, -1), 2),
+    "row": (slice(0, -1), 2),
+    "unit": (slice(-1, None), 1),
+}
+"""For each word the axes that tell groups apart, and the lowest rank that has it."""
+
+_OF_LAYERS: Final = ("filter", "input", "unit")
+"""The words that mean other axes in some kinds of layers."""
 
 _CHANNELS_FIRST = "channels_first"
 
@@ -79,7 +91,7 @@ def activation_axes(layer: Any, rank: int) -> Axes:
 def lowest_rank(group: Group) -> int:
     """Return the number of axes that a weight must have at least to be grouped so."""
     if isinstance(group, str):
-        return WORDS[group][1]
+        return WORDS[group][1] if group in WORDS else 2
     return max((axis + 1 if axis >= 0 else -axis for axis in group), default=0)
 
 
@@ -91,15 +103,35 @@ def group_axes(group: Group, rank: int) -> tuple[int, ...]:
     | "unit" | output unit: the weights into it | `w[:, j]`, `w[:, :, :, j]` |
     | "input" | input: the weights out of it | `w[i, :]`, `w[:, :, i, :]` |
     | "filter" | output unit of a convolution | none, `w[:, :, :, j]` |
+    | "column" | column of the kernel as a matrix | `w[:, j]`, `w[:, :, :, j]` |
+    | "row" | row of it: an input at one place | `w[i, :]`, `w[y, x, i, :]` |
     | (0, 1) | index of these axes | `w[i, j]`, `w[i, j, :, :]` |
     | () | whole tensor | `w` |
 
-    The words are right where `weight_axes` says -1 for the unit and -2 for the input;
-    elsewhere (transposed and depthwise convolutions, EinsumDense) its axes are to be
-    given. In a bias, every weight is a "unit" of its own.
+    The first three are right where `weight_axes` says -1 for the unit and -2 for the
+    input; elsewhere (transposed and depthwise convolutions, EinsumDense, attention) its
+    axes are to be given: `Proximal`, the logger and studies, which know of layers,
+    refuse the word. In a bias, every weight is a "unit" of its own. A matrix has units
+    in its columns, and a block "4x4" of it, 4 inputs by 4 units, `blocked` groups.
     """
-    axes = (WORDS[group][0],) if isinstance(group, str) else group
-    return tuple(sorted({axis % rank for axis in axes}))
+    if isinstance(group, str):
+        return tuple(range(rank))[WORDS[group][0]]
+    return tuple(sorted({axis % rank for axis in group}))
+
+
+def blocked(group: Group, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Return the shape whose axes 0 and 2 tell the blocks of a kernel apart.
+
+    None, where the group is no block, or does not divide the kernel as a matrix.
+    """
+    block = re.fullmatch(BLOCK, group) if isinstance(group, str) else None
+    if block is None or len(shape) < 2:
+        return None
+    high, wide = int(block[1]), int(block[2])
+    inputs, units = math.prod(shape[:-1]), shape[-1]
+    if inputs % high or units % wide:
+        return None
+    return (inputs // high, high, units // wide, wide)
 
 
 def other_axes(layer: Any, name: str, group: str, rank: int) -> tuple[int, ...] | None:
@@ -108,6 +140,8 @@ def other_axes(layer: Any, name: str, group: str, rank: int) -> tuple[int, ...] 
     They are empty where the weight has none for the word, as a grouped convolution for
     "input", and None where the word is right, or nothing is known of the weight.
     """
+    if group not in _OF_LAYERS:
+        return None
     known = weight_axes(layer, name)
     own = known.input if group == "input" else known.unit
     if known == Axes() or (own is None and known.unit is None):

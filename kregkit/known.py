@@ -4,6 +4,7 @@ The one rule: data alone, so that study files are checked without Keras. A test 
 it equal to the registries.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,10 +32,17 @@ class Range:
 
 @dataclass(frozen=True)
 class Choice:
-    """Admissible words of a structural parameter."""
+    """Admissible words of a structural parameter, or of the whole pattern if any."""
 
     words: tuple[str, ...]
     default: str
+    pattern: str | None = None
+
+    def admits(self, word: object) -> bool:
+        """Return whether it is one of the words, or of the pattern."""
+        if self.pattern and isinstance(word, str) and re.fullmatch(self.pattern, word):
+            return True
+        return word in self.words
 
 
 LEARNING_RATE: Final = 1e-3
@@ -51,7 +59,12 @@ _RATIO: Final = Range(0.0, 1.0, default=0.5)
 _WIDTH: Final = Range(1e-6, 1e6, default=0.1)  # squared, it is still a float32
 _BEND: Final = Range(1.001, 1e6, default=3.7)
 _REFERENCE: Final = Range(-1e6, 1e6, default=0.0)
-_GROUP: Final = Choice(("filter", "input", "unit"), "unit")
+BLOCK: Final = r"([1-9]\d{0,5})x([1-9]\d{0,5})"
+"""A block of a kernel as a matrix: so many inputs by so many units, as "4x4"."""
+
+GROUP: Final = Choice(("column", "filter", "input", "row", "unit"), "unit", BLOCK)
+"""What the groups of a weight are; the words are in `groups.group_axes`."""
+
 
 ORTHOGONALITY: Final = Choice(
     ("double_soft", "mutual_coherence", "off_diagonal", "soft", "srip"), "soft"
@@ -66,12 +79,12 @@ REGULARIZERS: Final[dict[str, dict[str, Range | Choice]]] = {
     "WeightedL1": {"factors": Range(0.0, 1e6, default=1.0)},
     "L1SP": {"reference": _REFERENCE},
     "L2SP": {"reference": _REFERENCE},
-    "GroupLasso": {"group": _GROUP},
-    "SparseGroupLasso": {"ratio": _RATIO, "group": _GROUP},
-    "GroupLInf": {"group": _GROUP},
-    "GroupMCP": {"threshold": _WIDTH, "group": _GROUP},
-    "GroupSCAD": {"threshold": _WIDTH, "a": _BEND, "group": _GROUP},
-    "ExclusiveLasso": {"group": _GROUP},
+    "GroupLasso": {"group": GROUP},
+    "SparseGroupLasso": {"ratio": _RATIO, "group": GROUP},
+    "GroupLInf": {"group": GROUP},
+    "GroupMCP": {"threshold": _WIDTH, "group": GROUP},
+    "GroupSCAD": {"threshold": _WIDTH, "a": _BEND, "group": GROUP},
+    "ExclusiveLasso": {"group": GROUP},
     "LInf": {},
     "SLOPE": {"last": _RATIO},
     "L1MinusL2": {"beta": Range(0.0, 1.0, default=1.0)},
@@ -85,7 +98,7 @@ REGULARIZERS: Final[dict[str, dict[str, Range | Choice]]] = {
     "Huber": {"delta": _WIDTH},
     "Hoyer": {},
     "HoyerSquare": {},
-    "GroupHoyerSquare": {"group": _GROUP},
+    "GroupHoyerSquare": {"group": GROUP},
     "Orthogonality": {"form": ORTHOGONALITY},
     "NuclearNorm": {},
     "SpectralNorm": {},

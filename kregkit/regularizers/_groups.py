@@ -12,7 +12,8 @@ from typing import Any
 from keras import ops
 
 from kregkit.errors import ParameterError, must
-from kregkit.groups import WORDS, Group, group_axes, lowest_rank
+from kregkit.groups import WORDS, Group, blocked, group_axes, lowest_rank
+from kregkit.known import GROUP
 from kregkit.numerics import Tensor
 from kregkit.regularizers._base import Penalty
 
@@ -30,15 +31,32 @@ class Grouped(Penalty):
 
 def checked(owner: str, group: object) -> Group:
     """Return a group as a word or a tuple of ints; a list, as JSON has it, is taken."""
-    if isinstance(group, str) and group in WORDS:
+    if isinstance(group, str) and GROUP.admits(group):
         return group
     if isinstance(group, tuple | list) and not any(isinstance(a, bool) for a in group):
         try:
             return tuple(operator.index(axis) for axis in group)
         except TypeError:
             pass
-    words = ", ".join(map(repr, sorted(WORDS)))
-    raise ParameterError(must(owner, "group", f"{words} or a tuple of axes", group))
+    words = ", ".join(map(repr, GROUP.words))
+    rule = f"{words}, a block as '4x4' or a tuple of axes"
+    raise ParameterError(must(owner, "group", rule, group))
+
+
+def parted(owner: str, w: Tensor, group: Group) -> tuple[Tensor, Group]:
+    """Return a kernel whose groups are blocks with axes for them, and these axes."""
+    if (
+        not isinstance(group, str)
+        or group in WORDS
+        or len(w.shape) < lowest_rank(group)
+    ):
+        return w, group
+    shape = blocked(group, tuple(w.shape))
+    if shape is None:
+        matrix = (math.prod(w.shape[:-1]), w.shape[-1])
+        rule = f"a kernel of whole blocks of {group}, as a matrix"
+        raise ParameterError(must(owner, "w", rule, matrix))
+    return ops.reshape(w, shape), (0, 2)
 
 
 def split(owner: str, w: Tensor, group: Group) -> tuple[Tensor, tuple[int, ...], Any]:
@@ -47,6 +65,7 @@ def split(owner: str, w: Tensor, group: Group) -> tuple[Tensor, tuple[int, ...],
     Groups extend over the first axis at least: reducing over no axis is reducing over
     all in PyTorch.
     """
+    w, group = parted(owner, w, group)
     _, axes = _axes(owner, w, group)
     shape = ops.shape(w)
     size = ops.convert_to_tensor(math.prod(shape[axis] for axis in axes), w.dtype)
@@ -57,13 +76,16 @@ def rows(
     owner: str, w: Tensor, group: Group
 ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """Return `w` with a group in each row, and what makes of rows a tensor again."""
+    shape = ops.shape(w)
+    w, group = parted(owner, w, group)
     kept, axes = _axes(owner, w, group)
     order = (*kept, *axes)
     moved = ops.transpose(w, order)
     back = [order.index(axis) for axis in range(len(order))]
 
     def shaped(rows: Tensor) -> Tensor:
-        return ops.transpose(ops.reshape(rows, ops.shape(moved)), back)
+        whole = ops.transpose(ops.reshape(rows, ops.shape(moved)), back)
+        return ops.reshape(whole, shape)
 
     size = math.prod(w.shape[axis] for axis in axes)
     count = math.prod(w.shape[axis] for axis in kept)

@@ -81,8 +81,10 @@ def _prox(
     penalty: Grouped, w: Tensor, amount: Tensor, knot: Tensor, threshold: Tensor
 ) -> Tensor:
     """Scale each group by what the step makes of its root mean square."""
+    shape = ops.shape(w)
     w, axes, _ = split(type(penalty).__name__, w, penalty.group)
     unit, most = scaled(w, axes)
     size = most * ops.sqrt(mean(ops.square(unit), axes))
     left = bent_prox(size, amount, knot, threshold)
-    return (w * (left / ops.where(size > 0.0, size, ops.ones_like(size))))[0]
+    moved = w * (left / ops.where(size > 0.0, size, ops.ones_like(size)))
+    return ops.reshape(moved, shape)

@@ -33,7 +33,8 @@ class GroupLasso(Grouped):
 
     Args:
         strength: what the value is multiplied by.
-        group: "unit", "input", "filter" or axes; `groups.group_axes` has the meaning.
+        group: "unit", "input", "filter", "row", "column", a block as "4x4", or axes;
+            `groups.group_axes` has the meaning.
     """
 
     convex: ClassVar[bool] = True
@@ -99,7 +100,12 @@ def _value(owner: str, w: Tensor, group: Group) -> Tensor:
 
 
 def _prox(owner: str, w: Tensor, amount: Tensor, group: Group) -> Tensor:
+    shape = ops.shape(w)
     w, axes, _ = split(owner, w, group)
+    if len(amount.shape) > 0:
+        amount = ops.reshape(ops.broadcast_to(amount, shape), ops.shape(w))
     if math.prod(w.shape[axis] for axis in axes) == 1:
-        return soft_threshold(w, amount)[0]  # without the rounding of a root
-    return group_soft_threshold(w, amount, axes)[0]
+        moved = soft_threshold(w, amount)  # without the rounding of a root
+    else:
+        moved = group_soft_threshold(w, amount, axes)
+    return ops.reshape(moved, shape)

@@ -98,7 +98,7 @@ def told(value: Parameter) -> str:
 def check_parameter(value: Parameter, rule: Range | Choice, *below: str | int) -> None:
     """Raise for a regularizer's parameter that is not admissible."""
     if isinstance(rule, Choice):
-        if value not in rule.words:
+        if not rule.admits(value):
             raise unknown(str(value), rule.words, *below)
     elif isinstance(value, str) or not rule.admits(value):
         raise must(str(rule), *below)

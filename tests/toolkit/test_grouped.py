@@ -198,7 +198,10 @@ def test_a_tensor_without_the_axis_is_refused(penalty: GroupLasso) -> None:
     )
 
 
-@pytest.mark.parametrize("given", ["units", "", 1, None, (0.5,), (True,), ("unit",)])
+@pytest.mark.parametrize(
+    "given",
+    ["units", "", "4x", "0x2", "2x-1", "1x2x3", 1, None, (0.5,), (True,), ("unit",)],
+)
 def test_what_is_no_group_is_refused(given: object) -> None:
     for make, owner in (
         (lambda: GroupLasso(0.1, given), "GroupLasso"),
@@ -207,8 +210,8 @@ def test_what_is_no_group_is_refused(given: object) -> None:
         with pytest.raises(ParameterError) as caught:
             make()
         assert str(caught.value) == (
-            f"{owner}: `group` must be 'filter', 'input', 'unit' or a tuple of axes; "
-            f"received {given!r}."
+            f"{owner}: `group` must be 'column', 'filter', 'input', 'row', 'unit', a "
+            f"block as '4x4' or a tuple of axes; received {given!r}."
         )
 
 
