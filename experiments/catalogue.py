@@ -77,9 +77,10 @@ INTRODUCTION = """# Catalogue of the regularizers
 
 Written by `python -m experiments.catalogue`. A penalty is `strength · value(w)`; the
 formula is that of the value. In it `w_g` is a group of `d_g` weights (`group` is
-"unit", "input", "filter" or axes), `hᵢ` the output for one of n samples, and `mⱼ` the
-mean of output j over them, `C` the covariance of outputs, and `W` a kernel as a matrix
-with its units in the columns. Parameters stand as the sweeps of a study name them, with
+"unit", "input", "filter", "row" or "column" of W, a block of it as "4x4", or axes),
+`hᵢ` the output for one of n samples, and `mⱼ` the mean of output j over them, `C` the
+covariance of outputs, and `W` a kernel as a matrix with its units in the columns.
+Parameters stand as the sweeps of a study name them, with
 their defaults; in Python `ratio` is given as two strengths, `L1L2(l1=, l2=)` and
 `SparseGroupLasso(l1=, l21=)`, and `factors` and `reference` may be arrays of the shape
 of the weight. `KLSparsity` is for outputs between 0 and 1,
@@ -215,7 +216,7 @@ def picture(cls: type[Penalty]) -> Figure:
         axes.set_xlabel("w")
 
     ends = ", ".join(
-        f"{label} {numbers.significant(float(values[-1]))}"
+        f"{label} {numbers.significant(round(float(values[-1]), 9))}"
         for label, values in found.items()
     )
     return Figure(slug(name), paint, f"{name}: at w = {at[-1]:g} {ends}.", "", 2.6)

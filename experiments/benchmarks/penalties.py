@@ -45,7 +45,8 @@ OURS = {
     if known.ONLY_ON.get(cls.__name__) != "activity"
 }
 KERAS, AGAIN = "Keras L2", "Keras L2, again"
-PENALTIES = {name: keras.regularizers.L2(1e-6) for name in (KERAS, AGAIN)} | OURS
+TRAINED = {name: penalty for name, penalty in OURS.items() if penalty.differentiable}
+PENALTIES = {name: keras.regularizers.L2(1e-6) for name in (KERAS, AGAIN)} | TRAINED
 
 
 def limit(name: str) -> float | None:
@@ -60,7 +61,7 @@ def report(title: str, costs: dict[str, list[float]]) -> None:
     again = ratios(costs[AGAIN], costs[KERAS])
     noise = abs(statistics.median(again) - 1.0)
     emit(figure(f"{title}: Keras L2, again / Keras L2", "ratio", again))
-    for name in OURS:
+    for name in TRAINED:
         values = ratios(costs[name], costs[KERAS])
         words = f"{title}: {name} / Keras L2"
         emit(figure(words, "ratio", values, limit(name), noise=noise))

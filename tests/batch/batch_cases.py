@@ -88,6 +88,17 @@ COUPLED = (
     ("L0", "kernel", 1e-3, 'solver = "proximal"'),
     ("Orthogonality", "kernel", 1e-2, 'form = ["soft", "mutual_coherence"]'),
 )
+ONE_STEP = (
+    ("SLOPE", "kernel", 1e-2, 'solver = "proximal"\nlast = [0.2, 0.8]'),
+    ("GroupMCP", "kernel", 3e-2, 'solver = "proximal"\nthreshold = [0.1, 1.0]'),
+    ("GroupSCAD", "kernel", 1e-2, 'group = "row"\nlearning_rate = 2e-2'),
+    ("L1MinusL2", "bias", 3e-2, BOTH + "\nbeta = 0.7"),
+    ("NuclearNorm", "kernel", 1e-2, BOTH),
+    ("SpectralNorm", "kernel", 1e-2),
+    ("Orthogonality", "kernel", 1e-2, 'form = "srip"'),
+)
+"""Whose proximal steps take one amount, and other penalties of singular values."""
+
 ACTIVITY = (
     ("KLSparsity", "activity", 1e-2, "rho = [0.05, 0.3]"),
     ("HoyerActivity", "activity", 1e-2),
@@ -177,6 +188,12 @@ CASES = {
         "epochs = 2\nbatch_size = 18\nlearning_rate = 1e-2",
         terms=COUPLED,
         compared=tuple(range(2, 11)),
+    ),
+    "penalties of one step": Case(
+        MLP,
+        'epochs = 2\nbatch_size = 18\noptimizer = "sgd"\nlearning_rate = 5e-2',
+        terms=ONE_STEP,
+        compared=tuple(range(3, 14)),
     ),
     "penalties of activities": Case(
         MLP,
