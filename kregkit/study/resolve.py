@@ -181,29 +181,29 @@ def resolve(config: StudyConfig, file: Path) -> Study:
                     cell.regularizer, cell.strength, **dict(cell.parameters)
                 )
             with located(file, "sweep", index, *list(sweep.structure)[:1]):
-                _check_ranks(penalty, model, cell.target, chosen)
+                _check_shapes(penalty, model, cell.target, chosen)
     with located(file, "train", "optimizer"):
         study.optimizer()
     return study
 
 
-def _check_ranks(
+def _check_shapes(
     penalty: regularizers.Penalty, model: keras.Model, target: str, chosen: Any
 ) -> None:
-    """Raise for a tensor that has too few axes for the penalty's groups, or others."""
+    """Raise for a tensor that does not have the penalty's groups."""
     own = {id(layer) for layer in chosen}
-    first: dict[int, tuple[str, tuple[int, ...]]] = {}  # of each rank
+    first: dict[tuple[int, ...], str] = {}  # the path of each shape
     for weight in walk(model):
         if id(weight.layer) in own and target == "activity":
             # Unknown here for a layer of a subclassed model, or with several outputs.
             with contextlib.suppress(AttributeError):
                 shape = tuple(size or 1 for size in weight.layer.output.shape)
-                first.setdefault(len(shape), (f"{weight.layer_path}/activity", shape))
+                first.setdefault(shape, f"{weight.layer_path}/activity")
         elif id(weight.layer) in own and target == weight.role:
             refuse_group(weight, penalty)
             shape = tuple(weight.variable.shape)
-            first.setdefault(len(shape), (weight.path, shape))
-    for path, shape in first.values():
+            first.setdefault(shape, weight.path)
+    for shape, path in first.items():
         try:
             penalty.value(np.zeros(shape, "float32"))
         except ParameterError as error:

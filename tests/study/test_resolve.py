@@ -134,6 +134,18 @@ def test_a_group_that_a_tensor_does_not_have_is_located(
     assert str(caught.value).endswith(end)
 
 
+def test_a_block_that_one_of_the_kernels_does_not_have_is_located(tmp_path):
+    old = '["L1", "L1L2"]\ntarget = ["kernel", "bias", "activity"]'
+    new = '"GroupLasso"\ngroup = "4x4"\ntarget = "kernel"'
+    study(tmp_path, old, new + '\nlayers = "hidden_*"')
+    with pytest.raises(StudyError) as caught:
+        study(tmp_path, old, new)
+    assert str(caught.value).endswith(
+        ": sweep[0].group: output/kernel: GroupLasso: `w` must be a kernel of whole "
+        "blocks of 4x4, as a matrix; received (4, 3)."
+    )
+
+
 def test_every_word_makes_its_penalty(tmp_path):
     old = '["L1", "L1L2"]\ntarget = ["kernel", "bias", "activity"]'
     new = '"GroupLasso"\ngroup = ["input", "unit"]\ntarget = "kernel"'
