@@ -55,7 +55,9 @@ def assert_progress(err, total):
     assert failures == sorted(failures)
 
 
-@pytest.mark.parametrize("engine", ["batch", "fit"])
+@pytest.mark.parametrize(
+    "engine", ["batch", pytest.param("fit", marks=pytest.mark.long)]
+)
 def test_run_resumes_and_report_rebuilds_the_same_bytes(
     study, monkeypatch, capfd, engine
 ):

@@ -135,7 +135,9 @@ def by_groups():
 
 
 @pytest.mark.parametrize("ratio", [0.0, 0.3])
-@pytest.mark.parametrize("name", ["momentum", "adam"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("momentum", marks=pytest.mark.long), "adam"]
+)
 def test_the_group_lasso_of_skglm(name, ratio):
     x, y = by_groups()
     split = np.arange(0, GROUPS * SIZE + 1, SIZE), np.arange(GROUPS * SIZE)
