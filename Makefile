@@ -27,7 +27,7 @@ test: $(VENV)/.installed-test
 # Minutes of training: every kind of model by both engines, and hundreds of steps over
 # paired seeds.
 test-long: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -m long -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m long -n 2 --dist worksteal
 
 # The report in Chromium, with axe-core. Both are installed where they are not.
 test-browser: $(VENV)/.installed-browser
