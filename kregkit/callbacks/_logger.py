@@ -56,8 +56,7 @@ class RegularizationLogger(keras.callbacks.Callback):
     `detach`, or train the model with a logger again.
 
     A store gets one trial at the end of each `fit`, with the tensors that the model
-    ends with; where a callback restored earlier weights, these are of an earlier epoch
-    than the last rows.
+    ends with; where a callback restored earlier ones, these are older than the rows.
 
     Args:
         probe: a fixed batch of inputs for the activations; without it they are left
@@ -70,8 +69,8 @@ class RegularizationLogger(keras.callbacks.Callback):
             `kregkit.optimality` are logged too, each time by a pass over these rows.
 
     Raises:
-        ParameterError: `every` is not "epoch" or a positive int; `optimality` no pair;
-            in `fit`, a penalty's word for groups means other axes in its layer.
+        ParameterError: `every` is not "epoch" or a positive int, `optimality` no pair,
+            or, in `fit`, a penalty's word for groups means other axes in its layer.
         StoreError: the store cannot be written, or holds a study.
         VersionError: in `fit`, when other versions wrote the store.
         UnknownNameError: in `fit`, when no metric is called as `score` says.

@@ -66,7 +66,7 @@ def model(make, shape, penalty):
 
 @pytest.mark.parametrize("name", RIGHT)
 def test_a_word_that_is_right_is_taken(name):
-    refuse_groups(model(*RIGHT[name]))
+    assert refuse_groups(model(*RIGHT[name])) is None
 
 
 @pytest.mark.parametrize("name", WRONG)
