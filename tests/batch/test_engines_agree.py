@@ -12,7 +12,6 @@ from kregkit.study.train_batch import Program
 ON_JAX = (
     "mlp, adam",
     "cnn, sgd with momentum",
-    "normalised, nadam",
     "proximal, learning rates, adam",
 )
 
