@@ -65,6 +65,8 @@ BLOCK: Final = r"([1-9]\d{0,5})x([1-9]\d{0,5})"
 GROUP: Final = Choice(("column", "filter", "input", "row", "unit"), "unit", BLOCK)
 """What the groups of a weight are; the words are in `groups.group_axes`."""
 
+WEIGHTING: Final = Choice(("none", "sqrt"), "sqrt")
+"""What the norm of a group of d weights counts: once, or √d times."""
 
 ORTHOGONALITY: Final = Choice(
     ("double_soft", "mutual_coherence", "off_diagonal", "soft", "srip"), "soft"
@@ -79,11 +81,16 @@ REGULARIZERS: Final[dict[str, dict[str, Range | Choice]]] = {
     "WeightedL1": {"factors": Range(0.0, 1e6, default=1.0)},
     "L1SP": {"reference": _REFERENCE},
     "L2SP": {"reference": _REFERENCE},
-    "GroupLasso": {"group": GROUP},
-    "SparseGroupLasso": {"ratio": _RATIO, "group": GROUP},
-    "GroupLInf": {"group": GROUP},
-    "GroupMCP": {"threshold": _WIDTH, "group": GROUP},
-    "GroupSCAD": {"threshold": _WIDTH, "a": _BEND, "group": GROUP},
+    "GroupLasso": {"group": GROUP, "weighting": WEIGHTING},
+    "SparseGroupLasso": {"ratio": _RATIO, "group": GROUP, "weighting": WEIGHTING},
+    "GroupLInf": {"group": GROUP, "weighting": Choice(WEIGHTING.words, "none")},
+    "GroupMCP": {"threshold": _WIDTH, "group": GROUP, "weighting": WEIGHTING},
+    "GroupSCAD": {
+        "threshold": _WIDTH,
+        "a": _BEND,
+        "group": GROUP,
+        "weighting": WEIGHTING,
+    },
     "ExclusiveLasso": {"group": GROUP},
     "LInf": {},
     "SLOPE": {"last": _RATIO},

@@ -16,7 +16,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from kregkit.errors import ParameterError, must
-from kregkit.known import STRENGTH, Range
+from kregkit.known import STRENGTH, Choice, Range
 from kregkit.numerics import Tensor, accumulable
 
 FORMAT = 1
@@ -259,3 +259,10 @@ def number(owner: str, name: str, value: object, rule: Range) -> float:
         if rule.admits(plain):
             return plain
     raise ParameterError(must(owner, name, str(rule), value))
+
+
+def word(owner: str, name: str, value: object, choice: Choice) -> None:
+    """Raise `ParameterError` unless the value is a word of a structural parameter."""
+    if not choice.admits(value):
+        rule = ", ".join(map(repr, choice.words))
+        raise ParameterError(must(owner, name, rule, value))

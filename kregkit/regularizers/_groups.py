@@ -13,9 +13,9 @@ from keras import ops
 
 from kregkit.errors import ParameterError, must
 from kregkit.groups import WORDS, Group, blocked, group_axes, lowest_rank
-from kregkit.known import GROUP
+from kregkit.known import GROUP, WEIGHTING
 from kregkit.numerics import Tensor
-from kregkit.regularizers._base import Penalty
+from kregkit.regularizers._base import Penalty, word
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -27,6 +27,21 @@ class Grouped(Penalty):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "group", checked(type(self).__name__, self.group))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Weighted(Grouped):
+    """A penalty of groups that counts the norm of d weights √d times ("sqrt"), or not.
+
+    With "sqrt" a strength is as strong on the groups of every layer, whatever their
+    size; with "none" the same strength is weaker on each weight of a large group.
+    """
+
+    weighting: str = dataclasses.field(default="sqrt", kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        word(type(self).__name__, "weighting", self.weighting, WEIGHTING)
 
 
 def checked(owner: str, group: object) -> Group:
@@ -59,8 +74,12 @@ def parted(owner: str, w: Tensor, group: Group) -> tuple[Tensor, Group]:
     return ops.reshape(w, shape), (0, 2)
 
 
-def split(owner: str, w: Tensor, group: Group) -> tuple[Tensor, tuple[int, ...], Any]:
+def split(
+    owner: str, w: Tensor, group: Group, weighting: str = "sqrt"
+) -> tuple[Tensor, tuple[int, ...], Any]:
     """Return `w` behind a first axis of 1, the axes that groups extend over, and √d.
+
+    With the weighting "none" the last is 1.
 
     Groups extend over the first axis at least: reducing over no axis is reducing over
     all in PyTorch.
@@ -68,7 +87,8 @@ def split(owner: str, w: Tensor, group: Group) -> tuple[Tensor, tuple[int, ...],
     w, group = parted(owner, w, group)
     _, axes = _axes(owner, w, group)
     shape = ops.shape(w)
-    size = ops.convert_to_tensor(math.prod(shape[axis] for axis in axes), w.dtype)
+    count = 1 if weighting == "none" else math.prod(shape[axis] for axis in axes)
+    size = ops.convert_to_tensor(count, w.dtype)
     return ops.expand_dims(w, 0), (0, *(1 + axis for axis in axes)), ops.sqrt(size)
 
 

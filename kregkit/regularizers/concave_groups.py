@@ -1,7 +1,8 @@
 """Penalties that are concave in the size of a group: large groups shrink less.
 
 The one rule: a group's size is the root mean square of its weights, so that a threshold
-is in units of the weight, whatever the number of weights in a group.
+is in units of the weight, whatever the number of weights in a group; without weighting
+it is the norm.
 """
 
 import dataclasses
@@ -10,15 +11,15 @@ from typing import ClassVar
 from keras import ops
 
 from kregkit.known import Range, numeric
-from kregkit.numerics import Tensor, mean, safe_norm, scaled
+from kregkit.numerics import Tensor, safe_norm, scaled
 from kregkit.regularizers._bent import bent, bent_prox
-from kregkit.regularizers._groups import Grouped, split
+from kregkit.regularizers._groups import Weighted, split
 from kregkit.regularizers._register import register
 
 
 @register
 @dataclasses.dataclass(frozen=True, eq=False)
-class GroupMCP(Grouped):
+class GroupMCP(Weighted):
     """`Σ_g d_g·MCP(‖w_g‖₂/√d_g)`, over groups `w_g` of `d_g` weights each.
 
     `GroupLasso` at small groups, and none at groups whose root mean square is beyond
@@ -29,6 +30,7 @@ class GroupMCP(Grouped):
         strength: what the value is multiplied by.
         group: as for `GroupLasso`.
         threshold: θ, from 1e-6 to 1e6.
+        weighting: "sqrt", or "none" for `Σ_g MCP(‖w_g‖₂)`.
     """
 
     threshold: float = 0.1
@@ -45,7 +47,7 @@ class GroupMCP(Grouped):
 
 @register
 @dataclasses.dataclass(frozen=True, eq=False)
-class GroupSCAD(Grouped):
+class GroupSCAD(Weighted):
     """`Σ_g d_g·SCAD(‖w_g‖₂/√d_g)`, over groups `w_g` of `d_g` weights each.
 
     As `GroupMCP`, and `GroupLasso` itself up to a root mean square of θ/a. Wang, Chen
@@ -56,6 +58,7 @@ class GroupSCAD(Grouped):
         group: as for `GroupLasso`.
         threshold: θ, from 1e-6 to 1e6.
         a: as for `SCAD`, from 1.001 to 1e6.
+        weighting: "sqrt", or "none" for `Σ_g SCAD(‖w_g‖₂)`.
     """
 
     threshold: float = 0.1
@@ -71,20 +74,26 @@ class GroupSCAD(Grouped):
         return _prox(self, w, amount, self.threshold / self.a, self.threshold)
 
 
-def _value(penalty: Grouped, w: Tensor, knot: Tensor, threshold: Tensor) -> Tensor:
-    w, axes, root = split(type(penalty).__name__, w, penalty.group)
-    root = ops.where(root > 0.0, root, ops.ones_like(root))  # a group may be empty
+def _value(penalty: Weighted, w: Tensor, knot: Tensor, threshold: Tensor) -> Tensor:
+    w, axes, root = _split(penalty, w)
     return ops.square(root) * bent(safe_norm(w, axes) / root, knot, threshold)
 
 
 def _prox(
-    penalty: Grouped, w: Tensor, amount: Tensor, knot: Tensor, threshold: Tensor
+    penalty: Weighted, w: Tensor, amount: Tensor, knot: Tensor, threshold: Tensor
 ) -> Tensor:
-    """Scale each group by what the step makes of its root mean square."""
+    """Scale each group by what the step makes of its size."""
     shape = ops.shape(w)
-    w, axes, _ = split(type(penalty).__name__, w, penalty.group)
+    w, axes, root = _split(penalty, w)
     unit, most = scaled(w, axes)
-    size = most * ops.sqrt(mean(ops.square(unit), axes))
+    norm = ops.sqrt(ops.sum(ops.square(unit), axis=axes, keepdims=True))
+    size = most * (norm / root)
     left = bent_prox(size, amount, knot, threshold)
     moved = w * (left / ops.where(size > 0.0, size, ops.ones_like(size)))
     return ops.reshape(moved, shape)
+
+
+def _split(penalty: Weighted, w: Tensor) -> tuple[Tensor, tuple[int, ...], Tensor]:
+    owner = type(penalty).__name__
+    w, axes, root = split(owner, w, penalty.group, penalty.weighting)
+    return w, axes, ops.where(root > 0.0, root, ops.ones_like(root))  # may be empty

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from keras import ops
 
 from kregkit.groups import Group
-from kregkit.known import STRENGTH, Range, numeric
+from kregkit.known import STRENGTH, WEIGHTING, Range, numeric
 from kregkit.numerics import (
     Tensor,
     group_soft_threshold,
@@ -18,14 +18,14 @@ from kregkit.numerics import (
     safe_norm,
     soft_threshold,
 )
-from kregkit.regularizers._base import Penalty, number, two_strengths
-from kregkit.regularizers._groups import Grouped, checked, split
+from kregkit.regularizers._base import Penalty, number, two_strengths, word
+from kregkit.regularizers._groups import Weighted, checked, split
 from kregkit.regularizers._register import register
 
 
 @register
 @dataclasses.dataclass(frozen=True, eq=False)
-class GroupLasso(Grouped):
+class GroupLasso(Weighted):
     """`Σ_g √d_g·‖w_g‖₂`, over groups `w_g` of `d_g` weights each.
 
     Its proximal step sets whole groups to zero. Yuan and Lin 2006,
@@ -35,15 +35,16 @@ class GroupLasso(Grouped):
         strength: what the value is multiplied by.
         group: "unit", "input", "filter", "row", "column", a block as "4x4", or axes;
             `groups.group_axes` has the meaning.
+        weighting: "sqrt", or "none" for `Σ_g ‖w_g‖₂`.
     """
 
     convex: ClassVar[bool] = True
 
     def _value(self, w: Tensor) -> Tensor:
-        return _value("GroupLasso", w, self.group)
+        return _value(self, w)
 
     def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
-        return _prox("GroupLasso", w, amount, self.group)
+        return _prox(self, w, amount)
 
 
 @register
@@ -58,6 +59,7 @@ class SparseGroupLasso(Penalty):
         l1: the strength of `Σ|w|`.
         l21: the strength of `Σ_g √d_g·‖w_g‖₂`; at least one of the two is positive.
         group: as for `GroupLasso`.
+        weighting: as for `GroupLasso`.
     """
 
     strength: float = dataclasses.field(init=False)
@@ -65,6 +67,7 @@ class SparseGroupLasso(Penalty):
     l1: float = 0.0
     l21: float = 0.0
     group: Group = "unit"
+    weighting: str = dataclasses.field(default="sqrt", kw_only=True)
 
     ranges: ClassVar[dict[str, Range]] = numeric("SparseGroupLasso")
     convex: ClassVar[bool] = True
@@ -72,18 +75,19 @@ class SparseGroupLasso(Penalty):
     def __post_init__(self) -> None:
         two_strengths(self, "l1", "l21")
         object.__setattr__(self, "group", checked("SparseGroupLasso", self.group))
+        word("SparseGroupLasso", "weighting", self.weighting, WEIGHTING)
 
     @classmethod
     def make(cls, strength: float, **parameters: Any) -> "SparseGroupLasso":
         """Return the penalty of this strength, `ratio` of which is that of `Σ|w|`."""
-        name, group = "SparseGroupLasso", parameters["group"]
-        strength = number(name, "strength", strength, STRENGTH)
-        ratio = number(name, "ratio", parameters["ratio"], cls.ranges["ratio"])
-        return cls(strength * ratio, strength * (1.0 - ratio), group)
+        strength = number("SparseGroupLasso", "strength", strength, STRENGTH)
+        ratio = parameters.pop("ratio")
+        ratio = number("SparseGroupLasso", "ratio", ratio, cls.ranges["ratio"])
+        return cls(strength * ratio, strength * (1.0 - ratio), **parameters)
 
     def _value(self, w: Tensor) -> Tensor:
         ratio = ops.convert_to_tensor(self.ratio, w.dtype)
-        grouped = _value("SparseGroupLasso", w, self.group)
+        grouped = _value(self, w)
         return ratio * ops.sum(magnitude(w)) + (1.0 - ratio) * grouped
 
     def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
@@ -91,17 +95,22 @@ class SparseGroupLasso(Penalty):
         # The group step keeps signs and zeros: the two steps are the joint one, with
         # an amount for each weight too.
         single = soft_threshold(w, amount * ratio)
-        return _prox("SparseGroupLasso", single, amount * (1.0 - ratio), self.group)
+        return _prox(self, single, amount * (1.0 - ratio))
 
 
-def _value(owner: str, w: Tensor, group: Group) -> Tensor:
-    w, axes, root = split(owner, w, group)
+_Penalty = GroupLasso | SparseGroupLasso
+
+
+def _value(penalty: _Penalty, w: Tensor) -> Tensor:
+    w, axes, root = split(type(penalty).__name__, w, penalty.group, penalty.weighting)
     return root * ops.sum(safe_norm(w, axes))
 
 
-def _prox(owner: str, w: Tensor, amount: Tensor, group: Group) -> Tensor:
+def _prox(penalty: _Penalty, w: Tensor, amount: Tensor) -> Tensor:
     shape = ops.shape(w)
-    w, axes, _ = split(owner, w, group)
+    w, axes, root = split(type(penalty).__name__, w, penalty.group)
+    if penalty.weighting == "none":  # the step below is that of √d·‖w_g‖₂
+        amount = amount / ops.where(root > 0.0, root, ops.ones_like(root))
     if len(amount.shape) > 0:
         amount = ops.reshape(ops.broadcast_to(amount, shape), ops.shape(w))
     if math.prod(w.shape[axis] for axis in axes) == 1:

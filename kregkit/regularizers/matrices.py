@@ -8,10 +8,9 @@ from typing import ClassVar, Final
 
 from keras import ops
 
-from kregkit.errors import ParameterError, must
 from kregkit.known import ORTHOGONALITY
 from kregkit.numerics import Tensor, largest, scaled
-from kregkit.regularizers._base import Penalty
+from kregkit.regularizers._base import Penalty, word
 from kregkit.regularizers._matrix import as_matrix, leading
 from kregkit.regularizers._register import register
 
@@ -47,9 +46,7 @@ class Orthogonality(Penalty):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.form not in ORTHOGONALITY.words:
-            words = ", ".join(map(repr, ORTHOGONALITY.words))
-            raise ParameterError(must("Orthogonality", "form", words, self.form))
+        word("Orthogonality", "form", self.form, ORTHOGONALITY)
 
     @property
     def sparse(self) -> bool:

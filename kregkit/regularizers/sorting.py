@@ -12,7 +12,7 @@ from keras import ops
 from kregkit.groups import Group
 from kregkit.numerics import Tensor, larger, largest, magnitude, scaled, soft_threshold
 from kregkit.regularizers._base import Penalty
-from kregkit.regularizers._groups import Grouped, rows
+from kregkit.regularizers._groups import Grouped, Weighted, rows, split
 from kregkit.regularizers._register import register
 
 
@@ -38,7 +38,7 @@ class LInf(Penalty):
 
 @register
 @dataclasses.dataclass(frozen=True, eq=False)
-class GroupLInf(Grouped):
+class GroupLInf(Weighted):
     """`Σ_g max|w_g|`, over groups `w_g`: whole groups end at zero, as under GroupLasso.
 
     The weights of a group that is not zero are cut to one size. Quattoni, Carreras,
@@ -47,17 +47,24 @@ class GroupLInf(Grouped):
     Args:
         strength: what the value is multiplied by.
         group: as for `GroupLasso`.
+        weighting: "none", or "sqrt" for `Σ_g √d_g·max|w_g|`.
     """
+
+    weighting: str = dataclasses.field(default="none", kw_only=True)
 
     convex: ClassVar[bool] = True
     kinks_at_zero_alone: ClassVar[bool] = False
 
     def _value(self, w: Tensor) -> Tensor:
         grouped, _ = rows("GroupLInf", w, self.group)
-        return largest(grouped)
+        return self._root(w) * largest(grouped)
 
     def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
-        return _largest_prox("GroupLInf", w, amount, self.group)
+        return _largest_prox("GroupLInf", w, amount * self._root(w), self.group)
+
+    def _root(self, w: Tensor) -> Tensor:
+        _, _, root = split("GroupLInf", w, self.group, self.weighting)
+        return root
 
 
 @register

@@ -147,7 +147,7 @@ BAD = {
     "word twice": ('"L1L2"\nratio = [0.25, 0.5]', '"GroupLasso"\ngroup = ["unit", "unit"]', ":25: sweep[1].group[1]: 'unit' is in this list twice, at [0] too."),
     "word of another": ('"L1L2"\nratio = [0.25, 0.5]', '["GroupLasso", "L1"]\ngroup = "unit"', ":25: sweep[1].group: is not taken by L1; those that take it need a sweep of their own."),
     "other key of ours": ("ratio = [0.25, 0.5]", "structure = 1", f":25: sweep[1].structure: unknown 'structure'. Known: {SWEEP_KEYS}."),
-    "the same words in two sweeps": ('"L1L2"\nratio = [0.25, 0.5]', '"GroupLasso"\ngroup = "input"\ntarget = "kernel"\nstrength = 0.1\n[[sweep]]\nregularizer = "GroupLasso"\ngroup = "input"\nstrength = 0.1\ntarget = "kernel"\nlayers = "all"\n[[sweep]]\nregularizer = "L1L2"', ":28: sweep[2]: GroupLasso on kernel (layers 'all', solver 'gradient') at strength 0.1, learning rate 0.001, group input is in sweep[1] already (line 23)."),
+    "the same words in two sweeps": ('"L1L2"\nratio = [0.25, 0.5]', '"GroupLasso"\ngroup = "input"\ntarget = "kernel"\nstrength = 0.1\n[[sweep]]\nregularizer = "GroupLasso"\ngroup = "input"\nstrength = 0.1\ntarget = "kernel"\nlayers = "all"\n[[sweep]]\nregularizer = "L1L2"', ":28: sweep[2]: GroupLasso on kernel (layers 'all', solver 'gradient') at strength 0.1, learning rate 0.001, group input, weighting sqrt is in sweep[1] already (line 23)."),
     "proximal step on an activity": ('target = "kernel"\nstrength = 1e-3', 'target = ["kernel", "activity"]\nsolver = ["gradient", "proximal"]\nstrength = 1e-3', ":27: sweep[1].solver[1]: 'proximal' acts on weights; the target 'activity' needs its own sweep."),
     "proximal step without an operator": ('"L1L2"\nratio = [0.25, 0.5]', '["L1", "HoyerSquare"]\nsolver = "proximal"', ":24: sweep[1].regularizer[1]: HoyerSquare has no proximal operator; it needs its own sweep."),
     "steps that differ": ('optimizer = "sgd"\nmomentum = 0.9\n\n[[sweep]]\nregularizer = ["L1", "L2"]\ntarget = ["kernel", "activity"]', '[[sweep]]\nregularizer = ["L1", "SLOPE"]\ntarget = "kernel"\nsolver = "proximal"', ":16: sweep[0].regularizer[1]: SLOPE has a proximal step for weights of one step alone, as sgd has; adam gives each its own."),
@@ -286,15 +286,15 @@ def test_words_are_swept_like_numbers():
     new = '"SparseGroupLasso"\ngroup = ["input", "unit"]\nratio = [0.2, 0.7]'
     sweep = config.parse(GOOD.replace(old, new), "s.toml").sweep[1]
     assert [cell.parameters for cell in sweep.cells(1e-3)] == [
-        (("group", "input"), ("ratio", 0.2)),
-        (("group", "unit"), ("ratio", 0.2)),
-        (("group", "input"), ("ratio", 0.7)),
-        (("group", "unit"), ("ratio", 0.7)),
+        (("group", "input"), ("ratio", 0.2), ("weighting", "sqrt")),
+        (("group", "unit"), ("ratio", 0.2), ("weighting", "sqrt")),
+        (("group", "input"), ("ratio", 0.7), ("weighting", "sqrt")),
+        (("group", "unit"), ("ratio", 0.7), ("weighting", "sqrt")),
     ]
     (sparse,) = (
         config.parse(GOOD.replace(old, '"GroupLasso"'), "s.toml").sweep[1].cells(1e-3)
     )
-    assert sparse.parameters == (("group", "unit"),)
+    assert sparse.parameters == (("group", "unit"), ("weighting", "sqrt"))
 
 
 def test_cnn_may_have_no_hidden_layer():

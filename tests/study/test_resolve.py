@@ -154,8 +154,8 @@ def test_every_word_makes_its_penalty(tmp_path):
     assert {penalty.group for penalty in made} == {"input", "unit"}
     assert {trial.structure for trial in own.trials} == {
         (),
-        (("group", "input"),),
-        (("group", "unit"),),
+        (("group", "input"), ("weighting", "sqrt")),
+        (("group", "unit"), ("weighting", "sqrt")),
     }
 
 

@@ -94,10 +94,13 @@ def kl(rho: float) -> tuple[Value, Slope]:
     return value, slope
 
 
-def group_lasso(group: object, ratio: float = 0.0) -> tuple[Value, Slope]:
+def group_lasso(
+    group: object, ratio: float = 0.0, power: float = 0.5
+) -> tuple[Value, Slope]:
     def value(w: np.ndarray) -> float:
         w = np.float64(w)
-        norms = [np.sqrt(part.size * (part**2).sum()) for part in members(w, group)]
+        parts = members(w, group)
+        norms = [part.size**power * np.sqrt((part**2).sum()) for part in parts]
         return float(ratio * l1(w) + (1 - ratio) * sum(norms))
 
     def slope(w: np.ndarray) -> np.ndarray:
@@ -105,7 +108,7 @@ def group_lasso(group: object, ratio: float = 0.0) -> tuple[Value, Slope]:
         found = np.zeros(w.shape)
         for part, into in zip(members(w, group), members(found, group), strict=True):
             norm = np.sqrt((part**2).sum())
-            into[...] = np.sqrt(part.size) * part / norm if norm else 0.0
+            into[...] = part.size**power * part / norm if norm else 0.0
         return ratio * np.sign(w) + (1 - ratio) * found
 
     return value, slope
@@ -144,17 +147,18 @@ def group_hoyer(group: object) -> Functions:
     return value, slope
 
 
-def group_largest(group: object) -> Functions:
+def group_largest(group: object, power: float = 0.0) -> Functions:
     def value(w: np.ndarray) -> float:
-        w = np.float64(w)
-        return sum(np.abs(part).max(initial=0.0) for part in members(w, group))
+        parts = members(np.float64(w), group)
+        return sum(p.size**power * np.abs(p).max(initial=0.0) for p in parts)
 
     def slope(w: np.ndarray) -> np.ndarray:
         w = np.float64(w)
         found = np.zeros(w.shape)
         for part, into in zip(members(w, group), members(found, group), strict=True):
             most = np.abs(part) == np.abs(part).max(initial=0.0)
-            into[...] = np.sign(part) * most / max(most.sum(), 1)
+            share = part.size**power / max(most.sum(), 1)
+            into[...] = share * np.sign(part) * most
         return found
 
     return value, slope
@@ -302,12 +306,22 @@ COUPLED: dict[type[Penalty], list[tuple[Penalty, Functions, dict[str, Any]]]] = 
         (GroupLasso(0.3, "filter"), group_lasso("filter"), {"rank": 3}),
         (GroupLasso(0.1, [0, -1]), group_lasso((0, -1)), {"rank": 2}),
         (GroupLasso(0.2, ()), group_lasso(()), {}),
+        (
+            GroupLasso(0.4, weighting="none"),
+            group_lasso("unit", power=0.0),
+            {"rank": 1},
+        ),
     ],
     SparseGroupLasso: [
         (SparseGroupLasso(0.1, 0.3), group_lasso("unit", 0.25), {"rank": 1}),
         (SparseGroupLasso(0.2, 0.2, "input"), group_lasso("input", 0.5), {"rank": 2}),
         (SparseGroupLasso(l1=0.3), (l1, np.sign), {"rank": 1}),
         (SparseGroupLasso(l21=0.3, group=()), group_lasso(()), {}),
+        (
+            SparseGroupLasso(0.2, 0.2, "input", weighting="none"),
+            group_lasso("input", 0.5, power=0.0),
+            {"rank": 2},
+        ),
     ],
     L1SP: [(L1SP(0.3, reference=0.25), around(0.25, 1), AROUND)],
     L2SP: [(L2SP(0.3, reference=-0.5), around(-0.5, 2), AROUND)],
@@ -322,6 +336,11 @@ COUPLED: dict[type[Penalty], list[tuple[Penalty, Functions, dict[str, Any]]]] = 
     GroupLInf: [
         (GroupLInf(0.3, "input"), group_largest("input"), {"rank": 2}),
         (GroupLInf(0.2, [0, -1]), group_largest((0, -1)), {"rank": 2}),
+        (
+            GroupLInf(0.1, "input", weighting="sqrt"),
+            group_largest("input", 0.5),
+            {"rank": 2},
+        ),
     ],
     ExclusiveLasso: [
         (ExclusiveLasso(0.3, "input"), exclusive("input"), {"rank": 2}),

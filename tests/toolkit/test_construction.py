@@ -224,7 +224,7 @@ def test_registry_and_schema_name_the_same_penalties() -> None:
         assert cls.ranges == {"strength": known.STRENGTH, **numbers}
         words = {n for n, rule in further if isinstance(rule, known.Choice)}
         fields = {field.name for field in dataclasses.fields(cls)}
-        assert words == fields & {"form", "group"}
+        assert words == fields & {"form", "group", "weighting"}
         first = cls.__doc__.splitlines()[0]
         assert f"`{known.FORMULAS[cls.__name__]}`" in first
 

@@ -11,10 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers
 
-from kregkit import groups, known
+from kregkit import groups, known, regularizers
 from kregkit.errors import ParameterError
 from kregkit.groups import group_axes, weight_axes
-from kregkit.regularizers import GroupLasso, SparseGroupLasso
+from kregkit.regularizers import (
+    GroupLasso,
+    GroupLInf,
+    GroupMCP,
+    GroupSCAD,
+    Penalty,
+    SparseGroupLasso,
+)
 
 pytestmark = pytest.mark.torch
 
@@ -213,6 +220,20 @@ def test_what_is_no_group_is_refused(given: object) -> None:
             f"{owner}: `group` must be 'column', 'filter', 'input', 'row', 'unit', a "
             f"block as '4x4' or a tuple of axes; received {given!r}."
         )
+
+
+@pytest.mark.parametrize("given", ["sqr", "", 1, None, True, ["sqrt"]])
+@pytest.mark.parametrize(
+    "cls", [GroupLasso, SparseGroupLasso, GroupLInf, GroupMCP, GroupSCAD]
+)
+def test_what_is_no_weighting_is_refused(cls: type[Penalty], given: object) -> None:
+    with pytest.raises(ParameterError) as caught:
+        regularizers.make(cls.__name__, 0.1, weighting=given)
+    assert str(caught.value) == (
+        f"{cls.__name__}: `weighting` must be 'none', 'sqrt'; received {given!r}."
+    )
+    default = "none" if cls is GroupLInf else "sqrt"
+    assert regularizers.make(cls.__name__, 0.1).weighting == default
 
 
 def test_axes_are_kept_as_a_tuple_and_saved_as_a_list() -> None:

@@ -35,27 +35,28 @@ def matrix(w: np.ndarray) -> np.ndarray:
     return w.reshape(int(np.prod(w.shape[:-1])), w.shape[-1])
 
 
-def of_groups(group: object, of: tuple[Of, Of]) -> Functions:
-    """Return a function of the root mean square of each group, times its size."""
+def of_groups(group: object, of: tuple[Of, Of], power: float = 1.0) -> Functions:
+    """Return a function of `‖w_g‖/√d_g`, times d_g, or of the norm at power 0."""
+
+    def weight(part: np.ndarray) -> float:
+        return float(max(part.size, 1)) ** power
 
     def value(w: np.ndarray) -> float:
         parts = members(np.float64(w), group)
-        return sum(p.size * float(of[0](np.sqrt(_mean(p)))) for p in parts)
+        return sum(
+            weight(p) * float(of[0](np.sqrt((p**2).sum() / weight(p)))) for p in parts
+        )
 
     def slope(w: np.ndarray) -> np.ndarray:
         w = np.float64(w)
         found = np.zeros(w.shape)
         for part, into in zip(members(w, group), members(found, group), strict=True):
-            size = np.sqrt(_mean(part))
+            size = np.sqrt((part**2).sum() / weight(part))
             if size:
                 into[...] = of[1](size) * part / size
         return found
 
     return value, slope
-
-
-def _mean(part: np.ndarray) -> float:
-    return float((part**2).sum() / max(part.size, 1))
 
 
 def slope_of(last: float) -> Functions:
@@ -122,6 +123,11 @@ WHOLES: dict[type[Penalty], list[tuple[Penalty, Functions, dict[str, Any]]]] = {
             BENT | {"rank": 2},
         ),
         (GroupMCP(0.2, (), threshold=1.5), of_groups((), mcp(1.5)), BENT),
+        (
+            GroupMCP(0.2, threshold=2.5, weighting="none"),
+            of_groups("unit", mcp(2.5), 0.0),
+            BENT | {"rank": 1},
+        ),
     ],
     GroupSCAD: [
         (
