@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 __all__ = [
     "callbacks",
     "errors",
+    "layers",
     "optimality",
     "optimizers",
     "regularizers",
@@ -34,5 +35,5 @@ def __dir__() -> list[str]:
 
 
 if "keras" in sys.modules:
-    # So that Keras can load a model saved with these penalties (see `get_config`).
-    importlib.import_module("kregkit.regularizers")
+    # So that Keras can load a model saved with these (see `Penalty.get_config`).
+    importlib.import_module("kregkit.layers")

@@ -73,6 +73,9 @@ ORTHOGONALITY: Final = Choice(
 )
 """The forms of `Orthogonality`."""
 
+REDUCTION: Final = Choice(("masked", "mean", "sample", "sum"), "sample")
+"""What `layers.ActivityRegularization` divides the penalty of an output by."""
+
 REGULARIZERS: Final[dict[str, dict[str, Range | Choice]]] = {
     "L0": {},
     "L1": {},

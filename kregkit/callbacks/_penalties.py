@@ -5,13 +5,18 @@ never a difference of two sums.
 """
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 from keras import ops
 
+from kregkit.layers import ActivityRegularization
 from kregkit.numerics import Tensor
 from kregkit.weights import Place, Weight, walk, walk_layers
+
+_Adds: TypeAlias = Callable[..., Tensor]
+"""What a layer adds to the loss, of its output, and of the mask of that if it can."""
 
 
 class Penalties:
@@ -29,7 +34,8 @@ class Penalties:
         self.layers = [
             place
             for place in (Place("", model), *walk_layers(model))
-            if place.layer.activity_regularizer is not None
+            if isinstance(place.layer, ActivityRegularization)
+            or place.layer.activity_regularizer is not None
         ]
 
     @property
@@ -45,51 +51,61 @@ class Penalties:
         Yields a function that returns, after a forward pass in here, what each of them
         would have given.
         """
-        layers = [place.layer for place in self.layers]
         variables = [weight.variable for weight in self.weights]
-        activities = [layer.activity_regularizer for layer in layers]
         held = [variable.regularizer for variable in variables]
         recorded: dict[int, Tensor] = {}
 
         def values() -> list[Tensor]:
             zero = ops.zeros((), "float32")
-            found = [recorded.get(id(layer), zero) for layer in layers]
+            found = [recorded.get(id(place.layer), zero) for place in self.layers]
             return found + [
                 total(regularizer(variable.value))
                 for variable, regularizer in zip(variables, held, strict=True)
             ]
 
-        for layer, regularizer in zip(layers, activities, strict=True):
-            layer.activity_regularizer = _recorder(recorded, layer, regularizer)
         for variable in variables:
             variable.regularizer = None
         try:
-            yield values
+            with self._replaced(lambda *own: _recorder(recorded, *own)):
+                yield values
         finally:
-            for layer, regularizer in zip(layers, activities, strict=True):
-                layer.activity_regularizer = regularizer
             for variable, regularizer in zip(variables, held, strict=True):
                 variable.regularizer = regularizer
 
     @contextlib.contextmanager
     def absent(self) -> Iterator[None]:
         """Let the activity regularizers not be there: a forward pass computes none."""
+        with self._replaced(lambda layer, adds: None):
+            yield
+
+    @contextlib.contextmanager
+    def _replaced(self, by: Callable[[Any, _Adds], _Adds | None]) -> Iterator[None]:
+        """Let layers add to the loss what `by` makes of what they add."""
         layers = [place.layer for place in self.layers]
-        activities = [layer.activity_regularizer for layer in layers]
-        for layer in layers:
-            layer.activity_regularizer = None
+        names = [_attribute(layer) for layer in layers]
+        held = [getattr(layer, name) for layer, name in zip(layers, names, strict=True)]
+        for layer, name, own in zip(layers, names, held, strict=True):
+            adds = own
+            if name == "activity_regularizer":
+                adds = functools.partial(activity_penalty, own)
+            setattr(layer, name, by(layer, adds))
         try:
             yield
         finally:
-            for layer, regularizer in zip(layers, activities, strict=True):
-                layer.activity_regularizer = regularizer
+            for layer, name, own in zip(layers, names, held, strict=True):
+                setattr(layer, name, own)
 
 
-def _recorder(
-    recorded: dict[int, Tensor], layer: Any, regularizer: Callable[[Tensor], Tensor]
-) -> Callable[[Tensor], Tensor]:
-    def record(output: Tensor) -> Tensor:
-        value = activity_penalty(regularizer, output)
+def _attribute(layer: Any) -> str:
+    """Return the attribute that gives what a layer adds to the loss for its output."""
+    if isinstance(layer, ActivityRegularization):
+        return "reduced"
+    return "activity_regularizer"
+
+
+def _recorder(recorded: dict[int, Tensor], layer: Any, adds: _Adds) -> _Adds:
+    def record(*output: Tensor) -> Tensor:
+        value = adds(*output)
         earlier = recorded.get(id(layer))
         recorded[id(layer)] = value if earlier is None else earlier + value
         return ops.zeros((), value.dtype)
