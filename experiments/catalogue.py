@@ -86,8 +86,10 @@ their defaults; in Python `ratio` is given as two strengths, `L1L2(l1=, l2=)` an
 of the weight. `KLSparsity` is for outputs between 0 and 1,
 `EntropyPenalty` for probabilities. `DeCov`, `VarianceCovariance` and `Orthogonality`
 have units in the last axis, and `TotalVariation` time steps or pixels before it. The
-forms of `Orthogonality` are in its docstring. `σᵢ` are the singular values of W, the
-largest first, and `λᵢ` falls from 1 for the largest weight to `last` for the smallest.
+forms of `Orthogonality` and `SpectralNorm` are in their docstrings; with `weighting =
+"none"` there is no `d_g` in a formula, and with "sqrt" each norm is multiplied by
+`√d_g`. `σᵢ` are the singular values of W, the largest first, and `λᵢ` falls from 1 for
+the largest weight to `last` for the smallest.
 
 Where there is a proximal operator (prox), `Proximal` trains with it, also where the
 optimizer gives each weight a step of its own, and sweeps may ask for `solver =

@@ -69,9 +69,13 @@ WEIGHTING: Final = Choice(("none", "sqrt"), "sqrt")
 """What the norm of a group of d weights counts: once, or √d times."""
 
 ORTHOGONALITY: Final = Choice(
-    ("double_soft", "mutual_coherence", "off_diagonal", "soft", "srip"), "soft"
+    ("double_soft", "mutual_coherence", "off_diagonal", "soft", "srip", "srip_power"),
+    "soft",
 )
 """The forms of `Orthogonality`."""
+
+SPECTRAL: Final = Choice(("exact", "power"), "exact")
+"""The forms of `SpectralNorm`."""
 
 REDUCTION: Final = Choice(("masked", "mean", "sample", "sum"), "sample")
 """What `layers.ActivityRegularization` divides the penalty of an output by."""
@@ -111,7 +115,7 @@ REGULARIZERS: Final[dict[str, dict[str, Range | Choice]]] = {
     "GroupHoyerSquare": {"group": GROUP},
     "Orthogonality": {"form": ORTHOGONALITY},
     "NuclearNorm": {},
-    "SpectralNorm": {},
+    "SpectralNorm": {"form": SPECTRAL},
     "HoyerActivity": {},
     "KLSparsity": {"rho": Range(1e-3, 0.999, default=0.05)},
     "DeCov": {},

@@ -43,7 +43,7 @@ OURS = {
     cls.__name__: regularizers.make(cls.__name__, 1e-6)
     for cls in regularizers.classes()
     if known.ONLY_ON.get(cls.__name__) != "activity"
-}
+} | {"SpectralNorm, power": regularizers.SpectralNorm(1e-6, form="power")}
 KERAS, AGAIN = "Keras L2", "Keras L2, again"
 TRAINED = {name: penalty for name, penalty in OURS.items() if penalty.differentiable}
 PENALTIES = {name: keras.regularizers.L2(1e-6) for name in (KERAS, AGAIN)} | TRAINED
@@ -51,7 +51,7 @@ PENALTIES = {name: keras.regularizers.L2(1e-6) for name in (KERAS, AGAIN)} | TRA
 
 def limit(name: str) -> float | None:
     """Return the target of a step's cost."""
-    if name in OF_MATRICES:
+    if name.split(",")[0] in OF_MATRICES:
         return None
     return 1.25 if name in RATIOS else 1.15
 
@@ -164,7 +164,8 @@ def of_one_layer(jit: bool, words: str) -> None:
 
     x = tf.constant(random.random((BATCH, 784), np.float32))
     arms = {"forward": run(lambda: tf.nn.relu(x @ kernel), jit)}
-    matrices = {name: OURS[name] for name in OF_MATRICES if name != "Orthogonality"}
+    names = ("NuclearNorm", "SpectralNorm", "SpectralNorm, power")
+    matrices = {name: OURS[name] for name in names}
     for form in known.ORTHOGONALITY.words:
         own = regularizers.Orthogonality(1e-6, form=form)
         matrices[f"Orthogonality, {form}"] = own

