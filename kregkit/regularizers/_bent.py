@@ -5,16 +5,28 @@ The one rule: the prox is the global minimiser, also where there are two minima.
 
 from keras import ops
 
-from kregkit.numerics import Tensor, magnitude
+from kregkit.numerics import Tensor, summed
 
 
 def bent(w: Tensor, knot: Tensor, threshold: Tensor) -> Tensor:
     """Return the sum of |w| whose slope falls from 1 at the knot to 0 at θ."""
     knot, threshold = (ops.convert_to_tensor(x, w.dtype) for x in (knot, threshold))
-    size = magnitude(w)
-    least = ops.where(size > threshold, threshold, size)
-    bend = ops.relu(least - knot)
-    return ops.sum(least - bend * (bend / (2.0 * (threshold - knot))))
+    width = threshold - knot
+
+    def parts(w: Tensor) -> tuple[Tensor, Tensor]:
+        size = ops.abs(w)
+        least = ops.where(size > threshold, threshold, size)
+        return least, ops.relu(least - knot)
+
+    def each(w: Tensor) -> Tensor:
+        least, bend = parts(w)
+        return least - bend * (bend / (2.0 * width))
+
+    def slope(w: Tensor) -> Tensor:
+        _, bend = parts(w)
+        return ops.sign(w) * (1.0 - bend / width)
+
+    return summed(w, each, slope)
 
 
 def bent_prox(w: Tensor, amount: Tensor, knot: Tensor, threshold: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import numpy as np
 from keras import backend, ops
 
 from kregkit.errors import ParameterError, must
-from kregkit.numerics import Tensor, safe_norm
+from kregkit.numerics import Tensor, differentiated, safe_norm
 
 _STEEP: Final = (3.4445, -4.7750, 2.0315)
 """x ↦ ax + bx³ + cx⁵: it takes what is small times a, and keeps [0.68, 1.13] there.
@@ -46,13 +46,11 @@ def narrow(matrix: Tensor) -> Tensor:
 
 
 def gram_of(matrix: Tensor) -> Tensor:
-    """Return `AᵀA`, for functions that are of one value at it and at its transpose.
-
-    Of the two products of its gradient, which are then the same, only one is made. What
-    is second in the derivatives of A is not in it.
-    """
-    product = ops.transpose(ops.stop_gradient(matrix)) @ matrix
-    return product + (product - ops.stop_gradient(product))
+    """Return `AᵀA`, whose gradient `A(G + Gᵀ)` is one product, and not two."""
+    return differentiated(
+        lambda a: ops.transpose(a) @ a,
+        lambda a, upstream: a @ (upstream + ops.transpose(upstream)),
+    )(matrix)
 
 
 def adjoint(matrix: Tensor, x: Tensor) -> Tensor:

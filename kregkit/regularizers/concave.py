@@ -11,7 +11,7 @@ from typing import ClassVar
 from keras import ops
 
 from kregkit.known import Range, numeric
-from kregkit.numerics import Tensor, magnitude
+from kregkit.numerics import Tensor, magnitude, summed
 from kregkit.regularizers._base import Penalty
 from kregkit.regularizers._bent import bent, bent_prox
 from kregkit.regularizers._register import register
@@ -154,11 +154,17 @@ class TransformedL1(Penalty):
     ranges: ClassVar[dict[str, Range]] = numeric("TransformedL1")
 
     def _value(self, w: Tensor) -> Tensor:
-        a, size = ops.convert_to_tensor(self.a, w.dtype), magnitude(w)
-        # Of a ratio of at most 1, the gradient does not cancel.
-        small = size < a
-        ratio = ops.where(small, size, a) / ops.where(small, a, size)
-        return (a + 1.0) * ops.sum(ops.where(small, ratio, 1.0) / (1.0 + ratio))
+        a = ops.convert_to_tensor(self.a, w.dtype)
+
+        def each(w: Tensor) -> Tensor:
+            size = ops.abs(w)
+            return size / (a + size)
+
+        def slope(w: Tensor) -> Tensor:
+            part = a / (a + ops.abs(w))
+            return ops.sign(w) * part * (part / a)
+
+        return (a + 1.0) * summed(w, each, slope)
 
     def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
         a = ops.convert_to_tensor(self.a, w.dtype)

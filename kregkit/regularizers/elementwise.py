@@ -12,7 +12,7 @@ from keras import ops
 
 from kregkit.errors import ParameterError
 from kregkit.known import STRENGTH, Range, numeric
-from kregkit.numerics import Tensor, magnitude, soft_threshold
+from kregkit.numerics import Tensor, magnitude, soft_threshold, summed
 from kregkit.regularizers._base import Penalty, number, stepping, two_strengths
 from kregkit.regularizers._register import register
 
@@ -166,9 +166,14 @@ class Huber(Penalty):
         return False
 
     def _value(self, w: Tensor) -> Tensor:
-        delta, size = ops.convert_to_tensor(self.delta, w.dtype), magnitude(w)
-        least = ops.where(size > delta, delta, size)
-        return ops.sum(least * (0.5 * least / delta) + ops.relu(size - delta))
+        delta = ops.convert_to_tensor(self.delta, w.dtype)
+
+        def each(w: Tensor) -> Tensor:
+            size = ops.abs(w)
+            least = ops.where(size > delta, delta, size)
+            return least * (0.5 * least / delta) + (size - least)
+
+        return summed(w, each, lambda w: ops.clip(w, -delta, delta) / delta)
 
     def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
         delta = ops.convert_to_tensor(self.delta, w.dtype)

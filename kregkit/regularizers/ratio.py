@@ -10,7 +10,7 @@ from keras import ops
 
 from kregkit.numerics import Tensor, magnitude, safe_norm, scaled
 from kregkit.regularizers._base import Penalty
-from kregkit.regularizers._groups import Grouped, rows
+from kregkit.regularizers._groups import Grouped, split
 from kregkit.regularizers._register import register
 
 
@@ -46,10 +46,7 @@ class HoyerSquare(Penalty):
     proximal: ClassVar[bool] = False
 
     def _value(self, w: Tensor) -> Tensor:
-        w, largest = scaled(ops.reshape(w, (-1,)), axis=0)
-        squares = ops.sum(ops.square(w), keepdims=True)
-        squares = ops.where(largest > 0, squares, ops.ones_like(squares))
-        return ops.sum(ops.square(ops.sum(magnitude(w))) / squares)
+        return _square(magnitude(ops.reshape(w, (-1,))))
 
 
 @register
@@ -67,9 +64,12 @@ class GroupHoyerSquare(Grouped):
     proximal: ClassVar[bool] = False
 
     def _value(self, w: Tensor) -> Tensor:
-        grouped, _ = rows("GroupHoyerSquare", w, self.group)
-        grouped, largest = scaled(grouped)
-        norms = safe_norm(grouped, axis=1)
-        squares = ops.sum(ops.square(grouped), keepdims=True)
-        squares = ops.where(largest > 0, squares, ops.ones_like(squares))
-        return ops.sum(ops.square(ops.sum(norms)) / squares)
+        w, axes, _ = split("GroupHoyerSquare", w, self.group)
+        return _square(ops.reshape(safe_norm(w, axes), (-1,)))
+
+
+def _square(sizes: Tensor) -> Tensor:
+    sizes, largest = scaled(sizes, axis=0)
+    squares = ops.sum(ops.square(sizes), keepdims=True)
+    squares = ops.where(largest > 0, squares, ops.ones_like(squares))
+    return ops.sum(ops.square(ops.sum(sizes)) / squares)

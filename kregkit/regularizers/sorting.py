@@ -30,7 +30,7 @@ class LInf(Penalty):
     kinks_at_zero_alone: ClassVar[bool] = False
 
     def _value(self, w: Tensor) -> Tensor:
-        return largest(ops.reshape(w, (1, -1)))
+        return largest(w)
 
     def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
         return _largest_prox("LInf", w, amount, ())
@@ -56,15 +56,12 @@ class GroupLInf(Weighted):
     kinks_at_zero_alone: ClassVar[bool] = False
 
     def _value(self, w: Tensor) -> Tensor:
-        grouped, _ = rows("GroupLInf", w, self.group)
-        return self._root(w) * largest(grouped)
+        w, axes, root = split("GroupLInf", w, self.group, self.weighting)
+        return root * largest(w, axes)
 
     def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
-        return _largest_prox("GroupLInf", w, amount * self._root(w), self.group)
-
-    def _root(self, w: Tensor) -> Tensor:
         _, _, root = split("GroupLInf", w, self.group, self.weighting)
-        return root
+        return _largest_prox("GroupLInf", w, amount * root, self.group)
 
 
 @register
