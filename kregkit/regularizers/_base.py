@@ -16,7 +16,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from kregkit.errors import ParameterError, must
-from kregkit.known import STRENGTH, Choice, Range
+from kregkit.known import ONLY_ON, STRENGTH, Choice, Range
 from kregkit.numerics import Tensor, accumulable
 
 FORMAT = 1
@@ -94,7 +94,15 @@ class Penalty(keras.regularizers.Regularizer, ABC):
 
     @final
     def __call__(self, w: Tensor) -> Tensor:
-        """Return `strength * value(w)`."""
+        """Return `strength * value(w)`.
+
+        Raises:
+            ParameterError: a penalty of activities is given a weight.
+        """
+        name = type(self).__name__
+        if isinstance(w, keras.Variable) and ONLY_ON.get(name) == "activity":
+            rule = "the output of a layer, as an activity_regularizer is given"
+            raise ParameterError(must(name, "w", rule, f"the weight {w.path}"))
         value = self.value(w)
         return ops.convert_to_tensor(self.strength, value.dtype) * value
 

@@ -34,6 +34,9 @@ _STEPS: Final = 16
 
 def as_matrix(owner: str, w: Tensor) -> Tensor:
     """Return a kernel as a matrix: units in the columns, inputs in the rows."""
+    if None in w.shape:
+        rule = "a kernel, and not the output of a layer"
+        raise ParameterError(must(owner, "w", rule, tuple(w.shape)))
     if len(w.shape) < 2:
         rule = "a kernel of 2 axes or more, the last that of the units"
         raise ParameterError(must(owner, "w", rule, tuple(w.shape)))

@@ -9,7 +9,7 @@ from typing import ClassVar
 from keras import ops
 
 from kregkit.known import Range, numeric
-from kregkit.numerics import Tensor, magnitude, safe_norm, scaled, soft_threshold
+from kregkit.numerics import Tensor, differentiated, safe_norm, scaled, soft_threshold
 from kregkit.regularizers._base import Penalty
 from kregkit.regularizers._register import register
 
@@ -34,12 +34,20 @@ class L1MinusL2(Penalty):
 
     def _value(self, w: Tensor) -> Tensor:
         beta = ops.convert_to_tensor(self.beta, w.dtype)
-        flat, most = scaled(ops.reshape(w, (-1,)), axis=0)
-        size = magnitude(flat)
-        # Each weight's part of the difference, which does not cancel between weights.
-        norm = ops.stop_gradient(safe_norm(flat, axis=0))
-        share = ops.stop_gradient(size / ops.where(norm > 0.0, norm, 1.0))
-        return most[0] * ops.sum(size * (1.0 - beta * share))
+
+        def left(flat: Tensor) -> Tensor:
+            norm = safe_norm(flat, axis=0)
+            return 1.0 - beta * ops.abs(flat) / ops.where(norm > 0.0, norm, 1.0)
+
+        def value(flat: Tensor) -> Tensor:
+            # Each weight's part of the difference: they do not cancel.
+            unit, most = scaled(flat, axis=0)
+            return most[0] * ops.sum(ops.abs(unit) * left(unit))
+
+        def back(flat: Tensor, upstream: Tensor) -> Tensor:
+            return upstream * ops.sign(flat) * left(scaled(flat, axis=0)[0])
+
+        return differentiated(value, back)(ops.reshape(w, (-1,)))
 
     def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
         """Lengthen the soft threshold, or keep the largest weight alone."""

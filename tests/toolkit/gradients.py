@@ -43,3 +43,34 @@ def gradient(function: Function, w: object, xla: bool = False) -> np.ndarray:
     w = w.detach().clone().requires_grad_()
     function(w).backward()
     return numpy(w.grad)
+
+
+def curvature(function: Function, w: np.ndarray, along: np.ndarray) -> np.ndarray:
+    """Return the gradient of the slope along a direction: its second derivatives."""
+    if keras.backend.backend() == "torch":
+        import torch
+
+        w = torch.tensor(w, requires_grad=True)
+        (slope,) = torch.autograd.grad(function(w), w, create_graph=True)
+        (found,) = torch.autograd.grad(
+            (slope * torch.tensor(along)).sum(), w, materialize_grads=True
+        )
+        return numpy(found)
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return gradient(lambda w: ops.sum(jax.grad(function)(w) * along), w)
+    import tensorflow as tf
+
+    def slope(w: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            tape.watch(w)
+            value = function(w)
+        return tf.reduce_sum(tape.gradient(value, w) * along)
+
+    w = tf.constant(w)
+    with tf.GradientTape() as tape:
+        tape.watch(w)
+        value = slope(w)
+    zero = tf.UnconnectedGradients.ZERO
+    return numpy(tape.gradient(value, w, unconnected_gradients=zero))

@@ -1,0 +1,48 @@
+"""A penalty of activities on a kernel, and the reverse, in a model."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from kregkit import regularizers
+from kregkit.errors import ParameterError
+from kregkit.known import ONLY_ON, ORTHOGONALITY, SPECTRAL
+
+
+def of_one_layer(**hooks: Any) -> Any:
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(2, **hooks)])
+    model.compile("sgd", "mse")
+    return model
+
+
+@pytest.mark.parametrize("name", [n for n, on in ONLY_ON.items() if on == "activity"])
+def test_a_penalty_of_activities_refuses_a_kernel(name: str) -> None:
+    model = of_one_layer(kernel_regularizer=regularizers.make(name, 0.1))
+    path = model.layers[0].kernel.path
+    for call in (model.fit, model.evaluate):
+        with pytest.raises(ParameterError) as caught:
+            call(np.ones((4, 3)), np.ones((4, 2)), verbose=0)
+        assert str(caught.value) == (
+            f"{name}: `w` must be the output of a layer, as an activity_regularizer is "
+            f"given; received 'the weight {path}'."
+        )
+
+
+@pytest.mark.parametrize("form", [*ORTHOGONALITY.words, *SPECTRAL.words, "nuclear"])
+def test_a_penalty_of_kernels_refuses_activities(form: str) -> None:
+    name = "SpectralNorm" if form in SPECTRAL.words else "Orthogonality"
+    penalty = (
+        regularizers.NuclearNorm(0.1)
+        if form == "nuclear"
+        else regularizers.make(name, 0.1, form=form)
+    )
+    model = of_one_layer(activity_regularizer=penalty)
+    with pytest.raises(ParameterError) as caught:
+        model.fit(np.ones((4, 3)), np.ones((4, 2)), verbose=0)
+    assert (
+        f"{type(penalty).__name__}: `w` must be a kernel, and not the output of a "
+        "layer; received (None, 2)."
+    ) in str(caught.value)
