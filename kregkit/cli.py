@@ -6,6 +6,7 @@ Exit status 0: done; 1: the study finished with failed trials; 130: interrupted.
 
 import json
 import os
+import shutil
 import sys
 import textwrap
 from collections import Counter
@@ -177,10 +178,17 @@ def list_names() -> None:
         "models": {name: line for name, (line, _) in MODELS.items()},
         "optimizers": {n: ", ".join(sorted(o)) for n, o in OPTIMIZERS.items()},
     }
+    names = max(len(name) for lines in tables.values() for name in lines)
+    # Lines stay whole in a pipe, for what searches them.
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else 1000
     for title, lines in tables.items():
         typer.echo(f"{title}:")
         for name, line in lines.items():
-            typer.echo(f"  {name:16} {line}".rstrip())
+            first, rest = f"  {name:{names}} ", " " * (names + 3)
+            told = textwrap.fill(
+                line, columns, initial_indent=first, subsequent_indent=rest
+            )
+            typer.echo(told or first.rstrip())
 
 
 @app.command()
