@@ -36,7 +36,7 @@ test-browser: $(VENV)/.installed-browser
 # The optimizers on the other backends; the engine `batch` on JAX, which is the one of
 # them that it supports; values, gradients and proxes on both.
 test-backends: $(BACKENDS)/.installed
-	KERAS_BACKEND=jax $(BACKENDS)/bin/python -m pytest -n 2 --dist worksteal -m "jax and not tensorflow" tests/batch tests/optimizers tests/callbacks/test_consolidate*.py tests/toolkit/test_across_backends.py
+	KERAS_BACKEND=jax $(BACKENDS)/bin/python -m pytest -n 2 --dist worksteal -m "jax and not tensorflow" tests/batch tests/optimizers tests/callbacks/test_consolidate*.py tests/toolkit/test_across_backends.py tests/toolkit/test_curvature.py
 	KERAS_BACKEND=torch $(BACKENDS)/bin/python -m pytest -n 2 --dist worksteal -m "torch and not tensorflow" tests/toolkit tests/optimizers
 
 check-python:

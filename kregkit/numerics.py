@@ -46,8 +46,9 @@ def differentiated(
 
     @ops.custom_gradient  # type: ignore[untyped-decorator]  # Keras is untyped
     def own(w: Tensor) -> Any:
-        def gradient(*upstream: Tensor, **named: Tensor) -> Tensor:
-            return back(w, *upstream, *named.values())  # by name on PyTorch
+        def gradient(*given: Tensor, upstream: Tensor | None = None) -> Tensor:
+            # On PyTorch `w` is given, and upstream by its name.
+            return back(w, given[0] if upstream is None else upstream)
 
         return value(w), gradient
 

@@ -55,7 +55,7 @@ def curvature(function: Function, w: np.ndarray, along: np.ndarray) -> np.ndarra
         (found,) = torch.autograd.grad(
             (slope * torch.tensor(along)).sum(), w, materialize_grads=True
         )
-        return numpy(found)
+        return numpy(found + 0.0)  # a ZeroTensor is no array
     if keras.backend.backend() == "jax":
         import jax
 
