@@ -34,6 +34,15 @@ def magnitude(w: Tensor) -> Tensor:
     return w * ops.sign(w) if backend.backend() == "jax" else ops.abs(w)
 
 
+def constant(x: Tensor, dtype: str) -> Tensor:
+    """Return a number, a tensor or a variable as a tensor, constant to gradients.
+
+    `ops.convert_to_tensor` returns a variable as it is on TensorFlow, which then
+    refuses a gradient of one's own that reads it.
+    """
+    return ops.stop_gradient(ops.convert_to_tensor(x, dtype))
+
+
 def differentiated(
     value: Callable[[Tensor], Tensor], back: Callable[[Tensor, Tensor], Tensor]
 ) -> Callable[[Tensor], Tensor]:

@@ -5,12 +5,12 @@ The one rule: the prox is the global minimiser, also where there are two minima.
 
 from keras import ops
 
-from kregkit.numerics import Tensor, summed
+from kregkit.numerics import Tensor, constant, summed
 
 
 def bent(w: Tensor, knot: Tensor, threshold: Tensor) -> Tensor:
     """Return the sum of |w| whose slope falls from 1 at the knot to 0 at θ."""
-    knot, threshold = (ops.convert_to_tensor(x, w.dtype) for x in (knot, threshold))
+    knot, threshold = (constant(x, w.dtype) for x in (knot, threshold))
     width = threshold - knot
 
     def parts(w: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ from typing import ClassVar
 from keras import ops
 
 from kregkit.known import Range, numeric
-from kregkit.numerics import Tensor, magnitude, summed
+from kregkit.numerics import Tensor, constant, magnitude, summed
 from kregkit.regularizers._base import Penalty
 from kregkit.regularizers._bent import bent, bent_prox
 from kregkit.regularizers._register import register
@@ -154,7 +154,7 @@ class TransformedL1(Penalty):
     ranges: ClassVar[dict[str, Range]] = numeric("TransformedL1")
 
     def _value(self, w: Tensor) -> Tensor:
-        a = ops.convert_to_tensor(self.a, w.dtype)
+        a = constant(self.a, w.dtype)
 
         def each(w: Tensor) -> Tensor:
             size = ops.abs(w)

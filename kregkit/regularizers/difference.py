@@ -9,7 +9,14 @@ from typing import ClassVar
 from keras import ops
 
 from kregkit.known import Range, numeric
-from kregkit.numerics import Tensor, differentiated, safe_norm, scaled, soft_threshold
+from kregkit.numerics import (
+    Tensor,
+    constant,
+    differentiated,
+    safe_norm,
+    scaled,
+    soft_threshold,
+)
 from kregkit.regularizers._base import Penalty
 from kregkit.regularizers._register import register
 
@@ -33,7 +40,7 @@ class L1MinusL2(Penalty):
     one_amount: ClassVar[bool] = True
 
     def _value(self, w: Tensor) -> Tensor:
-        beta = ops.convert_to_tensor(self.beta, w.dtype)
+        beta = constant(self.beta, w.dtype)
 
         def left(flat: Tensor) -> Tensor:
             norm = safe_norm(flat, axis=0)

@@ -11,6 +11,7 @@ from separable import SEPARABLE, Slope, Value, summed
 from wholes import WHOLES
 
 from kregkit import regularizers
+from kregkit.known import ONLY_ON
 from kregkit.regularizers import (
     L0,
     L1,
@@ -48,6 +49,11 @@ class Case:
     def grouped(self) -> bool:
         """Whether what becomes of a weight depends on others."""
         return type(self.penalty) in COUPLED | WHOLES
+
+    @property
+    def of_activities(self) -> bool:
+        """Whether a weight is refused."""
+        return ONLY_ON.get(type(self.penalty).__name__) == "activity"
 
     def takes(self, *amounts: object) -> list[object]:
         """Return the amounts that the proximal step takes."""

@@ -145,12 +145,19 @@ def test_losses_and_gradients_equal_those_of_keras(hook: Hook) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_every_penalty_reaches_the_loss_of_a_layer(case: Case) -> None:
-    hook = HOOKS[0] if case.rank + case.last < 3 else HOOKS[4]
-    assert hook.weight == "kernel"
-    model = hook.model(case.penalty)
-    kernel = model.trainable_variables[0].numpy()
+    few = case.rank + case.last < 3
+    if case.of_activities:
+        hook = HOOKS[2] if few else HOOKS[3]
+        model = hook.model(case.penalty)
+        acted = np.asarray(model(hook.data()))
+    else:
+        hook = HOOKS[0] if few else HOOKS[4]
+        model = hook.model(case.penalty)
+        acted = model.trainable_variables[0].numpy()
+    assert hook.weight == ("" if case.of_activities else "kernel")
+    samples = len(acted) if case.of_activities else 1
     (loss,) = model.losses
-    expected = case.penalty.strength * case.value(kernel)
+    expected = case.penalty.strength * case.value(acted) / samples
     atol = case.rounding * np.finfo("float32").eps
     np.testing.assert_allclose(loss, expected, 1e-6, atol)
 
