@@ -87,6 +87,11 @@ class Penalty(keras.regularizers.Regularizer, ABC):
         """Return the proximal point; `amount` has the dtype of `w`."""
         raise ParameterError(f"{type(self).__name__}: has no proximal operator.")
 
+    def _scaled(self, w: Tensor) -> Tensor:
+        """Return `strength·value(w)`, of what is float32 or float64."""
+        value = self._value(w)
+        return ops.convert_to_tensor(self.strength, value.dtype) * value
+
     @final
     def value(self, w: Tensor) -> Tensor:
         """Return the unscaled penalty of one tensor, a scalar."""
@@ -103,8 +108,7 @@ class Penalty(keras.regularizers.Regularizer, ABC):
         if isinstance(w, keras.Variable) and ONLY_ON.get(name) == "activity":
             rule = "the output of a layer, as an activity_regularizer is given"
             raise ParameterError(must(name, "w", rule, f"the weight {w.path}"))
-        value = self.value(w)
-        return ops.convert_to_tensor(self.strength, value.dtype) * value
+        return self._scaled(accumulable(ops.convert_to_tensor(w)))
 
     @final
     def prox(self, w: Tensor, amount: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from keras import ops
 
 from kregkit.errors import ParameterError
 from kregkit.known import STRENGTH, Range, numeric
-from kregkit.numerics import Tensor, magnitude, soft_threshold, summed
+from kregkit.numerics import Tensor, constant, magnitude, soft_threshold, summed
 from kregkit.regularizers._base import Penalty, number, stepping, two_strengths
 from kregkit.regularizers._register import register
 
@@ -92,13 +92,24 @@ class L1L2(Penalty):
         return cls(l1=strength * ratio, l2=strength * (1.0 - ratio))
 
     def _value(self, w: Tensor) -> Tensor:
-        ratio = ops.convert_to_tensor(self.ratio, w.dtype)
-        # (1 - r)·w first: 0·w² would be NaN at r = 1 where w² overflows.
-        return ratio * ops.sum(magnitude(w)) + ops.sum((1.0 - ratio) * w * w)
+        return _mixed(w, self.ratio, 1.0 - self.ratio)
+
+    def _scaled(self, w: Tensor) -> Tensor:
+        """Return `l1·Σ|w| + l2·Σw²`: Keras's value to the last bit, where given."""
+        if "_live" not in self.__dict__:
+            return _mixed(w, self.l1, self.l2)
+        return _mixed(w, self.strength * self.ratio, self.strength * (1.0 - self.ratio))
 
     def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
         ratio = ops.convert_to_tensor(self.ratio, w.dtype)
         return soft_threshold(w, amount * ratio) / (1.0 + 2.0 * amount * (1.0 - ratio))
+
+
+def _mixed(w: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """Return `first·Σ|w| + second·Σw²`; 0·Σw² is 0 where w² overflows."""
+    first, second = (ops.convert_to_tensor(x, w.dtype) for x in (first, second))
+    squares = ops.where(second > 0.0, second * ops.sum(ops.square(w)), 0.0)
+    return first * ops.sum(magnitude(w)) + squares
 
 
 @register
@@ -166,7 +177,7 @@ class Huber(Penalty):
         return False
 
     def _value(self, w: Tensor) -> Tensor:
-        delta = ops.convert_to_tensor(self.delta, w.dtype)
+        delta = constant(self.delta, w.dtype)
 
         def each(w: Tensor) -> Tensor:
             size = ops.abs(w)
