@@ -77,7 +77,8 @@ INTRODUCTION = """# Catalogue of the regularizers
 
 Written by `python -m experiments.catalogue`. A penalty is `strength · value(w)`; the
 formula is that of the value. In it `w_g` is a group of `d_g` weights (`group` is
-"unit", "input", "filter", "row" or "column" of W, a block of it as "4x4", or axes),
+"unit", "input", "filter" or "head" of the layer that the weight is in, "row" or
+"column" of W, a block of it as "4x4", or axes),
 `hᵢ` the output for one of n samples, and `mⱼ` the mean of output j over them, `C` the
 covariance of outputs, and `W` a kernel as a matrix with its units in the columns.
 Parameters stand as the sweeps of a study name them, with

@@ -2,7 +2,8 @@
 
 The one rule: what a unit or an input is, is decided here, once, for measures,
 reports and group penalties alike; where it is not known, it is None, not guessed.
-A penalty sees a weight and not its layer: its words are in `group_axes`.
+A word for the groups of a penalty is in `group_axes`, and where it has other axes in a
+kind of layer, in `other_axes`.
 """
 
 import math
@@ -26,7 +27,10 @@ WORDS: Final = {
 }
 """For each word the axes that tell groups apart, and the lowest rank that has it."""
 
-_OF_LAYERS: Final = ("filter", "input", "unit")
+HEAD: Final = "head"
+"""A word that is of layers alone: no axes of a weight have heads by themselves."""
+
+OF_LAYERS: Final = ("filter", HEAD, "input", "unit")
 """The words that mean other axes in some kinds of layers."""
 
 _CHANNELS_FIRST = "channels_first"
@@ -108,11 +112,11 @@ def group_axes(group: Group, rank: int) -> tuple[int, ...]:
     | (0, 1) | index of these axes | `w[i, j]`, `w[i, j, :, :]` |
     | () | whole tensor | `w` |
 
-    The first three are right where `weight_axes` says -1 for the unit and -2 for the
-    input; elsewhere (transposed and depthwise convolutions, EinsumDense, attention) its
-    axes are to be given: `Proximal`, the logger and studies, which know of layers,
-    refuse the word. In a bias, every weight is a "unit" of its own. A matrix has units
-    in its columns, and a block "4x4" of it, 4 inputs by 4 units, `blocked` groups.
+    These are the axes of a tensor alone. In a layer that `weight_axes` knows, "unit",
+    "input" and "filter" have its axes, and "head" those of `other_axes`: one group for
+    each head of attention, in each of its kernels. In a bias, every weight is a "unit"
+    of its own. A matrix has units in its columns, and a block "4x4" of it, 4 inputs by
+    4 units, `blocked` groups.
     """
     if isinstance(group, str):
         return tuple(range(rank))[WORDS[group][0]]
@@ -138,16 +142,35 @@ def other_axes(layer: Any, name: str, group: str, rank: int) -> tuple[int, ...] 
     """Return the axes of a word in a weight of a layer where `group_axes` has others.
 
     They are empty where the weight has none for the word, as a grouped convolution for
-    "input", and None where the word is right, or nothing is known of the weight.
+    "input" and anything but the kernels of attention for "head", and None where the
+    word is right, or nothing is known of the weight.
     """
-    if group not in _OF_LAYERS:
+    if group not in OF_LAYERS:
         return None
+    if group == HEAD:
+        return _head_axes(layer, name)
     known = weight_axes(layer, name)
     own = known.input if group == "input" else known.unit
     if known == Axes() or (own is None and known.unit is None):
         return None
+    if group == "filter" and isinstance(layer, layers.EinsumDense):
+        return ()
     found = tuple(sorted(axis % rank for axis in own or ()))
     return None if found == group_axes(group, rank) else found
+
+
+def _head_axes(layer: Any, name: str) -> tuple[int, ...]:
+    """Return the axis of the heads: the first of two that units, or inputs, have.
+
+    Of the kernels of attention, (in, heads, size) and (heads, size, out), each an
+    `EinsumDense`; of a convolution whose units have two axes, it is none.
+    """
+    if isinstance(layer, layers.EinsumDense) and name == "kernel":
+        axes = weight_axes(layer, name)
+        unit, own = axes.unit or (), axes.input or ()
+        if {len(unit), len(own)} == {1, 2}:
+            return max(unit, own, key=len)[:1]
+    return ()
 
 
 def _einsum_axes(equation: str) -> Axes:

@@ -62,7 +62,9 @@ _REFERENCE: Final = Range(-1e6, 1e6, default=0.0)
 BLOCK: Final = r"([1-9]\d{0,5})x([1-9]\d{0,5})"
 """A block of a kernel as a matrix: so many inputs by so many units, as "4x4"."""
 
-GROUP: Final = Choice(("column", "filter", "input", "row", "unit"), "unit", BLOCK)
+GROUP: Final = Choice(
+    ("column", "filter", "head", "input", "row", "unit"), "unit", BLOCK
+)
 """What the groups of a weight are; the words are in `groups.group_axes`."""
 
 WEIGHTING: Final = Choice(("none", "sqrt"), "sqrt")

@@ -4,8 +4,10 @@ The one rule: paths are built from layer names from the model down, so that they
 the same for Sequential, functional, nested and subclassed models.
 """
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 from keras import layers
@@ -85,6 +87,25 @@ def walk(model: Any) -> Iterator[Weight]:
                 path = f"{place.path}/{name}".lstrip("/")
                 role = "kernel" if variable.name in KERNELS else variable.name
                 yield Weight(path, place.path, name, role, place.layer, variable)
+
+
+def weight_of(model: Any, variable: Any) -> Weight | None:
+    """Return the weight of a model that a variable is, or None."""
+    return next((own for own in walk(model) if own.variable is variable), None)
+
+
+def weight_at_work() -> Weight | None:
+    """Return the weight whose penalty Keras is computing, or None.
+
+    Keras calls a regularizer with a tensor and nothing else: only the stack knows the
+    variable and the model.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == "_get_regularization_losses":
+            return weight_of(frame.f_locals["self"], frame.f_locals["variable"])
+        frame = frame.f_back
+    return None
 
 
 def _below(layer: Any, prefix: str, seen: set[int]) -> Iterator[Place]:

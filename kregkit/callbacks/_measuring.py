@@ -23,6 +23,7 @@ from kregkit.measure import (
     power_start,
 )
 from kregkit.numerics import Tensor, accumulable, safe_norm
+from kregkit.regularizers._groups import placed
 from kregkit.weights import Place, walk
 
 _FIRST_STEPS, _STEPS, _LAST_STEPS = 60, 3, 300
@@ -186,7 +187,8 @@ class Measuring:
                 )
                 found = measure(w, weight.role, axes, norm)
                 if id(weight.variable) in self._penalised:
-                    found["penalty"] = total(weight.variable.regularizer(w))
+                    own = placed(weight.variable.regularizer, weight)
+                    found["penalty"] = total(own(w))
                 size = int(np.prod(w.shape))
                 add(weight.layer_path, weight.name, weight.role, size, found)
             for place, name, output in self._outputs(probe):

@@ -20,6 +20,7 @@ from kregkit.callbacks._descent import (
 )
 from kregkit.errors import ParameterError, must
 from kregkit.optimizers import proximable, unhandled
+from kregkit.regularizers._groups import placed
 from kregkit.store import frame
 from kregkit.weights import Weight
 
@@ -238,7 +239,8 @@ def _balances(descent: Descent, x: Any, y: Any, batch_size: int = 256) -> Optima
 
 
 def _balance(weight: Weight, u: Any) -> Balance:
-    w, penalty = weight.variable.value, unhandled(weight.variable.regularizer)
+    penalty = placed(unhandled(weight.variable.regularizer), weight)
+    w = weight.variable.value
     strength = getattr(proximable(penalty) or penalty, "strength", None)
     return Balance(
         layer=weight.layer_path,

@@ -13,6 +13,7 @@ from keras import ops
 
 from kregkit.layers import ActivityRegularization
 from kregkit.numerics import Tensor
+from kregkit.regularizers._groups import placed
 from kregkit.weights import Place, Weight, walk, walk_layers
 
 _Adds: TypeAlias = Callable[..., Tensor]
@@ -53,6 +54,7 @@ class Penalties:
         """
         variables = [weight.variable for weight in self.weights]
         held = [variable.regularizer for variable in variables]
+        own = [placed(w.variable.regularizer, w) for w in self.weights]
         recorded: dict[int, Tensor] = {}
 
         def values() -> list[Tensor]:
@@ -60,7 +62,7 @@ class Penalties:
             found = [recorded.get(id(place.layer), zero) for place in self.layers]
             return found + [
                 total(regularizer(variable.value))
-                for variable, regularizer in zip(variables, held, strict=True)
+                for variable, regularizer in zip(variables, own, strict=True)
             ]
 
         for variable in variables:

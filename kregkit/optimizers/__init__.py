@@ -2,7 +2,6 @@
 
 from kregkit.optimizers._handled import (
     proximable,
-    refuse_group,
     refuse_groups,
     unhandled,
 )
@@ -15,7 +14,6 @@ __all__ = [
     "after_update",
     "innermost",
     "proximable",
-    "refuse_group",
     "refuse_groups",
     "step_size",
     "unhandled",

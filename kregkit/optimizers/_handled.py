@@ -11,10 +11,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from kregkit.errors import ModelError, ParameterError, must
-from kregkit.groups import other_axes
+from kregkit.errors import ModelError
 from kregkit.numerics import Tensor
 from kregkit.regularizers import L1, L1L2, L2, Penalty
+from kregkit.regularizers._groups import placed
 from kregkit.weights import Weight, walk, walk_layers
 
 
@@ -26,12 +26,13 @@ class Handled(keras.regularizers.Regularizer):
     does. With any other optimizer it is the penalty as it was.
     """
 
-    def __init__(self, penalty: Penalty) -> None:
+    def __init__(self, penalty: Penalty, weight: Weight | None) -> None:
         self.penalty = penalty
+        self.placed: Penalty = placed(penalty, weight)
         self.optimizers: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def __call__(self, w: Tensor) -> Tensor:
-        value = self.penalty(w)
+        value = self.placed(w)
         training = optimizers_in_use()
         handling = set(self.optimizers) & training if training else self.optimizers
         replaced = any(own.phases.replaces(self.penalty) for own in handling)
@@ -116,29 +117,10 @@ def refuse_conflicts(model: Any) -> None:
 
 
 def refuse_groups(model: Any) -> None:
-    """Refuse words for groups as `refuse_group` does, in every weight of a model."""
-    for weight in walk(model):
-        refuse_group(weight, unhandled(getattr(weight.variable, "regularizer", None)))
-
-
-def refuse_group(weight: Weight, penalty: Any) -> None:
-    """Refuse a word for groups that means other axes in the kind of layer it is on.
-
-    A penalty sees a weight and not its layer: it would take the groups of a `Dense`.
+    """Refuse words for groups that a weight of a model has not, in every weight.
 
     Raises:
-        ParameterError: the penalty has such a word.
+        ParameterError: a penalty has such a word.
     """
-    group = getattr(penalty, "group", None)
-    if not isinstance(group, str):
-        return
-    axes = other_axes(weight.layer, weight.name, group, len(weight.variable.shape))
-    if axes is None:
-        return
-    rule = f"axes, {axes} for {group!r} of this weight"
-    if not axes:
-        rule = f"axes: this weight has none for {group!r}"
-    kind = f"{weight.path} ({type(weight.layer).__name__})"
-    raise ParameterError(
-        must(f"{kind}: {type(penalty).__name__}", "group", rule, group)
-    )
+    for weight in walk(model):
+        placed(unhandled(getattr(weight.variable, "regularizer", None)), weight)

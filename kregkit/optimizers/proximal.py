@@ -23,6 +23,7 @@ from kregkit.optimizers._handled import (
 from kregkit.optimizers._phases import Phases
 from kregkit.optimizers._steps import has_after_update, innermost, kind
 from kregkit.regularizers._base import stepping
+from kregkit.weights import weight_of
 
 METRICS: Final = ("optimizer", "euclidean")
 
@@ -76,7 +77,7 @@ class Proximal(keras.optimizers.Optimizer):
             is in use; `metric` is another word; later, the first step of a loop that
             did not build the optimizer before, or a penalty whose proximal step takes
             one amount for all weights, with an optimizer that gives each its own step,
-            or a word for groups that means other axes in the layer that it is on.
+            or a word for groups that the layer it is on does not have.
         ModelError: an optimizer whose step is not known, with metric "optimizer";
             later, a model in which layers share a weight under different regularizers
             (a loop of one's own is not looked at).
@@ -172,10 +173,10 @@ class Proximal(keras.optimizers.Optimizer):
                 penalty = penalty_of(regularizer)
                 if penalty is None:
                     continue
-                held = Handled(penalty)
+                held = Handled(penalty, model and weight_of(model, variable))
                 variable.regularizer = held
             held.optimizers.add(self)
-            penalties[index] = held.penalty
+            penalties[index] = held.placed
         if not any(penalty.proximal for penalty in penalties.values()):
             warnings.warn(
                 "Proximal: no trainable variable has a penalty with a proximal "

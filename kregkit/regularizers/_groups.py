@@ -12,10 +12,20 @@ from typing import Any
 from keras import ops
 
 from kregkit.errors import ParameterError, must
-from kregkit.groups import WORDS, Group, blocked, group_axes, lowest_rank
+from kregkit.groups import (
+    HEAD,
+    OF_LAYERS,
+    WORDS,
+    Group,
+    blocked,
+    group_axes,
+    lowest_rank,
+    other_axes,
+)
 from kregkit.known import GROUP, WEIGHTING
 from kregkit.numerics import Tensor
 from kregkit.regularizers._base import Penalty, word
+from kregkit.weights import Weight, weight_at_work
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -58,6 +68,54 @@ def checked(owner: str, group: object) -> Group:
     raise ParameterError(must(owner, "group", rule, group))
 
 
+def placed(penalty: Any, weight: Weight | None) -> Any:
+    """Return a penalty for one weight: a word for its groups is the axes that it means.
+
+    Anything else that may be a regularizer is returned as it is.
+
+    Raises:
+        ParameterError: the weight has no such groups.
+    """
+    group = getattr(penalty, "group", None)
+    if weight is None or not isinstance(group, str):
+        return penalty
+    own = _in_place(type(penalty).__name__, weight, group)
+    if own == group:
+        return penalty
+    copy = penalty.replace()
+    object.__setattr__(copy, "group", own)
+    return copy
+
+
+def _in_place(owner: str, weight: Weight, group: str) -> Group:
+    """Return a word as it is, or as the axes that it means in a weight of a layer."""
+    axes = other_axes(weight.layer, weight.name, group, len(weight.variable.shape))
+    if axes is None:
+        return group
+    if axes:
+        return axes
+    kind = f"{weight.path} ({type(weight.layer).__name__})"
+    rule = f"axes, or another word: this weight has none for {group!r}"
+    raise ParameterError(must(f"{kind}: {owner}", "group", rule, group))
+
+
+def _resolved(owner: str, w: Tensor, group: Group) -> Group:
+    """Return a word as the axes that it means in the weight that Keras penalises.
+
+    Of a tensor alone words have the axes of a `Dense` or a convolution.
+    """
+    if not isinstance(group, str) or group not in OF_LAYERS:
+        return group
+    weight = weight_at_work()
+    if weight is not None and tuple(weight.variable.shape) == tuple(w.shape):
+        return _in_place(owner, weight, group)
+    if group == HEAD:
+        rule = "the weight of a layer in a model: give axes for a tensor alone"
+        given = tuple(w.shape)
+        raise ParameterError(must(f"{owner}, group {HEAD!r}", "w", rule, given))
+    return group
+
+
 def parted(owner: str, w: Tensor, group: Group) -> tuple[Tensor, Group]:
     """Return a kernel whose groups are blocks with axes for them, and these axes."""
     if (
@@ -84,7 +142,7 @@ def split(
     Groups extend over the first axis at least: reducing over no axis is reducing over
     all in PyTorch.
     """
-    w, group = parted(owner, w, group)
+    w, group = parted(owner, w, _resolved(owner, w, group))
     _, axes = _axes(owner, w, group)
     shape = ops.shape(w)
     count = 1 if weighting == "none" else math.prod(shape[axis] for axis in axes)
@@ -97,7 +155,7 @@ def rows(
 ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """Return `w` with a group in each row, and what makes of rows a tensor again."""
     shape = ops.shape(w)
-    w, group = parted(owner, w, group)
+    w, group = parted(owner, w, _resolved(owner, w, group))
     kept, axes = _axes(owner, w, group)
     order = (*kept, *axes)
     moved = ops.transpose(w, order)

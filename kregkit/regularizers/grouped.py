@@ -33,8 +33,9 @@ class GroupLasso(Weighted):
 
     Args:
         strength: what the value is multiplied by.
-        group: "unit", "input", "filter", "row", "column", a block as "4x4", or axes;
-            `groups.group_axes` has the meaning.
+        group: "unit", "input", "filter" or "head", of the kind of layer that the weight
+            is in; "row" or "column" of the kernel as a matrix, or a block of it as
+            "4x4"; or the axes that tell groups apart: `groups.group_axes`.
         weighting: "sqrt", or "none" for `Σ_g ‖w_g‖₂`.
     """
 

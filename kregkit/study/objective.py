@@ -16,9 +16,11 @@ from keras import ops
 from kregkit.callbacks import Penalties
 from kregkit.numerics import Tensor
 from kregkit.regularizers import Penalty
+from kregkit.regularizers._groups import placed
 from kregkit.study.models import holders
 from kregkit.study.plan import Trial
 from kregkit.study.resolve import Study
+from kregkit.weights import Weight, walk
 
 Term = tuple[str, str, str, str, tuple[tuple[str, str], ...]]
 """Regularizer, target, layers, solver and structure: what a batch has one term for."""
@@ -50,16 +52,21 @@ class _Mixed:
     """The sum of the terms that some trial of the batch has on one tensor."""
 
     def __init__(
-        self, live: dict[int, Penalty], terms: list[int], handled: list[int]
+        self,
+        live: dict[int, Penalty],
+        terms: list[int],
+        handled: list[int],
+        weight: Weight | None,
     ) -> None:
         self._live = live
         self._handled = handled
+        self._weight = weight
         self.terms = terms
 
     def __call__(self, w: Tensor) -> Tensor:
         total = ops.zeros((), "float32")
         for index in self.terms:
-            penalty = self._live[index]
+            penalty = placed(self._live[index], self._weight)
             # A value that overflows must not reach trials without this term.
             given = penalty.strength > 0  # a tensor
             value = ops.where(given, penalty(w), 0.0)
@@ -86,6 +93,9 @@ class Mixture:
     proximal: dict[int, list[int]]
     """For the index of each trained weight the terms that take a proximal step."""
 
+    weights: tuple[Weight | None, ...]
+    """The trained weights by their index."""
+
     @classmethod
     def attach(cls, model: keras.Model, study: Study, trials: Iterable[Trial]) -> Self:
         """Set the penalties of all trials on the layers of a model."""
@@ -107,15 +117,18 @@ class Mixture:
                 entry = mixed.setdefault(id(holder), (holder, attribute, []))
                 entry[2].append(index)
         handled = [index for index, own in enumerate(terms) if own[3] == "proximal"]
+        weights = {id(weight.variable): weight for weight in walk(model)}
         for holder, attribute, indices in mixed.values():
-            setattr(holder, attribute, _Mixed(live, indices, handled))
+            weight = weights.get(id(holder))
+            setattr(holder, attribute, _Mixed(live, indices, handled, weight))
         proximal = {
             index: sorted({*variable.regularizer.terms} & {*handled})
             for index, variable in enumerate(model.trainable_variables)
             if isinstance(variable.regularizer, _Mixed)
             and {*variable.regularizer.terms} & {*handled}
         }
-        return cls(terms, penalties, live, tuple(owners), proximal)
+        trained = [weights.get(id(v)) for v in model.trainable_variables]
+        return cls(terms, penalties, live, tuple(owners), proximal, tuple(trained))
 
     def parameters(self, trials: Sequence[Trial]) -> list[dict[str, Any]]:
         """Return the parameters of every trial, stacked: one dictionary for a term."""
@@ -145,9 +158,11 @@ class Mixture:
         for place in self.proximal[index]:
             strength = parameters[place]["strength"]
 
-            def one(given: Any, penalty: Penalty = self.penalties[place]) -> Tensor:
-                w, own, *steps = given
-                live = penalty.replace(**own)
+            own = placed(self.penalties[place], self.weights[index])
+
+            def one(given: Any, penalty: Penalty = own) -> Tensor:
+                w, numbers, *steps = given
+                live = penalty.replace(**numbers)
                 amount = (steps[0] if steps else step) * live.strength
                 return live.prox(w, amount)
 

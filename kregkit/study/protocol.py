@@ -18,10 +18,12 @@ from kregkit.callbacks import compiled, distance, environment, root_mean_square
 from kregkit.errors import ModelError
 from kregkit.numerics import Tensor
 from kregkit.regularizers import Penalty
+from kregkit.regularizers._groups import placed
 from kregkit.study.data import Split
 from kregkit.study.models import holders
 from kregkit.study.plan import Trial, words
 from kregkit.study.resolve import Study
+from kregkit.weights import Weight, weight_of
 
 _CHUNK: Final = 256
 
@@ -148,16 +150,25 @@ class Residuals:
         )
         key = (trial.regularizer, trial.target, trial.layers, trial.structure)
         if key not in self._distances:
-            self._distances[key] = compiled(functools.partial(_distances, penalty))
+            weights = [weight_of(model, variable) for variable in on]
+            one = functools.partial(_distances, penalty, weights)
+            self._distances[key] = compiled(one)
         found = self._distances[key](*given)
         return root_mean_square(map(keras.ops.convert_to_numpy, found))
 
 
 def _distances(
-    penalty: Penalty, ws: list[Tensor], us: list[Tensor], numbers: dict[str, Tensor]
+    penalty: Penalty,
+    weights: list[Weight | None],
+    ws: list[Tensor],
+    us: list[Tensor],
+    numbers: dict[str, Tensor],
 ) -> list[Tensor]:
     live = penalty.replace(**numbers)
-    return [distance(live, w, u) for w, u in zip(ws, us, strict=True)]
+    return [
+        distance(placed(live, weight), w, u)
+        for weight, w, u in zip(weights, ws, us, strict=True)
+    ]
 
 
 def _identity(study: Study, trial: Trial, split: Split) -> dict[str, Any]:

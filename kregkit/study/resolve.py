@@ -18,7 +18,7 @@ from keras import ops
 from kregkit import regularizers
 from kregkit.errors import DataError, ModelError, ParameterError
 from kregkit.known import DECOUPLED
-from kregkit.optimizers import refuse_group
+from kregkit.regularizers._groups import placed
 from kregkit.study import data as datasets
 from kregkit.study.config import StudyConfig
 from kregkit.study.data import Data, Split
@@ -192,20 +192,22 @@ def _check_shapes(
 ) -> None:
     """Raise for a tensor that does not have the penalty's groups."""
     own = {id(layer) for layer in chosen}
-    first: dict[tuple[int, ...], str] = {}  # the path of each shape
+    first: dict[Any, tuple[Any, str]] = {}  # the path of each shape and groups
     for weight in walk(model):
         if id(weight.layer) in own and target == "activity":
             # Unknown here for a layer of a subclassed model, or with several outputs.
             with contextlib.suppress(AttributeError):
                 shape = tuple(size or 1 for size in weight.layer.output.shape)
-                first.setdefault(shape, f"{weight.layer_path}/activity")
+                place = f"{weight.layer_path}/activity"
+                first.setdefault((shape, None), (penalty, place))
         elif id(weight.layer) in own and target == weight.role:
-            refuse_group(weight, penalty)
+            its = placed(penalty, weight)
             shape = tuple(weight.variable.shape)
-            first.setdefault(shape, weight.path)
-    for shape, path in first.items():
+            key = shape, getattr(its, "group", None)
+            first.setdefault(key, (its, weight.path))
+    for (shape, _), (its, path) in first.items():
         try:
-            penalty.value(np.zeros(shape, "float32"))
+            its.value(np.zeros(shape, "float32"))
         except ParameterError as error:
             raise ParameterError(f"{path}: {error}") from None
 

@@ -12,11 +12,13 @@ from keras import ops
 
 from kregkit.callbacks import Descent, LossTerms, Measuring
 from kregkit.optimizers import Proximal
+from kregkit.regularizers._groups import placed
 from kregkit.study.decay import set_decay
 from kregkit.study.models import holders
 from kregkit.study.plan import Trial
 from kregkit.study.probing import Probing, alone
 from kregkit.study.resolve import Study
+from kregkit.weights import weight_of
 
 _MOST = 100
 """Steps at once, at most: a run can be interrupted between executions only."""
@@ -128,7 +130,7 @@ def attach(model: Any, study: Study, trial: Trial) -> dict[str, keras.Variable]:
     live = penalty.replace(**parameters)
     held = holders(model, trial.target, trial.layers)
     for holder, attribute in held.values():
-        setattr(holder, attribute, live)
+        setattr(holder, attribute, placed(live, weight_of(model, holder)))
     return parameters
 
 

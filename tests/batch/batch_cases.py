@@ -99,6 +99,14 @@ ONE_STEP = (
 )
 """Whose proximal steps take one amount, and other penalties of singular values."""
 
+ATTENTIVE = 'layers = "attention/*"\n'
+IN_PLACE = (
+    ("GroupLasso", "kernel", 3e-2, ATTENTIVE + 'group = "head"\n' + BOTH),
+    ("GroupLInf", "kernel", 3e-2, ATTENTIVE + 'group = "unit"\n' + BOTH),
+    ("GroupLasso", "kernel", 3e-2, 'layers = "up"\nsolver = "proximal"'),
+)
+"""Words for groups that mean other axes than in a dense layer."""
+
 ACTIVITY = (
     ("KLSparsity", "activity", 1e-2, "rho = [0.05, 0.3]"),
     ("HoyerActivity", "activity", 1e-2),
@@ -194,6 +202,12 @@ CASES = {
         'epochs = 2\nbatch_size = 18\noptimizer = "sgd"\nlearning_rate = 5e-2',
         terms=ONE_STEP,
         compared=(3, 5, 7, 9, 11, 13),
+    ),
+    "words for groups": Case(
+        built("attentive"),
+        "epochs = 2\nbatch_size = 18\nlearning_rate = 1e-2",
+        terms=IN_PLACE,
+        compared=(2, 3, 4, 5, 6),
     ),
     "penalties of activities": Case(
         MLP,

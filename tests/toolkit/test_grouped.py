@@ -62,7 +62,7 @@ def bisected(w: np.ndarray, amount: np.ndarray) -> np.ndarray:
 
 def test_the_words_are_those_of_the_schema() -> None:
     choice = known.REGULARIZERS["GroupLasso"]["group"]
-    assert choice.words == tuple(sorted(groups.WORDS))
+    assert choice.words == tuple(sorted({*groups.WORDS, groups.HEAD}))
     assert choice.default == GroupLasso(0.1).group == "unit"
 
 
@@ -217,8 +217,8 @@ def test_what_is_no_group_is_refused(given: object) -> None:
         with pytest.raises(ParameterError) as caught:
             make()
         assert str(caught.value) == (
-            f"{owner}: `group` must be 'column', 'filter', 'input', 'row', 'unit', a "
-            f"block as '4x4' or a tuple of axes; received {given!r}."
+            f"{owner}: `group` must be 'column', 'filter', 'head', 'input', 'row', "
+            f"'unit', a block as '4x4' or a tuple of axes; received {given!r}."
         )
 
 
