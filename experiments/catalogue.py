@@ -73,41 +73,142 @@ STEPS = ("TotalVariation",)
 BATCHED = ("DeCov", "VarianceCovariance")
 """The pair is of two units, the other 2, which are 0 in the other sample of two."""
 
-INTRODUCTION = """# Catalogue of the regularizers
+SYMBOLS = (
+    ("in formulas", "parameter", "meaning"),
+    (
+        "θ",
+        "`threshold`",
+        "the size from which on a weight is free, which must suit the layer: where "
+        "most weights are larger, the penalty does little. Of a group it is that of "
+        'its root mean square, or of its norm with `weighting = "none"`',
+    ),
+    (
+        "κ = θ/a",
+        "`a`",
+        "of `SCAD` and `GroupSCAD`: they are L1 up to κ, the λ of Fan and Li, whose aλ "
+        "is θ",
+    ),
+    (
+        "a",
+        "`a`",
+        "of `TransformedL1`: the size at which a weight costs half of what it can",
+    ),
+    (
+        "ε, δ",
+        "`epsilon`, `delta`",
+        "the size at which the slope is half of that at 0; where the round tip ends",
+    ),
+    (
+        "r, β",
+        "`ratio`, `beta`",
+        "the share of L1 in a mixture; how much of the norm is taken off",
+    ),
+    (
+        "λᵢ",
+        "`last`",
+        "falls evenly from 1, of the largest weight, to `last`, of the smallest; "
+        "`|w|₍ᵢ₎` is the i-th largest",
+    ),
+    (
+        "cᵢ, w₀",
+        "`factors`, `reference`",
+        "a number, or an array of the shape of the weight; of `layer.kernel` the "
+        "values now are kept",
+    ),
+    (
+        "`w_g`, `d_g`",
+        "`group`",
+        'a group of weights, and their number. A group for each "unit", "input", '
+        '"filter" or "head" of the layer that the weight is in; for each "row" or '
+        '"column" of the tensor as a matrix, whose columns are its last axis, or block '
+        'of it as "4x4"; or for each index of the axes that are given',
+    ),
+    (
+        "`√d_g`",
+        "`weighting`",
+        '"sqrt", or "none": without `√d_g`, or `d_g`, in the formula',
+    ),
+    ("ρ", "`rho`", "the mean that an output between 0 and 1 should have"),
+    (
+        "γ, ν",
+        "`gamma`, `nu`",
+        "the standard deviation that suffices; what covariance costs beside it",
+    ),
+    (
+        "`hᵢ`, `mⱼ`, C",
+        "",
+        "the output for one of n samples; the mean of output j over them; the "
+        "covariance of outputs",
+    ),
+    (
+        "W, σᵢ",
+        "",
+        "a kernel as a matrix, with a column for each unit of its layer; its singular "
+        "values, the largest first",
+    ),
+)
+
+PROX = (
+    ("prox", "means"),
+    ("no", "there is none: the gradient trains"),
+    (
+        "yes",
+        "`Proximal` trains with it, by any optimizer, and a sweep with `solver = "
+        '"proximal"`; it makes no zeros',
+    ),
+    ("with zeros", "the same, and weights end at exactly zero"),
+    (
+        "with zeros, one step",
+        "the same where all weights have one step: with SGD, or with "
+        '`metric="euclidean"`, which under Adam solves another problem and is not in '
+        "studies",
+    ),
+)
+
+
+def table(rows: tuple[tuple[str, ...], ...]) -> str:
+    """Return rows as Markdown, the first as the head."""
+    head, *others = (
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |\n"
+        for row in rows
+    )
+    return head + "|" + "---|" * len(rows[0]) + "\n" + "".join(others)
+
+
+INTRODUCTION = f"""# Catalogue of the regularizers
 
 Written by `python -m experiments.catalogue`. A penalty is `strength · value(w)`; the
-formula is that of the value. In it `w_g` is a group of `d_g` weights (`group` is
-"unit", "input", "filter" or "head" of the layer that the weight is in, "row" or
-"column" of W, a block of it as "4x4", or axes),
-`hᵢ` the output for one of n samples, and `mⱼ` the mean of output j over them, `C` the
-covariance of outputs, and `W` a kernel as a matrix with its units in the columns.
-Parameters stand as the sweeps of a study name them, with
-their defaults; in Python `ratio` is given as two strengths, `L1L2(l1=, l2=)` and
-`SparseGroupLasso(l1=, l21=)`, and `factors` and `reference` may be arrays of the shape
-of the weight. `KLSparsity` is for outputs between 0 and 1,
-`EntropyPenalty` for probabilities. `DeCov`, `VarianceCovariance` and `Orthogonality`
-have units in the last axis, and `TotalVariation` time steps or pixels before it. The
-forms of `Orthogonality` and `SpectralNorm` are in their docstrings; with `weighting =
-"none"` there is no `d_g` in a formula, and with "sqrt" each norm is multiplied by
-`√d_g`. `σᵢ` are the singular values of W, the largest first, and `λᵢ` falls from 1 for
-the largest weight to `last` for the smallest.
+formula is that of the value, of a weight tensor `w` or of a layer's output `h`.
 
-Where there is a proximal operator (prox), `Proximal` trains with it, also where the
-optimizer gives each weight a step of its own, and sweeps may ask for `solver =
-"proximal"`; *zeros* says whether it makes any. With *one step* no operator is known but
-for one step of all weights: with SGD, or with `Proximal(…, metric="euclidean")`, which
-sweeps have not. Without a proximal operator, the gradient is what
-trains. [How the proximal steps work](../../README.md#weights-that-are-exactly-zero)
+**Parameters** stand as the sweeps of a study name them, with their defaults: a number,
+a word, or a list of such to be swept, as `a = [0.1, 1.0]` beside `regularizer =
+"TransformedL1"`. In Python they are arguments of the class, but for `ratio`, which
+there is two strengths: `L1L2(l1=, l2=)` and `SparseGroupLasso(l1=, l21=)`.
+
+{table(SYMBOLS)}
+`EntropyPenalty` is for probabilities. `DeCov` and `VarianceCovariance` have units in
+the last axis, and `TotalVariation` time steps or pixels before it. The
+forms of `Orthogonality` are "soft", "double_soft", "off_diagonal" (which leaves the
+lengths of units free), "mutual_coherence", "srip" and "srip_power", and of
+`SpectralNorm` "exact" and "power"; "power" and "srip_power" are of few steps of a power
+iteration, and the cheapest ([what each costs](../benchmarks.md)).
+
+**Prox**, the proximal operator, is what `Proximal` takes in place of a gradient:
+
+{table(PROX)}
+[How the proximal steps work](../../README.md#weights-that-are-exactly-zero)
 
 """
 
 BELOW = f"""
 ## Pictures
 
-Of one weight from {-REACH:g} to {REACH:g}, with strength 1 and the defaults: value, its
+Of one weight from {-REACH:g} to {REACH:g}, with strength 1 and the defaults, but for
+`GroupMCP` and `GroupSCAD`, whose threshold is 0.4: value, its
 slope, and the proximal point for an amount of {AMOUNT:g}. Of what is no sum over
 weights ({", ".join(f"`{name}`" for name in PAIR)}) the weight is one of a pair, whose
-other is {OTHER:g}: on the diagonal of a kernel for
+other is {OTHER:g}: the one group that there is, two groups for `GroupHoyerSquare`, two
+units of one input for `Orthogonality`, on the diagonal of a kernel for
 {" and ".join(f"`{name}`" for name in DIAGONAL)}, of two time steps for
 `TotalVariation`; and of two units, the other
 {FAR:g}, that are 0 in a second sample for

@@ -49,7 +49,7 @@ def weight_axes(layer: Any, name: str) -> Axes:
     | Embedding embeddings | (inputs, out) | out | inputs |
     | RNN, GRU, LSTM kernel | (in, gates·units) | gates·units | in |
     | RNN, GRU, LSTM recurrent_kernel | (units, gates·units) | gates·units | units |
-    | EinsumDense kernel | by its equation | output's alone | input's alone |
+    | EinsumDense kernel | by its equation | those of the output | of the input |
     | bias, gamma, beta, any other | | None | None |
     """
     if isinstance(layer, layers.EinsumDense) and name == "kernel":
@@ -147,6 +147,10 @@ def other_axes(layer: Any, name: str, group: str, rank: int) -> tuple[int, ...] 
     """
     if group not in OF_LAYERS:
         return None
+    if name.startswith("lora_"):  # factors, which have the regularizer of a kernel
+        return ()
+    if name == "bias" and rank > 1:
+        return _bias_axes(layer, group, rank)
     if group == HEAD:
         return _head_axes(layer, name)
     known = weight_axes(layer, name)
@@ -159,6 +163,16 @@ def other_axes(layer: Any, name: str, group: str, rank: int) -> tuple[int, ...] 
     return None if found == group_axes(group, rank) else found
 
 
+def _bias_axes(layer: Any, group: str, rank: int) -> tuple[int, ...]:
+    """Return the axes of a bias of several: of each weight, a unit, but in a GRU.
+
+    There one is of what comes in, and one of what comes back.
+    """
+    if group != "unit":
+        return ()
+    return (rank - 1,) if isinstance(layer, layers.GRUCell) else tuple(range(rank))
+
+
 def _head_axes(layer: Any, name: str) -> tuple[int, ...]:
     """Return the axis of the heads: the first of two that units, or inputs, have.
 
@@ -168,7 +182,7 @@ def _head_axes(layer: Any, name: str) -> tuple[int, ...]:
     if isinstance(layer, layers.EinsumDense) and name == "kernel":
         axes = weight_axes(layer, name)
         unit, own = axes.unit or (), axes.input or ()
-        if {len(unit), len(own)} == {1, 2}:
+        if {len(unit), len(own)} == {1, 2} and not {*unit} & {*own}:
             return max(unit, own, key=len)[:1]
     return ()
 
@@ -178,6 +192,6 @@ def _einsum_axes(equation: str) -> Axes:
     inputs, kernel = left.split(",")
     axes = range(len(kernel))
     return Axes(
-        unit=tuple(axis for axis in axes if kernel[axis] not in inputs) or None,
-        input=tuple(axis for axis in axes if kernel[axis] not in output) or None,
+        unit=tuple(axis for axis in axes if kernel[axis] in output) or None,
+        input=tuple(axis for axis in axes if kernel[axis] in inputs) or None,
     )

@@ -12,9 +12,9 @@ from keras import ops
 from kregkit import regularizers
 from kregkit.errors import ParameterError, must
 from kregkit.known import REDUCTION
-from kregkit.numerics import Tensor
+from kregkit.numerics import Tensor, accumulable
 from kregkit.regularizers import Penalty
-from kregkit.regularizers._base import word
+from kregkit.regularizers._parameters import word
 
 MASKABLE: Final = (
     "CappedL1",
@@ -50,7 +50,7 @@ class ActivityRegularization(keras.layers.Layer):
 
     On several devices each reduces its own part of the batch, and Keras takes the mean
     of them. For "masked" the value must be a sum over outputs, as of those in
-    `MASKABLE`; a regularizer of Keras or of your own is taken to be so.
+    `MASKABLE`; a regularizer that is no `Penalty` is taken to be so.
 
     Args:
         regularizer: a penalty, its name, its serialized form, or a Keras regularizer.
@@ -89,6 +89,7 @@ class ActivityRegularization(keras.layers.Layer):
 
     def reduced(self, h: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return what outputs `(n, ...)` add; a mask is of their first axes."""
+        h = accumulable(h)
         if self.reduction == "masked":
             if mask is None:
                 rule = "that of the input, for the reduction 'masked'"

@@ -149,8 +149,9 @@ def group_soft_threshold(w: Tensor, amount: Tensor, axis: Axis) -> Tensor:
     `uᵢ = wᵢ·s/(s + amountᵢ)` with `s = ‖u‖₂/√d`, the root of `φ(s) = 1` for
     `φ(s) = mean (wᵢ/(s + amountᵢ))²`, and 0 where `φ(0) <= 1`. `amount` is a scalar or
     has the shape of `w`. A scalar has a closed form. Otherwise one step from the root
-    mean square of `w` is exact where amounts are small beside it, and known to be;
-    only where some group is not so are there more passes over the tensor.
+    mean square of `w`, less the mean amount, is exact where amounts differ by little
+    beside it, and known to be; only where some group is not so are there more passes
+    over the tensor.
     """
     if len(amount.shape) == 0:
         shape, largest = scaled(w, axis)
@@ -164,7 +165,12 @@ def group_soft_threshold(w: Tensor, amount: Tensor, axis: Axis) -> Tensor:
 def _group_root(w: Tensor, amount: Tensor, axis: Axis) -> Tensor:
     """Return `s` of `group_soft_threshold`, 0 where the group is."""
     precision = float(np.finfo(backend.standardize_dtype(w.dtype)).eps)
-    start = ops.sqrt(mean(ops.square(w), axis))
+    squares = ops.square(w)
+    square = mean(squares, axis)
+    root = ops.sqrt(square)
+    # Of one amount it is the root itself.
+    start = root - mean(squares * amount, axis) / larger(square, 1e-30)
+    start = ops.where(start > 0.1 * root, start, root)
     _, easy, doubt = _group_step(w, amount, start, 1e-15, axis)
     # A relative error of s is at most a quarter of it in u. NaN is not settled.
     settled = doubt <= 2.0 * precision * easy

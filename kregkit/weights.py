@@ -73,20 +73,29 @@ def output_places(model: Any) -> dict[str, Place]:
 
 
 def walk(model: Any) -> Iterator[Weight]:
-    """Yield every weight of a built model once, in the model's order."""
-    own = [Place("", model), *walk_layers(model)]
-    seen: set[int] = set()
-    for place in own:
+    """Yield every weight of a built model once, in the model's order.
+
+    It is of the layer that was found first, or of one inside of that: wrappers and
+    models keep weights of what is inside them under names of their own.
+    """
+    found: dict[int, Weight] = {}
+    for place in (Place("", model), *walk_layers(model)):
         # The layer's own list: `layer.weights` would repeat those of sublayers, and
         # leave frozen ones in another order.
         names: dict[str, int] = {}
         for variable in place.layer._trainable_variables:
-            if id(variable) not in seen:
-                seen.add(id(variable))
+            held = found.get(id(variable))
+            inside = held is not None and f"/{place.path}/".startswith(
+                f"/{held.layer_path}/".replace("//", "/")
+            )
+            if held is None or inside:
                 name = _numbered(variable.name, names)
                 path = f"{place.path}/{name}".lstrip("/")
                 role = "kernel" if variable.name in KERNELS else variable.name
-                yield Weight(path, place.path, name, role, place.layer, variable)
+                found[id(variable)] = Weight(
+                    path, place.path, name, role, place.layer, variable
+                )
+    yield from found.values()
 
 
 def weight_of(model: Any, variable: Any) -> Weight | None:
@@ -94,8 +103,8 @@ def weight_of(model: Any, variable: Any) -> Weight | None:
     return next((own for own in walk(model) if own.variable is variable), None)
 
 
-def weight_at_work() -> Weight | None:
-    """Return the weight whose penalty Keras is computing, or None.
+def weight_at_work(w: Any) -> Weight | None:
+    """Return the weight whose penalty Keras computes, if it is what was given, or None.
 
     Keras calls a regularizer with a tensor and nothing else: only the stack knows the
     variable and the model.
@@ -103,7 +112,9 @@ def weight_at_work() -> Weight | None:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if frame.f_code.co_name == "_get_regularization_losses":
-            return weight_of(frame.f_locals["self"], frame.f_locals["variable"])
+            own = frame.f_locals
+            given = own.get("v") is w and "variable" in own
+            return weight_of(own["self"], own["variable"]) if given else None
         frame = frame.f_back
     return None
 

@@ -23,7 +23,7 @@ from kregkit.measure import (
     power_start,
 )
 from kregkit.numerics import Tensor, accumulable, safe_norm
-from kregkit.regularizers._groups import placed
+from kregkit.regularizers._base import placed
 from kregkit.weights import Place, walk
 
 _FIRST_STEPS, _STEPS, _LAST_STEPS = 60, 3, 300

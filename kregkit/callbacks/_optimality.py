@@ -20,7 +20,7 @@ from kregkit.callbacks._descent import (
 )
 from kregkit.errors import ParameterError, must
 from kregkit.optimizers import proximable, unhandled
-from kregkit.regularizers._groups import placed
+from kregkit.regularizers._base import placed
 from kregkit.store import frame
 from kregkit.weights import Weight
 

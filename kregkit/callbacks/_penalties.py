@@ -13,7 +13,7 @@ from keras import ops
 
 from kregkit.layers import ActivityRegularization
 from kregkit.numerics import Tensor
-from kregkit.regularizers._groups import placed
+from kregkit.regularizers._base import placed
 from kregkit.weights import Place, Weight, walk, walk_layers
 
 _Adds: TypeAlias = Callable[..., Tensor]

@@ -5,16 +5,18 @@ The one rule: whose proximal step is taken has no gradient, in that training onl
 
 import sys
 import weakref
+from collections.abc import Iterable
 from types import FrameType
 from typing import Any
 
 import keras
 from keras import ops
 
-from kregkit.errors import ModelError
+from kregkit.errors import ModelError, ParameterError, must
+from kregkit.groups import OF_LAYERS
 from kregkit.numerics import Tensor
 from kregkit.regularizers import L1, L1L2, L2, Penalty
-from kregkit.regularizers._groups import placed
+from kregkit.regularizers._base import placed
 from kregkit.weights import Weight, walk, walk_layers
 
 
@@ -66,12 +68,17 @@ def proximable(regularizer: Any) -> Penalty | None:
 
 
 def optimizers_in_use() -> set[Any]:
-    """Return the optimizer of the model at work, and those inside it."""
-    optimizer: Any = getattr(model_in_use(), "optimizer", None)
-    found = {optimizer} if optimizer is not None else set()
-    while hasattr(optimizer, "inner_optimizer"):
-        optimizer = optimizer.inner_optimizer
-        found.add(optimizer)
+    """Return the optimizers of the model at work, and those inside them.
+
+    A model may hold others than the one that it was compiled with, and train by them.
+    """
+    model = model_in_use()
+    held = () if model is None else vars(model).values()
+    found = {own for own in held if isinstance(own, keras.optimizers.Optimizer)}
+    for optimizer in list(found):
+        while hasattr(optimizer, "inner_optimizer"):
+            optimizer = optimizer.inner_optimizer
+            found.add(optimizer)
     return found
 
 
@@ -124,3 +131,20 @@ def refuse_groups(model: Any) -> None:
     """
     for weight in walk(model):
         placed(unhandled(getattr(weight.variable, "regularizer", None)), weight)
+
+
+def refuse_words(variables: Iterable[Any]) -> None:
+    """Refuse words for groups whose axes are those of a layer that is not known.
+
+    The penalty finds the layer when Keras calls it; its proximal step has none.
+
+    Raises:
+        ParameterError: a variable of more than two axes has a penalty with such a word.
+    """
+    for variable in variables:
+        penalty = unhandled(getattr(variable, "regularizer", None))
+        word = getattr(penalty, "group", None)
+        if isinstance(penalty, Penalty) and word in OF_LAYERS and variable.ndim > 2:
+            rule = "axes, where the optimizer is built outside of a compiled model"
+            owner = f"{variable.path}: {type(penalty).__name__}"
+            raise ParameterError(must(owner, "group", rule, word))

@@ -18,6 +18,7 @@ from kregkit.optimizers._handled import (
     penalty_of,
     refuse_conflicts,
     refuse_groups,
+    refuse_words,
     unhandled,
 )
 from kregkit.optimizers._phases import Phases
@@ -159,6 +160,8 @@ class Proximal(keras.optimizers.Optimizer):
         if (model := model_in_use()) is not None:
             refuse_conflicts(model)
             refuse_groups(model)
+        else:
+            refuse_words(variables)
         self._refuse_steps(variables)
         self.inner_optimizer.build(variables)
         self.phases.build()

@@ -3,23 +3,27 @@
 The one rule: a penalty is `strength * value(w)`, and only this module multiplies.
 """
 
-import base64
 import dataclasses
 import math
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, Self, final
+from typing import Any, ClassVar, Final, Self, final
 
 import keras
 import numpy as np
 from keras import ops
-from numpy.typing import NDArray
 
 from kregkit.errors import ParameterError, must
-from kregkit.known import ONLY_ON, STRENGTH, Choice, Range
+from kregkit.known import ONLY_ON, STRENGTH, Range
 from kregkit.numerics import Tensor, accumulable
+from kregkit.regularizers._parameters import array_or_number, given, number, plain
+from kregkit.weights import Weight, weight_at_work
 
 FORMAT = 1
+
+_FIXED: Final = (str, bool, int, float, np.generic, np.ndarray, list, tuple)
+"""Parameters that are checked; what else there may be is a tensor or a variable."""
 
 stepping: list[Callable[[], bool]] = []
 """Each says whether the training at work takes proximal steps: an optimizer that does
@@ -59,7 +63,7 @@ class Penalty(keras.regularizers.Regularizer, ABC):
     """Whether its gradient trains; where it does not, asking for it raises."""
 
     kinks_at_zero_alone: ClassVar[bool] = True
-    """Whether it is smooth in weights that are not zero."""
+    """Whether no minimum is at a kink but that of a weight at zero."""
 
     one_amount: ClassVar[bool] = False
     """Whether its proximal step is known for one amount, the same of all weights, and
@@ -69,10 +73,8 @@ class Penalty(keras.regularizers.Regularizer, ABC):
     """The numeric parameters that may be an array too, of the shape of the weight."""
 
     def __post_init__(self) -> None:
-        for name, rule in self.ranges.items():
-            check = array_or_number if name in self.arrays else number
-            checked = check(type(self).__name__, name, getattr(self, name), rule)
-            object.__setattr__(self, name, checked)
+        for name in self.ranges:
+            object.__setattr__(self, name, self._checked(name, getattr(self, name)))
 
     @property
     def sparse(self) -> bool:
@@ -87,6 +89,46 @@ class Penalty(keras.regularizers.Regularizer, ABC):
         """Return the proximal point; `amount` has the dtype of `w`."""
         raise ParameterError(f"{type(self).__name__}: has no proximal operator.")
 
+    def _on(self, weight: Weight) -> dict[str, Any]:
+        """Return what a weight, of a layer that is known, changes in its penalty."""
+        return {}
+
+    @final
+    def placed(self, weight: Weight | None) -> Self:
+        """Return the penalty of one weight, which lies as its kind of layer has it.
+
+        Raises:
+            ParameterError: the weight does not have the groups of the penalty.
+        """
+        changed = {} if weight is None else self._on(weight)
+        return self._copied(changed) if changed else self
+
+    @final
+    def __call__(self, w: Tensor) -> Tensor:
+        """Return `strength * value(w)`, of a weight of a model as its layer has it.
+
+        Raises:
+            ParameterError: a penalty of activities is given a weight, or one of kernels
+                the output of a layer; the weight does not have its groups.
+        """
+        only = ONLY_ON.get(type(self).__name__)
+        local = only == "activity" or type(self)._on is not Penalty._on
+        weight = weight_at_work(w) if local else None
+        if only == "activity" and (weight is not None or isinstance(w, keras.Variable)):
+            rule = "the output of a layer, as an activity_regularizer is given"
+            path = w.path if weight is None else weight.variable.path
+            raise ParameterError(
+                must(type(self).__name__, "w", rule, f"the weight {path}")
+            )
+        if only == "kernel" and self._is_of_activities(sys._getframe(1).f_locals):
+            rule = "a kernel, and not the output of a layer"
+            raise ParameterError(must(type(self).__name__, "w", rule, tuple(w.shape)))
+        return self.placed(weight)._scaled(accumulable(ops.convert_to_tensor(w)))
+
+    def _is_of_activities(self, caller: dict[str, Any]) -> bool:
+        """Return whether it is a layer that calls, with its output."""
+        return getattr(caller.get("self"), "activity_regularizer", None) is self
+
     def _scaled(self, w: Tensor) -> Tensor:
         """Return `strength·value(w)`, of what is float32 or float64."""
         value = self._value(w)
@@ -96,19 +138,6 @@ class Penalty(keras.regularizers.Regularizer, ABC):
     def value(self, w: Tensor) -> Tensor:
         """Return the unscaled penalty of one tensor, a scalar."""
         return self._value(accumulable(ops.convert_to_tensor(w)))
-
-    @final
-    def __call__(self, w: Tensor) -> Tensor:
-        """Return `strength * value(w)`.
-
-        Raises:
-            ParameterError: a penalty of activities is given a weight.
-        """
-        name = type(self).__name__
-        if isinstance(w, keras.Variable) and ONLY_ON.get(name) == "activity":
-            rule = "the output of a layer, as an activity_regularizer is given"
-            raise ParameterError(must(name, "w", rule, f"the weight {w.path}"))
-        return self._scaled(accumulable(ops.convert_to_tensor(w)))
 
     @final
     def prox(self, w: Tensor, amount: Tensor) -> Tensor:
@@ -123,14 +152,18 @@ class Penalty(keras.regularizers.Regularizer, ABC):
             A tensor of the shape and dtype of `w`.
 
         Raises:
-            ParameterError: a penalty that is not `proximal`, or a tensor of amounts for
-                one that takes `one_amount`.
+            ParameterError: a penalty that is not `proximal`; amounts of another shape,
+                or a tensor of them for a penalty that takes `one_amount`.
         """
         w = ops.convert_to_tensor(w)
         wide = accumulable(w)
         amount = ops.convert_to_tensor(amount, wide.dtype)
         if self.one_amount:
             amount = _scalar(type(self).__name__, amount)
+        if tuple(amount.shape) not in ((), tuple(w.shape)):
+            rule = f"a scalar, or of the shape {tuple(w.shape)} of `w`"
+            name, shape = type(self).__name__, tuple(amount.shape)
+            raise ParameterError(must(f"{name}.prox", "amount", rule, shape))
         return ops.cast(self._prox(wide, amount), w.dtype)
 
     @final
@@ -143,18 +176,24 @@ class Penalty(keras.regularizers.Regularizer, ABC):
             ParameterError: a name that is not a numeric parameter, or a number outside
                 its range.
         """
-        copy = object.__new__(type(self))
-        for name, held in self.__dict__.items():
-            object.__setattr__(copy, name, held)
         for name, held in parameters.items():
             if name not in self.ranges:
                 known = ", ".join(sorted(self.ranges))
                 rule = f"a numeric parameter ({known})"
                 raise ParameterError(must(f"{self!r}.replace", name, rule, held))
-            if isinstance(held, str | bool | int | float | np.generic) or held is None:
-                held = number(type(self).__name__, name, held, self.ranges[name])
+            if held is None or isinstance(held, _FIXED):
+                parameters[name] = self._checked(name, held)
+        return self._copied(parameters)
+
+    def _checked(self, name: str, held: object) -> Any:
+        """Return a numeric parameter as it is held."""
+        check = array_or_number if name in self.arrays else number
+        return check(type(self).__name__, name, held, self.ranges[name])
+
+    def _copied(self, changed: dict[str, Any]) -> Self:
+        copy = object.__new__(type(self))
+        for name, held in {**self.__dict__, **changed, "_live": True}.items():
             object.__setattr__(copy, name, held)
-        object.__setattr__(copy, "_live", True)
         return copy
 
     def get_config(self) -> dict[str, Any]:
@@ -170,7 +209,7 @@ class Penalty(keras.regularizers.Regularizer, ABC):
             )
         names = [field.name for field in dataclasses.fields(self) if field.init]
         held = {name: getattr(self, name) for name in names}
-        return {"kregkit": FORMAT} | {n: _plain(v) for n, v in held.items()}
+        return {"kregkit": FORMAT} | {n: plain(v) for n, v in held.items()}
 
     @classmethod
     def make(cls, strength: float, **parameters: Any) -> Self:
@@ -190,23 +229,7 @@ class Penalty(keras.regularizers.Regularizer, ABC):
             raise ParameterError(
                 must(f"{cls.__name__}.from_config", "config", rule, config)
             )
-        return cls(**{name: _given(config[name]) for name in names})
-
-
-def two_strengths(penalty: Penalty, first: str, second: str) -> None:
-    """Check and set two strengths, their sum `strength` and the first's `ratio`."""
-    owner = type(penalty).__name__
-    one = number(owner, first, getattr(penalty, first), STRENGTH)
-    two = number(owner, second, getattr(penalty, second), STRENGTH)
-    if one + two == 0.0:
-        raise ParameterError(
-            f"{owner}: `{first}` or `{second}` must be positive; received {first}=0.0, "
-            f"{second}=0.0, a penalty of nothing."
-        )
-    strength = number(owner, "strength", one + two, STRENGTH)
-    given = {first: one, second: two, "strength": strength, "ratio": one / strength}
-    for name, value in given.items():
-        object.__setattr__(penalty, name, value)
+        return cls(**{name: given(config[name]) for name in names})
 
 
 def _scalar(owner: str, amount: Tensor) -> Tensor:
@@ -217,64 +240,7 @@ def _scalar(owner: str, amount: Tensor) -> Tensor:
     return ops.reshape(amount, ())
 
 
-def array_or_number(
-    owner: str, name: str, value: object, rule: Range
-) -> float | NDArray[Any]:
-    """Return a parameter as a float, or as an array of floats that is never written."""
-    many = value.ndim > 0 if isinstance(value, np.ndarray) else False
-    if many or isinstance(value, list | tuple):
-        array = _array(value)
-        if array.dtype.kind in "iuf":
-            array = array if array.dtype == "float64" else array.astype("float32")
-            ends = (array.min(initial=rule.high), array.max(initial=rule.low))
-            if np.isfinite(array).all() and all(map(rule.admits, map(float, ends))):
-                array.setflags(write=False)
-                return array
-        raise ParameterError(must(owner, name, f"{rule}, or an array of such", value))
-    return number(owner, name, value, rule)
-
-
-def _array(value: object) -> NDArray[Any]:
-    """Return an array of a value, of None where its rows differ in length."""
-    try:
-        return np.array(value)
-    except ValueError:
-        return np.array(None)
-
-
-def _plain(value: Any) -> Any:
-    """Return a parameter as JSON has it: no tuples, and arrays in base 64."""
-    if isinstance(value, np.ndarray):
-        data = base64.b64encode(value.tobytes()).decode()
-        return {"dtype": value.dtype.name, "shape": list(value.shape), "data": data}
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _given(plain: Any) -> Any:
-    """Return a parameter from what `_plain` made of it."""
-    if isinstance(plain, dict):
-        flat = np.frombuffer(base64.b64decode(plain["data"]), plain["dtype"])
-        return flat.reshape(plain["shape"])
-    return plain
-
-
-def number(owner: str, name: str, value: object, rule: Range) -> float:
-    """Return a parameter as a Python float; raise `ParameterError` if it is none."""
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        value = value[()]
-    known = int | float | np.integer | np.floating
-    if isinstance(value, known) and not isinstance(value, bool):
-        try:
-            plain = float(value) + 0.0  # -0.0 becomes 0.0
-        except OverflowError:  # an int beyond every float
-            plain = math.inf
-        if rule.admits(plain):
-            return plain
-    raise ParameterError(must(owner, name, str(rule), value))
-
-
-def word(owner: str, name: str, value: object, choice: Choice) -> None:
-    """Raise `ParameterError` unless the value is a word of a structural parameter."""
-    if not choice.admits(value):
-        rule = ", ".join(map(repr, choice.words))
-        raise ParameterError(must(owner, name, rule, value))
+def placed(regularizer: Any, weight: Weight | None) -> Any:
+    """Return the regularizer of one weight: `placed`, if it is a penalty."""
+    known = isinstance(regularizer, Penalty)
+    return regularizer.placed(weight) if known else regularizer

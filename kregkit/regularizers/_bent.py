@@ -5,7 +5,7 @@ The one rule: the prox is the global minimiser, also where there are two minima.
 
 from keras import ops
 
-from kregkit.numerics import Tensor, constant, summed
+from kregkit.numerics import Tensor, constant, larger, summed
 
 
 def bent(w: Tensor, knot: Tensor, threshold: Tensor) -> Tensor:
@@ -33,19 +33,16 @@ def bent_prox(w: Tensor, amount: Tensor, knot: Tensor, threshold: Tensor) -> Ten
     """Return the prox of `bent`, whose knot may be the threshold.
 
     Where `amount` is less than the width of the bend, weights shrink by it up to the
-    knot, and ever less beyond. Elsewhere the bend holds no minimum: a weight shrinks,
-    or is free, whichever costs less.
+    knot, and ever less beyond, to nothing at the threshold. Elsewhere the bend holds no
+    minimum: a weight shrinks up to an edge, from which on it is free.
     """
     knot, threshold = (ops.convert_to_tensor(x, w.dtype) for x in (knot, threshold))
-    size, width = ops.abs(w), threshold - knot
-    soft, convex = ops.relu(size - amount), amount < width
-    gap = ops.where(convex, width - amount, ops.ones_like(amount))
-    below = ops.where(soft > knot, knot, soft)
-    firm = below + ops.relu(soft - knot) * (width / gap)
-    firm = ops.where(ops.logical_or(size > threshold, firm > size), size, firm)
-    both = threshold + knot
+    width, both = threshold - knot, threshold + knot
     jump = ops.where(
         amount < both, 0.5 * (both + amount), ops.sqrt(amount) * ops.sqrt(both)
     )
-    moved = ops.where(convex, firm, ops.where(size > jump, size, soft))
-    return ops.sign(w) * ops.where(amount > 0, moved, size)
+    # So steep where there is a jump that one unit of rounding is enough for all of it.
+    steep = amount / larger(width - amount, 1e-30 * amount + 1e-37)
+    most = ops.relu(larger(jump, threshold) - ops.abs(w)) * steep
+    most = ops.where(amount < most, amount, most)
+    return w - ops.clip(w, -most, most)

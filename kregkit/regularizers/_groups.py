@@ -14,7 +14,6 @@ from keras import ops
 from kregkit.errors import ParameterError, must
 from kregkit.groups import (
     HEAD,
-    OF_LAYERS,
     WORDS,
     Group,
     blocked,
@@ -24,8 +23,9 @@ from kregkit.groups import (
 )
 from kregkit.known import GROUP, WEIGHTING
 from kregkit.numerics import Tensor
-from kregkit.regularizers._base import Penalty, word
-from kregkit.weights import Weight, weight_at_work
+from kregkit.regularizers._base import Penalty
+from kregkit.regularizers._parameters import check_shape, word
+from kregkit.weights import Weight
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -37,6 +37,9 @@ class Grouped(Penalty):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "group", checked(type(self).__name__, self.group))
+
+    def _on(self, weight: Weight) -> dict[str, Any]:
+        return axes_in(type(self).__name__, self.group, weight)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -68,62 +71,32 @@ def checked(owner: str, group: object) -> Group:
     raise ParameterError(must(owner, "group", rule, group))
 
 
-def placed(penalty: Any, weight: Weight | None) -> Any:
-    """Return a penalty for one weight: a word for its groups is the axes that it means.
-
-    Anything else that may be a regularizer is returned as it is.
-
-    Raises:
-        ParameterError: the weight has no such groups.
-    """
-    group = getattr(penalty, "group", None)
-    if weight is None or not isinstance(group, str):
-        return penalty
-    own = _in_place(type(penalty).__name__, weight, group)
-    if own == group:
-        return penalty
-    copy = penalty.replace()
-    object.__setattr__(copy, "group", own)
-    return copy
-
-
-def _in_place(owner: str, weight: Weight, group: str) -> Group:
-    """Return a word as it is, or as the axes that it means in a weight of a layer."""
+def axes_in(owner: str, group: Group, weight: Weight) -> dict[str, Any]:
+    """Return the axes of a word that has others in the layer that the weight is in."""
+    if not isinstance(group, str):
+        return {}
     axes = other_axes(weight.layer, weight.name, group, len(weight.variable.shape))
     if axes is None:
-        return group
+        return {}
     if axes:
-        return axes
+        return {"group": axes}
     kind = f"{weight.path} ({type(weight.layer).__name__})"
     rule = f"axes, or another word: this weight has none for {group!r}"
     raise ParameterError(must(f"{kind}: {owner}", "group", rule, group))
 
 
-def _resolved(owner: str, w: Tensor, group: Group) -> Group:
-    """Return a word as the axes that it means in the weight that Keras penalises.
-
-    Of a tensor alone words have the axes of a `Dense` or a convolution.
-    """
-    if not isinstance(group, str) or group not in OF_LAYERS:
-        return group
-    weight = weight_at_work()
-    if weight is not None and tuple(weight.variable.shape) == tuple(w.shape):
-        return _in_place(owner, weight, group)
-    if group == HEAD:
-        rule = "the weight of a layer in a model: give axes for a tensor alone"
-        given = tuple(w.shape)
-        raise ParameterError(must(f"{owner}, group {HEAD!r}", "w", rule, given))
-    return group
-
-
 def parted(owner: str, w: Tensor, group: Group) -> tuple[Tensor, Group]:
     """Return a kernel whose groups are blocks with axes for them, and these axes."""
+    if group == HEAD:
+        rule = "the weight of a layer in a model, for group 'head'"
+        raise ParameterError(must(owner, "w", rule, tuple(w.shape)))
     if (
         not isinstance(group, str)
         or group in WORDS
         or len(w.shape) < lowest_rank(group)
     ):
         return w, group
+    check_shape(owner, w)
     shape = blocked(group, tuple(w.shape))
     if shape is None:
         matrix = (math.prod(w.shape[:-1]), w.shape[-1])
@@ -142,7 +115,7 @@ def split(
     Groups extend over the first axis at least: reducing over no axis is reducing over
     all in PyTorch.
     """
-    w, group = parted(owner, w, _resolved(owner, w, group))
+    w, group = parted(owner, w, group)
     _, axes = _axes(owner, w, group)
     shape = ops.shape(w)
     count = 1 if weighting == "none" else math.prod(shape[axis] for axis in axes)
@@ -154,8 +127,9 @@ def rows(
     owner: str, w: Tensor, group: Group
 ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """Return `w` with a group in each row, and what makes of rows a tensor again."""
+    check_shape(owner, w)
     shape = ops.shape(w)
-    w, group = parted(owner, w, _resolved(owner, w, group))
+    w, group = parted(owner, w, group)
     kept, axes = _axes(owner, w, group)
     order = (*kept, *axes)
     moved = ops.transpose(w, order)

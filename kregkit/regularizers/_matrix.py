@@ -5,14 +5,20 @@ have. The singular values of a 100 x 300 matrix take XLA over a second on a CPU.
 product is `@`: `ops.matmul` rounds float64 on PyTorch.
 """
 
+import dataclasses
 from collections.abc import Callable
-from typing import Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from keras import backend, ops
 
 from kregkit.errors import ParameterError, must
+from kregkit.groups import weight_axes
+from kregkit.measure import as_matrix
 from kregkit.numerics import Tensor, differentiated, safe_norm
+from kregkit.regularizers._base import Penalty
+from kregkit.regularizers._parameters import check_shape
+from kregkit.weights import Weight
 
 _STEEP: Final = (3.4445, -4.7750, 2.0315)
 """x ↦ ax + bx³ + cx⁵: it takes what is small times a, and keeps [0.68, 1.13] there.
@@ -32,15 +38,35 @@ _STEPS: Final = 16
 0.94 of its σ₁², and 64 steps would have all of it to 6e-4."""
 
 
-def as_matrix(owner: str, w: Tensor) -> Tensor:
-    """Return a kernel as a matrix: units in the columns, inputs in the rows."""
-    if None in w.shape:
-        rule = "a kernel, and not the output of a layer"
-        raise ParameterError(must(owner, "w", rule, tuple(w.shape)))
-    if len(w.shape) < 2:
-        rule = "a kernel of 2 axes or more, the last that of the units"
-        raise ParameterError(must(owner, "w", rule, tuple(w.shape)))
-    return ops.reshape(w, (-1, w.shape[-1])) if 0 not in w.shape else w[..., :0]
+@dataclasses.dataclass(frozen=True, eq=False)
+class OfMatrix(Penalty):
+    """A penalty of a kernel as a matrix, whose columns are the units of its layer.
+
+    `units` are their axes, those of `groups.weight_axes` in a layer that is known.
+    """
+
+    units: ClassVar[tuple[int, ...]] = (-1,)
+
+    def _on(self, weight: Weight) -> dict[str, Any]:
+        unit = weight_axes(weight.layer, weight.name).unit
+        return {} if unit in (None, (-1,)) else {"units": unit}
+
+    def matrix(self, w: Tensor) -> Tensor:
+        """Return a kernel as a matrix: units in the columns, inputs in the rows."""
+        owner = type(self).__name__
+        check_shape(owner, w)
+        if len(w.shape) < 2:
+            rule = "a kernel of 2 axes or more, the last that of the units"
+            raise ParameterError(must(owner, "w", rule, tuple(w.shape)))
+        return as_matrix(w, self.units) if 0 not in w.shape else w[..., :0]
+
+    def tensor(self, matrix: Tensor, w: Tensor) -> Tensor:
+        """Return a matrix in the shape of the kernel `w`, of which `matrix` made it."""
+        rank = len(w.shape)
+        units = [axis % rank for axis in self.units]
+        order = [axis for axis in range(rank) if axis not in units] + units
+        whole = ops.reshape(matrix, [w.shape[axis] for axis in order])
+        return ops.transpose(whole, [order.index(axis) for axis in range(rank)])
 
 
 def narrow(matrix: Tensor) -> Tensor:

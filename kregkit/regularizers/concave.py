@@ -6,9 +6,11 @@ the global minimiser: beyond the amount at which the problem has several minima,
 """
 
 import dataclasses
+import functools
 from typing import ClassVar
 
-from keras import ops
+import numpy as np
+from keras import backend, ops
 
 from kregkit.known import Range, numeric
 from kregkit.numerics import Tensor, constant, magnitude, summed
@@ -141,8 +143,9 @@ class TransformedL1(Penalty):
     """`Σ (a + 1)·|w|/(a + |w|)`: L0 for small `a`, L1 for large.
 
     Zhang and Xin 2017, doi:10.4310/CMS.2017.v15.n2.a9; its prox is the better of 0 and
-    the largest root of a cubic, in which `sin²` stands for the `1 − cos` of the paper,
-    of which nothing is left where the step is small.
+    the largest root of a cubic, `|w| − 4/3·(|w| + a)·sin²(φ/3)` with φ from 0 to π/2.
+    `1 − cos`, as in the paper, would leave nothing where the step is small; and the
+    angle is not asked for, whose functions XLA is slow at on a CPU.
 
     Args:
         strength: what the value is multiplied by.
@@ -172,7 +175,25 @@ class TransformedL1(Penalty):
         small = slope <= 0.5 * a * a
         least = ops.where(small, slope / a, ops.sqrt(2.0 * slope) - 0.5 * a)
         whole = size + a
-        sine = ops.sqrt(6.75 * (a / whole) * (slope / whole) / whole)
-        angle = ops.arcsin(ops.where(sine < 1.0, sine, ops.ones_like(sine))) / 3.0
-        root = size - whole * (4.0 / 3.0 * ops.square(ops.sin(angle)))
-        return ops.sign(w) * ops.where(size > least, ops.relu(root), 0.0 * size)
+        square = 6.75 * (a / whole) * (slope / whole) / whole  # sin²φ
+        square = ops.where(square < 1.0, square, ops.ones_like(square))
+        versine = square / (1.0 + ops.sqrt(1.0 - square))  # 1 − cos φ
+        third = ops.zeros_like(versine)
+        for coefficient in _third(backend.standardize_dtype(w.dtype)):
+            third = third * versine + coefficient
+        root = ops.relu(size - whole * (versine * third))
+        return ops.sign(w) * ops.where(size > least, root, 0.0 * size)
+
+
+@functools.cache
+def _third(dtype: str) -> list[float]:
+    """Return `4/3·sin²(φ/3)/v` as a polynomial of `v = 1 − cos φ`, up to 1.
+
+    The highest power is first. The nearest singularity is at v = 2: each power makes
+    the error six times less.
+    """
+    degree = 9 if dtype == "float32" else 22
+    v = np.polynomial.chebyshev.chebpts1(2 * degree) * 0.5 + 0.5
+    values = 4.0 / 3.0 * np.sin(np.arccos(1.0 - v) / 3.0) ** 2 / v
+    fit = np.polynomial.Chebyshev.fit(v, values, degree, domain=[0.0, 1.0])
+    return list(fit.convert(kind=np.polynomial.Polynomial).coef[::-1].tolist())

@@ -42,8 +42,8 @@ class VarianceCovariance(Penalty):
     """`n/d·(Σⱼ max(γ − √(C_jj + 1e-4), 0) + ν·Σ_{i≠j} C_ij²)`, for d units.
 
     C is their covariance over the batch of n: units that vary, and not together. Two of
-    the three terms of VICReg: Bardes, Ponce and LeCun 2022, arXiv:2105.04906, whose ν
-    is 1/25.
+    the three terms of VICReg: Bardes, Ponce and LeCun 2022, arXiv:2105.04906, who count
+    the second 1 and the first 25 times: ν is 1/25.
 
     Args:
         strength: what the value is multiplied by.

@@ -62,9 +62,15 @@ class L1MinusL2(Penalty):
         flat = ops.reshape(w, (-1,))
         soft = soft_threshold(flat, amount)
         norm = safe_norm(soft, axis=0)
-        several = soft + soft * (amount * beta / ops.where(norm > 0.0, norm, 1.0))
-        size = ops.abs(flat)
-        first = ops.arange(flat.shape[0]) == ops.argmax(ops.pad(size, ((0, 1),)))
-        one = ops.where(first, soft_threshold(flat, amount * (1.0 - beta)), 0.0 * size)
-        moved = ops.where(norm > 0.0, several, one)
+
+        def several() -> Tensor:
+            return soft * (1.0 + amount * beta / ops.where(norm > 0.0, norm, 1.0))
+
+        def one() -> Tensor:
+            size = ops.abs(flat)
+            first = ops.arange(flat.shape[0]) == ops.argmax(ops.pad(size, ((0, 1),)))
+            kept = soft_threshold(flat, amount * (1.0 - beta))
+            return ops.where(first, kept, 0.0 * size)
+
+        moved = ops.cond(norm > 0.0, several, one)
         return ops.reshape(ops.where(amount > 0.0, moved, flat), ops.shape(w))

@@ -13,7 +13,8 @@ from keras import ops
 from kregkit.errors import ParameterError
 from kregkit.known import STRENGTH, Range, numeric
 from kregkit.numerics import Tensor, constant, magnitude, soft_threshold, summed
-from kregkit.regularizers._base import Penalty, number, stepping, two_strengths
+from kregkit.regularizers._base import Penalty, stepping
+from kregkit.regularizers._parameters import number, two_strengths
 from kregkit.regularizers._register import register
 
 
@@ -82,7 +83,7 @@ class L1L2(Penalty):
 
     @property
     def sparse(self) -> bool:
-        return self.l1 > 0.0
+        return not (isinstance(self.ratio, float) and self.ratio == 0.0)
 
     @classmethod
     def make(cls, strength: float, **parameters: Any) -> "L1L2":

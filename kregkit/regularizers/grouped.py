@@ -18,9 +18,11 @@ from kregkit.numerics import (
     safe_norm,
     soft_threshold,
 )
-from kregkit.regularizers._base import Penalty, number, two_strengths, word
-from kregkit.regularizers._groups import Weighted, checked, split
+from kregkit.regularizers._base import Penalty
+from kregkit.regularizers._groups import Weighted, axes_in, checked, split
+from kregkit.regularizers._parameters import number, two_strengths, word
 from kregkit.regularizers._register import register
+from kregkit.weights import Weight
 
 
 @register
@@ -77,6 +79,9 @@ class SparseGroupLasso(Penalty):
         two_strengths(self, "l1", "l21")
         object.__setattr__(self, "group", checked("SparseGroupLasso", self.group))
         word("SparseGroupLasso", "weighting", self.weighting, WEIGHTING)
+
+    def _on(self, weight: Weight) -> dict[str, Any]:
+        return axes_in("SparseGroupLasso", self.group, weight)
 
     @classmethod
     def make(cls, strength: float, **parameters: Any) -> "SparseGroupLasso":

@@ -1,6 +1,6 @@
 """Penalties of a kernel as a matrix `W`, of inputs by units.
 
-The one rule: units are the last axis, and an input is an index of all the others.
+The one rule: a column of it is a unit of the layer, and a row an index of all else.
 """
 
 import dataclasses
@@ -10,8 +10,8 @@ from keras import ops
 
 from kregkit.known import ORTHOGONALITY
 from kregkit.numerics import Tensor, largest, safe_norm, scaled
-from kregkit.regularizers._base import Penalty, word
-from kregkit.regularizers._matrix import adjoint, as_matrix, gram_of, leading, power
+from kregkit.regularizers._matrix import OfMatrix, adjoint, gram_of, leading, power
+from kregkit.regularizers._parameters import word
 from kregkit.regularizers._register import register
 
 _SOFT: Final = ("soft", "double_soft")
@@ -19,16 +19,16 @@ _SOFT: Final = ("soft", "double_soft")
 
 @register
 @dataclasses.dataclass(frozen=True, eq=False)
-class Orthogonality(Penalty):
+class Orthogonality(OfMatrix):
     """`‖WᵀW − I‖_F²` or what else `form` says: units whose weights are orthogonal.
 
     With G = WᵀW, and units in the columns of W, of every kernel but a bias:
 
     | form | value | source |
     |---|---|---|
-    | "soft" | `‖G − I‖_F²` | Brock, Lim, Ritchie and Weston 2017, arXiv:1609.07093 |
-    | "double_soft" | `‖WᵀW − I‖_F² + ‖WWᵀ − I‖_F²` | Bansal, Chen and Wang 2018 |
-    | "mutual_coherence" | the largest size in `G − I` | the same, arXiv:1810.09102 |
+    | "soft" | `‖G − I‖_F²` | Bansal, Chen and Wang 2018, arXiv:1810.09102 |
+    | "double_soft" | `‖WᵀW − I‖_F² + ‖WWᵀ − I‖_F²` | the same |
+    | "mutual_coherence" | the largest size in `G − I` | the same |
     | "srip" | the largest size of an eigenvalue of `G − I` | the same |
     | "srip_power" | `‖(G − I)v‖`, `v` after 16 steps of a power iteration | the same |
     | "off_diagonal" | `Σ_{i≠j} G_ij²` | Brock, Donahue and Simonyan 2018 |
@@ -56,7 +56,7 @@ class Orthogonality(Penalty):
         return False
 
     def _value(self, w: Tensor) -> Tensor:
-        matrix = as_matrix("Orthogonality", w)
+        matrix = self.matrix(w)
         if self.form in _SOFT:
             return _soft(matrix, 1.0 + (self.form == "double_soft"))
         if self.form == "srip_power":

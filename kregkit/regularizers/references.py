@@ -1,11 +1,11 @@
 """Penalties that hold weights of their own: a reference, or a factor for each weight.
 
 The one rule: what is held is a number, or an array of the shape of the weight, saved
-with the penalty to the last bit.
+with the penalty to the last bit. Of a weight it is the value when the penalty is made.
 """
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from keras import ops
@@ -15,7 +15,10 @@ from kregkit.errors import ParameterError, must
 from kregkit.known import Range, numeric
 from kregkit.numerics import Tensor, magnitude, soft_threshold
 from kregkit.regularizers._base import Penalty
+from kregkit.regularizers._parameters import number
 from kregkit.regularizers._register import register
+
+_EPSILON: Final = numeric("LogSum")["epsilon"]
 
 
 @register
@@ -28,7 +31,7 @@ class WeightedL1(Penalty):
 
     Args:
         strength: what the value is multiplied by.
-        factors: c, a number from 0 to 1e6 or an array of such.
+        factors: c, a number from 0 to 1e6, an array of such, or a weight.
     """
 
     factors: float | NDArray[Any] = 1.0
@@ -46,6 +49,7 @@ class WeightedL1(Penalty):
         Train, reweight and train again: the fixed point is that of `LogSum`, whose
         slope is `cᵢ/ε`. The published factors are `1/(|wᵢ| + ε)`.
         """
+        epsilon = number("WeightedL1.reweighted", "epsilon", epsilon, _EPSILON)
         size = np.abs(np.asarray(ops.convert_to_numpy(weight), "float64"))
         return cls(strength, (epsilon / (size + epsilon)).astype("float32"))
 
@@ -66,7 +70,7 @@ class L2SP(Penalty):
 
     Args:
         strength: what the value is multiplied by.
-        reference: w₀, a number from -1e6 to 1e6 or an array of such.
+        reference: w₀, a number from -1e6 to 1e6, an array of such, or a weight.
     """
 
     reference: float | NDArray[Any] = 0.0
@@ -96,7 +100,7 @@ class L1SP(Penalty):
 
     Args:
         strength: what the value is multiplied by.
-        reference: w₀, a number from -1e6 to 1e6 or an array of such.
+        reference: w₀, a number from -1e6 to 1e6, an array of such, or a weight.
     """
 
     reference: float | NDArray[Any] = 0.0

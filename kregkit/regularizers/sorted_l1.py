@@ -11,6 +11,7 @@ from keras import backend, ops
 from kregkit.known import Range, numeric
 from kregkit.numerics import Tensor, magnitude
 from kregkit.regularizers._base import Penalty
+from kregkit.regularizers._parameters import check_shape
 from kregkit.regularizers._register import register
 
 
@@ -38,6 +39,7 @@ class SLOPE(Penalty):
     one_amount: ClassVar[bool] = True
 
     def _value(self, w: Tensor) -> Tensor:
+        check_shape("SLOPE", w)
         size = ops.reshape(magnitude(w), (-1,))
         tops = ops.take(size, ops.argsort(-size))
         # Of weights of one size each has the mean of their λ, that of the mean rank.
@@ -50,7 +52,12 @@ class SLOPE(Penalty):
         size = ops.reshape(ops.abs(w), (-1,))
         order = ops.argsort(-size)
         slopes = self._slopes(ops.arange(size.shape[0], dtype=size.dtype))
-        left = ops.relu(_falling(ops.take(size, order) - amount * slopes))
+        sunk = ops.take(size, order) - amount * slopes
+        # What follows the last that is positive ends at 0: pooled one by one, it would
+        # take a pass for each.
+        rank = ops.arange(1, size.shape[0] + 1, dtype="int32")
+        last = ops.max(ops.where(sunk > 0.0, rank, 0), initial=0)
+        left = ops.relu(_falling(ops.where(rank <= last, sunk, 0.0 * sunk)))
         back = ops.reshape(ops.take(left, ops.argsort(order)), ops.shape(w))
         return ops.where(amount > 0, ops.sign(w) * back, w)
 

@@ -11,21 +11,21 @@ from keras import ops
 
 from kregkit.known import SPECTRAL
 from kregkit.numerics import Tensor, scaled
-from kregkit.regularizers._base import Penalty, word
 from kregkit.regularizers._matrix import (
+    OfMatrix,
     adjoint,
-    as_matrix,
     leading,
     narrow,
     polar,
     power,
 )
+from kregkit.regularizers._parameters import word
 from kregkit.regularizers._register import register
 
 
 @register
 @dataclasses.dataclass(frozen=True, eq=False)
-class NuclearNorm(Penalty):
+class NuclearNorm(OfMatrix):
     """`Σᵢ σᵢ(W)`, the sum of the singular values: of low rank where it is small.
 
     Its proximal step, which takes one amount for all weights, lessens every singular
@@ -39,11 +39,11 @@ class NuclearNorm(Penalty):
     one_amount: ClassVar[bool] = True
 
     def _value(self, w: Tensor) -> Tensor:
-        matrix, most = scaled(narrow(as_matrix("NuclearNorm", w)))
+        matrix, most = scaled(narrow(self.matrix(w)))
         return ops.sum(most) * ops.sum(matrix * ops.stop_gradient(polar(matrix)))
 
     def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
-        whole = as_matrix("NuclearNorm", w)
+        whole = self.matrix(w)
         matrix, most = scaled(narrow(whole))
         most = ops.sum(most)
         unit = ops.eye(matrix.shape[0], dtype=matrix.dtype)
@@ -56,14 +56,14 @@ class NuclearNorm(Penalty):
         less = most * ((cut + 0.5 * (over - over @ sign)) @ factor)
         if whole.shape != matrix.shape:
             less = ops.transpose(less)
-        moved = w - ops.reshape(less, ops.shape(w))
+        moved = w - self.tensor(less, w)
         moved = ops.where(some, moved, 0.0 * w)
         return ops.where(amount > 0.0, moved, w)
 
 
 @register
 @dataclasses.dataclass(frozen=True, eq=False)
-class SpectralNorm(Penalty):
+class SpectralNorm(OfMatrix):
     """`σ₁(W)²`, the square of the largest singular value: a bound of the layer's slope.
 
     Of singular values that are the largest together each has its part of the gradient.
@@ -95,11 +95,11 @@ class SpectralNorm(Penalty):
 
     def _value(self, w: Tensor) -> Tensor:
         if self.form == "power":
-            matrix = as_matrix("SpectralNorm", w)
+            matrix = self.matrix(w)
             held, _ = scaled(ops.stop_gradient(matrix))
             vector = power(lambda v: adjoint(held, held @ v), matrix)
             return ops.sum(ops.square(matrix @ vector))
-        matrix = narrow(as_matrix("SpectralNorm", w))
+        matrix = narrow(self.matrix(w))
         fixed, _ = scaled(ops.stop_gradient(matrix))
         first = ops.stop_gradient(leading(fixed @ ops.transpose(fixed)))
         return ops.sum(matrix * (first @ matrix))

@@ -16,7 +16,7 @@ from keras import ops
 from kregkit.callbacks import Penalties
 from kregkit.numerics import Tensor
 from kregkit.regularizers import Penalty
-from kregkit.regularizers._groups import placed
+from kregkit.regularizers._base import placed
 from kregkit.study.models import holders
 from kregkit.study.plan import Trial
 from kregkit.study.resolve import Study

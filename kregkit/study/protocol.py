@@ -18,7 +18,7 @@ from kregkit.callbacks import compiled, distance, environment, root_mean_square
 from kregkit.errors import ModelError
 from kregkit.numerics import Tensor
 from kregkit.regularizers import Penalty
-from kregkit.regularizers._groups import placed
+from kregkit.regularizers._base import placed
 from kregkit.study.data import Split
 from kregkit.study.models import holders
 from kregkit.study.plan import Trial, words

@@ -18,7 +18,7 @@ from keras import ops
 from kregkit import regularizers
 from kregkit.errors import DataError, ModelError, ParameterError
 from kregkit.known import DECOUPLED
-from kregkit.regularizers._groups import placed
+from kregkit.regularizers._base import placed
 from kregkit.study import data as datasets
 from kregkit.study.config import StudyConfig
 from kregkit.study.data import Data, Split

@@ -12,7 +12,7 @@ from keras import ops
 
 from kregkit.callbacks import Descent, LossTerms, Measuring
 from kregkit.optimizers import Proximal
-from kregkit.regularizers._groups import placed
+from kregkit.regularizers._base import placed
 from kregkit.study.decay import set_decay
 from kregkit.study.models import holders
 from kregkit.study.plan import Trial

@@ -3,13 +3,11 @@
 The oracle is the same penalty with the axes written out.
 """
 
-from dataclasses import dataclass
-from typing import Any
-
 import keras
 import numpy as np
 import pytest
-from keras import layers, ops, optimizers, regularizers
+from in_place import ATTENTION, CASES, data, fitted
+from keras import layers, ops, optimizers
 
 from kregkit import optimality
 from kregkit.callbacks import RegularizationLogger
@@ -21,133 +19,15 @@ from kregkit.regularizers import (
     GroupLasso,
     GroupLInf,
     GroupMCP,
-    Penalty,
     SparseGroupLasso,
 )
 
-
-@dataclass(frozen=True)
-class Case:
-    """A layer, the shape of its input, and for each word the axes in its kernels."""
-
-    name: str
-    make: Any
-    shape: tuple[int, ...]
-    axes: dict[str, dict[str, tuple[int, ...]]]
-    hook: str = "kernel_regularizer"
-
-    def __str__(self) -> str:
-        return self.name
-
-    def model(self, penalty: Any) -> keras.Model:
-        x = keras.Input(self.shape)
-        layer = self.make(**{self.hook: penalty}, name="own")
-        attention = isinstance(
-            layer, layers.MultiHeadAttention | layers.GroupQueryAttention
-        )
-        h = layer(x, x) if attention else layer(x)
-        model = keras.Model(x, layers.Dense(1)(layers.Flatten()(h)))
-        random = np.random.default_rng(0)
-        model.set_weights([random.normal(size=w.shape) for w in model.get_weights()])
-        return model
-
-    def written_out(self, penalty: Penalty) -> Any:
-        """Return a model with axes for the penalty's word, set on its variables."""
-        model = self.model(regularizers.L2(1.0))
-        kernels = {own.path.removeprefix("own/"): own for own in model.variables}
-        for path, words in self.axes.items():
-            config = penalty.get_config() | {"group": words[penalty.group]}
-            kernels[path].regularizer = type(penalty).from_config(config)
-        return model
-
-
-ATTENTION = {
-    "query/kernel": {"head": (1,), "unit": (1, 2), "input": (0,)},
-    "key/kernel": {"head": (1,), "unit": (1, 2), "input": (0,)},
-    "value/kernel": {"head": (1,), "unit": (1, 2), "input": (0,)},
-    "attention_output/kernel": {"head": (0,), "unit": (2,), "input": (0, 1)},
-}
-IMAGE = (6, 6, 4)
-CASES = [
-    Case(
-        "dense",
-        lambda **own: layers.Dense(4, **own),
-        (3,),
-        {"kernel": {"unit": (1,), "input": (0,)}},
-    ),
-    Case(
-        "conv2d",
-        lambda **own: layers.Conv2D(2, 3, **own),
-        IMAGE,
-        {"kernel": {"unit": (3,), "filter": (3,), "input": (2,)}},
-    ),
-    Case(
-        "grouped",
-        lambda **own: layers.Conv2D(2, 3, groups=2, **own),
-        IMAGE,
-        {"kernel": {"unit": (3,), "filter": (3,)}},
-    ),
-    Case(
-        "conv1d_transpose",
-        lambda **own: layers.Conv1DTranspose(2, 3, **own),
-        (6, 4),
-        {"kernel": {"unit": (1,), "filter": (1,), "input": (2,)}},
-    ),
-    Case(
-        "conv2d_transpose",
-        lambda **own: layers.Conv2DTranspose(2, 3, **own),
-        IMAGE,
-        {"kernel": {"unit": (2,), "filter": (2,), "input": (3,)}},
-    ),
-    Case(
-        "depthwise",
-        lambda **own: layers.DepthwiseConv2D(3, depth_multiplier=2, **own),
-        IMAGE,
-        {"kernel": {"unit": (2, 3), "filter": (2, 3), "input": (2,)}},
-        "depthwise_regularizer",
-    ),
-    Case(
-        "einsum",
-        lambda **own: layers.EinsumDense("abc,cde->abde", (5, 3, 2), **own),
-        (5, 4),
-        {"kernel": {"head": (1,), "unit": (1, 2), "input": (0,)}},
-    ),
-    Case(
-        "attention",
-        lambda **own: layers.MultiHeadAttention(4, 4, **own),
-        (5, 4),  # every kernel has the shape (4, 4, 4)
-        ATTENTION,
-    ),
-    Case(
-        "grouped_query",
-        lambda **own: layers.GroupQueryAttention(3, 4, 2, **own),
-        (5, 4),
-        ATTENTION,
-    ),
-    Case(
-        "lstm",
-        lambda **own: layers.LSTM(3, **own),
-        (5, 4),
-        {"lstm_cell/kernel": {"unit": (1,), "input": (0,)}},
-    ),
-]
 TRAINED = [own for own in CASES if own.name in ("conv2d_transpose", "attention")]
 WORDS = [
     pytest.param(case, word, id=f"{case}-{word}")
     for case in CASES
     for word in next(iter(case.axes.values()))
 ]
-
-
-def data(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    random = np.random.default_rng(1)
-    return random.normal(size=(8, *shape)).astype("float32"), np.ones((8, 1), "float32")
-
-
-def fitted(model: Any, optimizer: Any, case: Case, **compiled: Any) -> list[np.ndarray]:
-    model.compile(optimizer, "mse", **compiled)
-    model.fit(*data(case.shape), epochs=2, verbose=0, shuffle=False)
-    return list(model.get_weights())
 
 
 @pytest.mark.jax
@@ -261,12 +141,74 @@ def test_a_word_that_a_layer_does_not_have_is_refused(name, word, place, by):
     )
 
 
+def test_what_is_made_of_the_weight_is_a_tensor_alone():
+    """As of one who transposes it, because words once had the axes of a `Dense`."""
+    shape = (3, 3, 4, 4)  # the same, transposed
+    turned = GroupLasso(0.1, "unit")
+    layer = layers.Conv2DTranspose(
+        4, 3, kernel_regularizer=lambda w: turned(ops.transpose(w, (0, 1, 3, 2)))
+    )
+    model = keras.Sequential([keras.Input((6, 6, 4)), layer])
+    kernel = np.random.default_rng(0).normal(size=shape)
+    layer.kernel.assign(kernel)
+    expected = 0.1 * np.sqrt(36) * np.sqrt(np.square(kernel).sum((0, 1, 3))).sum()
+    np.testing.assert_allclose(float(model.losses[0]), expected, 1e-5)
+
+
+def test_factors_of_a_kernel_have_no_units():
+    layer = layers.Dense(3, kernel_regularizer=GroupLasso(0.1, "unit"), name="own")
+    model = keras.Sequential([keras.Input((4,)), layer])
+    layer.enable_lora(2)
+    with pytest.raises(
+        ParameterError, match=r"own/lora_kernel_. \(Dense\): GroupLasso"
+    ):
+        _ = model.losses
+
+
+def test_every_weight_of_a_bias_is_a_unit():
+    penalty = GroupLasso(0.5, "unit")
+    einsum = layers.EinsumDense(
+        "abc,cde->abde", (5, 3, 2), bias_axes="de", bias_regularizer=penalty
+    )
+    gru = layers.GRU(2, bias_regularizer=penalty)
+    x = keras.Input((5, 4))
+    for layer, of_one in ((einsum, 1), (gru, 2)):
+        model = keras.Model(x, layer(x))
+        (bias,) = (v for v in model.variables if v.name == "bias")
+        values = np.random.default_rng(0).normal(size=bias.shape)
+        bias.assign(values)
+        norms = np.sqrt(np.square(values.reshape(of_one, -1)).sum(axis=0))
+        expected = 0.5 * np.sqrt(of_one) * norms.sum()
+        np.testing.assert_allclose(float(model.losses[0]), expected, 1e-5)
+    gru = layers.GRU(2, bias_regularizer=GroupLasso(0.5, "input"), name="own")
+    model = keras.Model(x, gru(x))
+    with pytest.raises(ParameterError, match="has none for 'input'"):
+        _ = model.losses
+
+
+@pytest.mark.parametrize("name", ["conv2d", "dense"])
+def test_a_loop_of_ones_own_gives_axes_to_what_is_no_matrix(name):
+    (case,) = [case for case in CASES if case.name == name]
+    weights = case.model(GroupLasso(0.1, "unit")).trainable_variables
+    optimizer = Proximal(optimizers.SGD(0.1))
+    if name == "dense":
+        optimizer.build(weights)
+        assert optimizer.built
+        return
+    with pytest.raises(ParameterError) as refused:
+        optimizer.build(weights)
+    assert str(refused.value) == (
+        "own/kernel: GroupLasso: `group` must be axes, where the optimizer is built "
+        "outside of a compiled model; received 'unit'."
+    )
+
+
 def test_a_tensor_alone_has_no_heads():
     penalty = GroupLasso(0.1, "head")
     for call in (penalty.value, lambda w: penalty.prox(w, 0.1)):
         with pytest.raises(ParameterError) as refused:
             call(np.ones((3, 4, 5), "float32"))
         assert str(refused.value) == (
-            "GroupLasso, group 'head': `w` must be the weight of a layer in a model: "
-            "give axes for a tensor alone; received (3, 4, 5)."
+            "GroupLasso: `w` must be the weight of a layer in a model, for group "
+            "'head'; received (3, 4, 5)."
         )

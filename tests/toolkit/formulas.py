@@ -55,6 +55,11 @@ class Case:
         """Whether a weight is refused."""
         return ONLY_ON.get(type(self.penalty).__name__) == "activity"
 
+    @property
+    def of_kernels(self) -> bool:
+        """Whether an output is refused."""
+        return ONLY_ON.get(type(self.penalty).__name__) == "kernel"
+
     def takes(self, *amounts: object) -> list[object]:
         """Return the amounts that the proximal step takes."""
         one = self.penalty.one_amount

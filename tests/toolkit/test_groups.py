@@ -61,6 +61,18 @@ CASES = [
     Case(
         layers.EinsumDense("abc,bcd->abd", (5, 4), name="einsum_a_kernel_each_step"),
         (5, 3),
+        inputs=(-2, -1),
+        units=(-2, -1),
+    ),
+    Case(
+        layers.EinsumDense("abc,bc->ab", (5,), name="einsum_a_row_each_step"),
+        (5, 3),
+        inputs=(-2, -1),
+    ),
+    Case(
+        layers.EinsumDense("abc,cm->abcm", (5, 3, 2), name="einsum_depthwise"),
+        (5, 3),
+        units=(-2, -1),
     ),
     Case(
         layers.EinsumDense("abc,bd->adc", (4, 3), name="einsum_steps"),

@@ -178,3 +178,14 @@ def test_under_mixed_precision_the_loss_is_float32() -> None:
     (loss,) = layer.losses
     assert keras.backend.standardize_dtype(loss.dtype) == "float32"
     assert float(numpy(loss)) == 2.0
+
+
+@pytest.mark.parametrize("reduction", ["sample", "sum", "mean"])
+def test_a_penalty_of_keras_is_summed_in_float32(reduction: str) -> None:
+    h = np.full((64, 2048), 0.01, "float16")
+    found = []
+    for regularizer in (L1(0.01), keras.regularizers.L1(0.01)):
+        layer = ActivityRegularization(regularizer, reduction, dtype="float16")
+        found.append(float(layer.reduced(h)))
+    np.testing.assert_allclose(*found, 1e-6)
+    assert 0 < found[0] < np.inf

@@ -18,6 +18,35 @@ def test_replace_refuses_numbers_outside_their_range(value):
     )
 
 
+def test_replace_refuses_arrays_that_the_constructor_would() -> None:
+    for penalty, given, rule in (
+        (regularizers.L1(0.1), {"strength": np.array(-1.0)}, "a finite number >= 0"),
+        (regularizers.MCP(0.1), {"threshold": np.ones(2)}, "a number from 1e-06"),
+        (regularizers.WeightedL1(0.1), {"factors": [-1.0]}, "a number from 0 to 1e"),
+    ):
+        with pytest.raises(ParameterError, match=rule):
+            penalty.replace(**given)
+    held = regularizers.L2SP(0.1, np.zeros(3)).replace(reference=[1.0])
+    with pytest.raises(ParameterError, match=r"the shape of `reference`, \(1,\)"):
+        held(np.ones(3))
+
+
+@pytest.mark.parametrize("cls", regularizers.classes(), ids=lambda cls: cls.__name__)
+def test_a_proximal_step_takes_one_amount_or_one_for_each_weight(cls) -> None:
+    if not cls.proximal:
+        return
+    with pytest.raises(ParameterError, match=r"`amount` must be a scalar.*\(3, 4\)"):
+        regularizers.make(cls.__name__, 0.1).prox(
+            np.ones((3, 1), "float32"), np.ones((3, 4), "float32")
+        )
+
+
+def test_a_live_mixture_may_make_zeros() -> None:
+    assert not regularizers.L1L2(l2=0.1).sparse
+    assert regularizers.L1L2(l2=0.1).replace(ratio=1.0).sparse
+    assert not regularizers.L1L2(l1=0.1).replace(ratio=0.0).sparse
+
+
 @pytest.mark.parametrize(
     ("name", "value", "rule"),
     [

@@ -40,9 +40,45 @@ def test_a_penalty_of_kernels_refuses_activities(form: str) -> None:
         else regularizers.make(name, 0.1, form=form)
     )
     model = of_one_layer(activity_regularizer=penalty)
+    x, y = np.ones((4, 3)), np.ones((4, 2))
+    for call, shape in (
+        (lambda: model(x), (4, 2)),
+        (lambda: model.fit(x, y, verbose=0, batch_size=4), None),
+        (lambda: model.fit(x, y, verbose=0, batch_size=3), None),
+    ):
+        with pytest.raises(ParameterError) as caught:
+            call()
+        words = f"{type(penalty).__name__}: `w` must be a kernel, and not the output"
+        assert words in str(caught.value)
+        assert shape is None or str(shape) in str(caught.value)
+
+
+@pytest.mark.jax
+@pytest.mark.torch
+@pytest.mark.parametrize("name", [n for n, on in ONLY_ON.items() if on == "activity"])
+def test_it_refuses_a_kernel_where_keras_gives_its_tensor(name: str) -> None:
+    model = of_one_layer(kernel_regularizer=regularizers.make(name, 0.1))
+    values = [v.value for v in model.trainable_variables]
+    with pytest.raises(ParameterError, match="received 'the weight"):
+        model.stateless_call(values, [], np.ones((4, 3)), return_losses=True)
+
+
+@pytest.mark.parametrize(
+    "penalty",
+    [
+        regularizers.SLOPE(0.1),
+        regularizers.ExclusiveLasso(0.1),
+        regularizers.GroupLasso(0.1, "2x2"),
+    ],
+    ids=lambda own: type(own).__name__,
+)
+def test_what_sorts_refuses_outputs_of_which_nobody_knows_how_many(
+    penalty: regularizers.Penalty,
+) -> None:
+    model = of_one_layer(activity_regularizer=penalty)
     with pytest.raises(ParameterError) as caught:
-        model.fit(np.ones((4, 3)), np.ones((4, 2)), verbose=0)
+        model.fit(np.ones((4, 3)), np.ones((4, 2)), verbose=0, batch_size=3)
     assert (
-        f"{type(penalty).__name__}: `w` must be a kernel, and not the output of a "
-        "layer; received (None, 2)."
+        f"{type(penalty).__name__}: `w` must be of a known shape, as a weight is, and "
+        "not the output of a layer; received (None, 2)."
     ) in str(caught.value)

@@ -93,6 +93,22 @@ def test_what_is_no_array_of_numbers_in_range_is_refused(name: str) -> None:
         CASES[name][0].value(W[:2])
 
 
+@every_case
+def test_of_a_weight_the_values_now_are_kept(name: str) -> None:
+    penalty, *_ = CASES[name]
+    (field,) = penalty.arrays
+    weight = keras.Variable(getattr(penalty, field))
+    own = type(penalty)(0.3, weight)
+    weight.assign(np.zeros((3, 4)))
+    assert own.get_config() == penalty.get_config()
+
+
+@pytest.mark.parametrize("epsilon", [0.0, -3.0, np.nan])
+def test_reweighting_needs_an_epsilon(epsilon: float) -> None:
+    with pytest.raises(ParameterError, match=r"reweighted: `epsilon` must be a number"):
+        WeightedL1.reweighted(0.1, [1.0, 2.0], epsilon)
+
+
 def test_reweighting_finds_what_log_sum_does() -> None:
     """Majorise and minimise: of ½(w − v)²/a + λ·ε·log(1 + |w|/ε), for each weight."""
     v, amount, epsilon = np.linspace(-1, 1, 41), 0.05, 0.2

@@ -51,11 +51,12 @@ def test_a_saved_model_keeps_class_and_floats(case: Case, tmp_path: Path) -> Non
     kernel = None if case.of_activities else case.penalty
     bias = case.penalty if case.rank < 2 else None
     ranks = case.rank + case.last
-    model = model_of(kernel, bias, case.penalty, convolution=ranks > 2)
+    activity = None if case.of_kernels else case.penalty
+    model = model_of(kernel, bias, activity, convolution=ranks > 2)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     expected = [(type(case.penalty), case.penalty.get_config())]
-    expected *= 1 + bool(kernel) + bool(bias)
+    expected *= sum(own is not None for own in (kernel, bias, activity))
     assert held(loaded) == held(model) == expected
     x = np.ones((2, *model.input_shape[1:]))
     model(x), loaded(x)
