@@ -149,9 +149,8 @@ def group_soft_threshold(w: Tensor, amount: Tensor, axis: Axis) -> Tensor:
     `uᵢ = wᵢ·s/(s + amountᵢ)` with `s = ‖u‖₂/√d`, the root of `φ(s) = 1` for
     `φ(s) = mean (wᵢ/(s + amountᵢ))²`, and 0 where `φ(0) <= 1`. `amount` is a scalar or
     has the shape of `w`. A scalar has a closed form. Otherwise one step from the root
-    mean square of `w`, less the mean amount, is exact where amounts differ by little
-    beside it, and known to be; only where some group is not so are there more passes
-    over the tensor.
+    mean square of `w` is exact where amounts are small beside it, or a second one, and
+    known to be; only where some group is not so are there more passes over the tensor.
     """
     if len(amount.shape) == 0:
         shape, largest = scaled(w, axis)
@@ -165,26 +164,29 @@ def group_soft_threshold(w: Tensor, amount: Tensor, axis: Axis) -> Tensor:
 def _group_root(w: Tensor, amount: Tensor, axis: Axis) -> Tensor:
     """Return `s` of `group_soft_threshold`, 0 where the group is."""
     precision = float(np.finfo(backend.standardize_dtype(w.dtype)).eps)
-    squares = ops.square(w)
-    square = mean(squares, axis)
-    root = ops.sqrt(square)
-    # Of one amount it is the root itself.
-    start = root - mean(squares * amount, axis) / larger(square, 1e-30)
-    start = ops.where(start > 0.1 * root, start, root)
+    start = ops.sqrt(mean(ops.square(w), axis))
     _, easy, doubt = _group_step(w, amount, start, 1e-15, axis)
     # A relative error of s is at most a quarter of it in u. NaN is not settled.
-    settled = doubt <= 2.0 * precision * easy
-    settled = ops.logical_and(settled, ops.logical_and(start > 1e-15, start < 1e15))
+    ordinary = ops.logical_and(start > 1e-15, start < 1e15)
+    settled = ops.logical_and(doubt <= 2.0 * precision * easy, ordinary)
 
-    def with_zeros() -> Tensor:
+    def again() -> Tensor:
+        _, found, doubt = _group_step(w, amount, easy, 1e-15, axis)
+        # Where the first step ends near 0, a group may be zero.
+        some = ops.logical_and(easy > 1e-15, easy > 1e-6 * start)
+        done = ops.logical_and(doubt <= 2.0 * precision * found, some)
+        done = ops.logical_and(done, ordinary)
+        return ops.cond(ops.all(done), lambda: found, lambda: with_zeros(found, done))
+
+    def with_zeros(found: Tensor, done: Tensor) -> Tensor:
         least = float(np.finfo(backend.standardize_dtype(w.dtype)).tiny)
         share = w / larger(amount, least)  # 0/0 otherwise
         zero = mean(ops.square(share), axis) <= 1.0
-        enough = ops.all(ops.logical_or(settled, zero))
-        s = ops.cond(enough, lambda: easy, lambda: _hard_root(w, amount, zero, axis))
+        enough = ops.all(ops.logical_or(done, zero))
+        s = ops.cond(enough, lambda: found, lambda: _hard_root(w, amount, zero, axis))
         return ops.where(zero, ops.zeros_like(s), s)
 
-    return ops.cond(ops.all(settled), lambda: easy, with_zeros)
+    return ops.cond(ops.all(settled), lambda: easy, again)
 
 
 def _hard_root(w: Tensor, amount: Tensor, zero: Tensor, axis: Axis) -> Tensor:

@@ -5,8 +5,10 @@ Keras's L2. On ResNet50's kernels value and gradient of the penalty are timed be
 whole step on 16 images with Keras's L2: the ratio is (step + penalty − Keras's L2)/step
 of one round. A proximal step is that of a kernel of 784 by 300 with an amount for each
 weight, or one where a penalty takes no other, against Adam's update of the same kernel
-by a given gradient. Not compiled by XLA, as Keras has it on a CPU unless told
-otherwise, and compiled, but for ResNet50.
+by a given gradient. Orthogonality, value and gradient, is of the same kernel against
+the forward pass of its layer on 128 rows, and of ResNet50's against its forward pass.
+Not compiled by XLA, as Keras has it on a CPU unless told otherwise, and compiled, but
+for ResNet50.
 """
 
 import functools
@@ -27,6 +29,7 @@ from experiments.benchmarks._interleave import (
     timed,
 )
 from experiments.benchmarks._model import BATCH, lenet_300_100, rows
+from experiments.benchmarks.proximal_resnet50 import BATCH as IMAGES
 from experiments.benchmarks.proximal_resnet50 import resnet50, step
 from experiments.benchmarks.step import STEPS, block
 from kregkit import known, regularizers
@@ -131,8 +134,25 @@ def of_resnet50() -> None:
         for name in PENALTIES
     }
     report("penalties, no XLA, ResNet50, step", costs)
+    of_passes(kernels)
     title = "penalties, no XLA, ResNet50: Keras L2, one step"
     emit(figure(title, "seconds", seconds["step"]))
+
+
+def of_passes(kernels: list[Any]) -> None:
+    """Measure orthogonality against a forward pass of ResNet50."""
+    model, random = resnet50(None), np.random.default_rng(0)
+    x = tf.constant(random.random((IMAGES, 224, 224, 3), np.float32))
+    arms = {"forward": run(lambda: model(x, training=False), False, 1)}
+    for form in known.ORTHOGONALITY.words:
+        if form != "srip":  # minutes
+            own = regularizers.Orthogonality(1e-6, form=form)
+            arms[form] = run(value_and_gradient(own, kernels), False, 1)
+    interleave(arms, 2)
+    seconds = interleave(arms, ROUNDS_OF_RESNET50)
+    for form in list(arms)[1:]:
+        title = f"penalties, no XLA, ResNet50: Orthogonality, {form} / forward pass"
+        emit(figure(title, "ratio", ratios(seconds[form], seconds["forward"]), 2.0))
 
 
 def of_one_layer(jit: bool, words: str) -> None:

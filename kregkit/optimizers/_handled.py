@@ -5,19 +5,17 @@ The one rule: whose proximal step is taken has no gradient, in that training onl
 
 import sys
 import weakref
-from collections.abc import Iterable
 from types import FrameType
 from typing import Any
 
 import keras
 from keras import ops
 
-from kregkit.errors import ModelError, ParameterError, must
-from kregkit.groups import OF_LAYERS
+from kregkit.errors import ModelError
 from kregkit.numerics import Tensor
 from kregkit.regularizers import L1, L1L2, L2, Penalty
 from kregkit.regularizers._base import placed
-from kregkit.weights import Weight, walk, walk_layers
+from kregkit.weights import Weight, walk, walk_layers, weight_at_work
 
 
 class Handled(keras.regularizers.Regularizer):
@@ -30,10 +28,16 @@ class Handled(keras.regularizers.Regularizer):
 
     def __init__(self, penalty: Penalty, weight: Weight | None) -> None:
         self.penalty = penalty
-        self.placed: Penalty = placed(penalty, weight)
+        self._weight = weight
         self.optimizers: weakref.WeakSet[Any] = weakref.WeakSet()
 
+    @property
+    def placed(self) -> Penalty:
+        """The penalty of the weight, as its layer has it, once that is known."""
+        return self.penalty.placed(self._weight)
+
     def __call__(self, w: Tensor) -> Tensor:
+        self._weight = self._weight or weight_at_work(w)
         value = self.placed(w)
         training = optimizers_in_use()
         handling = set(self.optimizers) & training if training else self.optimizers
@@ -131,20 +135,3 @@ def refuse_groups(model: Any) -> None:
     """
     for weight in walk(model):
         placed(unhandled(getattr(weight.variable, "regularizer", None)), weight)
-
-
-def refuse_words(variables: Iterable[Any]) -> None:
-    """Refuse words for groups whose axes are those of a layer that is not known.
-
-    The penalty finds the layer when Keras calls it; its proximal step has none.
-
-    Raises:
-        ParameterError: a variable of more than two axes has a penalty with such a word.
-    """
-    for variable in variables:
-        penalty = unhandled(getattr(variable, "regularizer", None))
-        word = getattr(penalty, "group", None)
-        if isinstance(penalty, Penalty) and word in OF_LAYERS and variable.ndim > 2:
-            rule = "axes, where the optimizer is built outside of a compiled model"
-            owner = f"{variable.path}: {type(penalty).__name__}"
-            raise ParameterError(must(owner, "group", rule, word))

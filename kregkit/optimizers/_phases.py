@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from kregkit.numerics import Tensor
+from kregkit.optimizers._handled import Handled
 from kregkit.optimizers._steps import after_update, kind, step_size
 from kregkit.regularizers import Penalty
 
@@ -21,7 +22,7 @@ class Phases:
     was traced knows nothing of a phase that began later.
 
     Attributes:
-        penalties: by the index of their weight.
+        handled: the penalties by the index of their weight.
         factor: what the strengths of sparse penalties are multiplied by, a variable.
         frozen: whether weights at zero stay there, and sparse penalties rest, with all
             of their terms.
@@ -30,7 +31,7 @@ class Phases:
     factor: keras.Variable
 
     def __init__(self, optimizer: Any, metric: str) -> None:
-        self.penalties: dict[int, Penalty] = {}
+        self.handled: dict[int, Handled] = {}
         self.frozen = False
         self._optimizer = optimizer
         self._metric = metric
@@ -60,6 +61,11 @@ class Phases:
         # A variable that is made while a step is traced has TensorFlow trace it anew:
         # in the first trace the penalties still had gradients.
         self.factor = self._optimizer.add_variable((), "ones", name="factor")
+
+    @property
+    def penalties(self) -> dict[int, Penalty]:
+        """Return them as they lie in the layers of their weights."""
+        return {index: held.placed for index, held in self.handled.items()}
 
     @property
     def one_step(self) -> bool:
@@ -145,17 +151,18 @@ class Phases:
 
     def _kept(self, index: int, weight: Tensor) -> Tensor | None:
         """Return what is to be known of a weight after its update."""
-        penalty = self.penalties.get(index)
+        held = self.handled.get(index)
         if index in self._averaged:
             return ops.copy(weight)  # PyTorch updates it in place
-        return weight == 0 if penalty is not None and self._rests(penalty) else None
+        return weight == 0 if held is not None and self._rests(held.penalty) else None
 
     def _point(
         self, index: int, weight: Tensor, learning_rate: Tensor, kept: Tensor | None
     ) -> Tensor | None:
-        penalty = self.penalties.get(index)
-        if penalty is None:
+        held = self.handled.get(index)
+        if held is None:
             return None
+        penalty = held.placed
         if self._rests(penalty):
             return ops.where(kept, ops.zeros_like(weight), weight)
         if not penalty.proximal:

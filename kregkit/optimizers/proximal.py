@@ -18,7 +18,6 @@ from kregkit.optimizers._handled import (
     penalty_of,
     refuse_conflicts,
     refuse_groups,
-    refuse_words,
     unhandled,
 )
 from kregkit.optimizers._phases import Phases
@@ -160,14 +159,11 @@ class Proximal(keras.optimizers.Optimizer):
         if (model := model_in_use()) is not None:
             refuse_conflicts(model)
             refuse_groups(model)
-        else:
-            refuse_words(variables)
         self._refuse_steps(variables)
         self.inner_optimizer.build(variables)
         self.phases.build()
         self._trainable_variables.extend(variables)
         self.built: bool = True
-        penalties = self.phases.penalties
         for index, variable in enumerate(variables):
             regularizer = getattr(variable, "regularizer", None)
             if isinstance(regularizer, Handled):
@@ -179,8 +175,8 @@ class Proximal(keras.optimizers.Optimizer):
                 held = Handled(penalty, model and weight_of(model, variable))
                 variable.regularizer = held
             held.optimizers.add(self)
-            penalties[index] = held.placed
-        if not any(penalty.proximal for penalty in penalties.values()):
+            self.phases.handled[index] = held
+        if not any(own.proximal for own in self.phases.penalties.values()):
             warnings.warn(
                 "Proximal: no trainable variable has a penalty with a proximal "
                 "operator; it does what its inner optimizer does.",

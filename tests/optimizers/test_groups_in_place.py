@@ -6,6 +6,7 @@ The oracle is the same penalty with the axes written out.
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from in_place import ATTENTION, CASES, data, fitted
 from keras import layers, ops, optimizers
 
@@ -186,21 +187,30 @@ def test_every_weight_of_a_bias_is_a_unit():
         _ = model.losses
 
 
-@pytest.mark.parametrize("name", ["conv2d", "dense"])
-def test_a_loop_of_ones_own_gives_axes_to_what_is_no_matrix(name):
-    (case,) = [case for case in CASES if case.name == name]
-    weights = case.model(GroupLasso(0.1, "unit")).trainable_variables
-    optimizer = Proximal(optimizers.SGD(0.1))
-    if name == "dense":
-        optimizer.build(weights)
-        assert optimizer.built
-        return
-    with pytest.raises(ParameterError) as refused:
-        optimizer.build(weights)
-    assert str(refused.value) == (
-        "own/kernel: GroupLasso: `group` must be axes, where the optimizer is built "
-        "outside of a compiled model; received 'unit'."
-    )
+def own_step(model, x, y):
+    """Return a step of a loop of one's own, with its own Proximal."""
+    optimizer, weights = Proximal(optimizers.SGD(1e-3)), model.trainable_variables
+    optimizer.build(weights)
+
+    def step():
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.square(model(x) - y)) + tf.add_n(model.losses)
+        optimizer.apply(tape.gradient(loss, weights), weights)
+
+    return step
+
+
+@pytest.mark.parametrize("case", TRAINED, ids=str)
+@pytest.mark.parametrize("traced", [False, True])
+def test_a_loop_of_ones_own_takes_the_same_axes(case, traced):
+    penalty = GroupLasso(30.0, next(iter(next(iter(case.axes.values())))))
+    found = []
+    for model in (case.model(penalty), case.written_out(penalty)):
+        step = own_step(model, *data(case.shape))
+        (tf.function(step) if traced else step)()
+        found.append(model.get_weights())
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, 1e-5, 1e-6)
 
 
 def test_a_tensor_alone_has_no_heads():
