@@ -295,21 +295,9 @@ CASES = {
         terms=RATES,
         compared=(2, 5, 6),
     ),
-    "learning rates, adamw": Case(
-        MLP,
-        INCOMPLETE + 'optimizer = "adamw"\nweight_decay = 0.3\nlearning_rate = 1e-2',
-        terms=RATES,
-        compared=(3, 5, 6),
-    ),
     "proximal, learning rates, adam": Case(
         MLP,
         INCOMPLETE + "learning_rate = 1e-2",
-        terms=PROXIMAL_RATES,
-        compared=(4, 6, 7, 8),
-    ),
-    "proximal, learning rates, sgd with momentum": Case(
-        MLP,
-        INCOMPLETE + 'optimizer = "sgd"\nmomentum = 0.9\nlearning_rate = 8e-2',
         terms=PROXIMAL_RATES,
         compared=(4, 6, 7, 8),
     ),

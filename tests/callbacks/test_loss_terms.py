@@ -335,8 +335,9 @@ def test_checkpoints_written_while_training_hold_the_regularizers(tmp_path):
     assert again == model.evaluate(X, Y, verbose=0, return_dict=True)
 
 
-@pytest.mark.parametrize("jit", [False, True])
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    ("policy", "jit"), [("mixed_float16", True), ("mixed_bfloat16", False)]
+)
 def test_mixed_precision_logs_finite_terms(policy, jit):
     keras.config.set_dtype_policy(policy)
     try:

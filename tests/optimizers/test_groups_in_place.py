@@ -15,11 +15,8 @@ from kregkit.callbacks import RegularizationLogger
 from kregkit.errors import ParameterError
 from kregkit.optimizers import Proximal
 from kregkit.regularizers import (
-    ExclusiveLasso,
-    GroupHoyerSquare,
     GroupLasso,
     GroupLInf,
-    GroupMCP,
     SparseGroupLasso,
 )
 
@@ -39,9 +36,6 @@ def test_a_word_means_the_axes_of_its_layer_in_a_plain_model(case, word):
         GroupLasso(0.3, word),
         SparseGroupLasso(0.1, 0.2, word),
         GroupLInf(0.3, word),
-        GroupHoyerSquare(0.3, word),
-        ExclusiveLasso(0.3, word),
-        GroupMCP(0.3, word, threshold=2.0),
     ):
         own, other = case.model(penalty), case.written_out(penalty)
         assert len(own.losses) == len(case.axes)

@@ -89,7 +89,6 @@ train(job, lambda done, failed: None, sys.argv[3])
     ("parts", "engine", "size"),
     [
         pytest.param(0, "fit", 1, marks=pytest.mark.long),
-        pytest.param(4, "fit", 1, marks=pytest.mark.long),
         (2, "batch", 2),
     ],
 )
