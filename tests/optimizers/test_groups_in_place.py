@@ -28,7 +28,6 @@ WORDS = [
 ]
 
 
-@pytest.mark.jax
 @pytest.mark.torch
 @pytest.mark.parametrize(("case", "word"), WORDS)
 def test_a_word_means_the_axes_of_its_layer_in_a_plain_model(case, word):

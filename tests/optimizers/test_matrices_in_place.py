@@ -23,7 +23,6 @@ def as_columns(kernel: np.ndarray, units: tuple[int, ...]) -> np.ndarray:
     return np.transpose(kernel, order).reshape(-1, width)
 
 
-@pytest.mark.jax
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_penalties_of_matrices_have_the_units_of_the_layer_in_columns(case):
     def soft(matrix):
