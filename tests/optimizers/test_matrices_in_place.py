@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from in_place import ATTENTION, CASES, IMAGE, data
+from in_place import CASES, IMAGE, data
 from keras import layers, optimizers
 
 from kregkit.optimizers import Proximal
@@ -44,19 +44,20 @@ def test_penalties_of_matrices_have_the_units_of_the_layer_in_columns(case):
         np.testing.assert_allclose(sorted(found), sorted(expected), 1e-4)
 
 
-def test_a_proximal_step_of_a_matrix_is_that_of_its_units():
-    (case,) = [case for case in CASES if case.name == "attention"]
+@pytest.mark.parametrize("name", ["attention", "conv2d_transpose"])
+def test_a_proximal_step_of_a_matrix_is_that_of_its_units(name):
+    (case,) = [case for case in CASES if case.name == name]
     model = case.model(NuclearNorm(0.4))
     names = [w.path.removeprefix("own/") for w in model.trainable_variables]
     before = dict(zip(names, model.get_weights(), strict=True))
+    for path, value in before.items():
+        value[...] *= "bias" not in path  # all inputs and outputs are zero: no gradient
+    model.set_weights([before[own] for own in names])
     model.compile(Proximal(optimizers.SGD(0.5)), "mse")
     x, y = data(case.shape)
-    for path in ATTENTION:  # inputs of zero, biases of zero: no gradient of the data
-        before[path.replace("kernel", "bias")][:] = 0.0
-    model.set_weights([before[name] for name in names])
-    model.fit(0.0 * x, 0.0 * y + before["out/bias"], verbose=0)
+    model.fit(0.0 * x, 0.0 * y, verbose=0)
     after = dict(zip(names, model.get_weights(), strict=True))
-    for path, words in ATTENTION.items():
+    for path, words in case.axes.items():
         units = words["unit"]
         u, s, v = np.linalg.svd(as_columns(before[path], units), full_matrices=False)
         expected = (u * np.maximum(s - 0.2, 0.0)) @ v
