@@ -58,13 +58,25 @@ def measure(
 
 def as_matrix(kernel: Tensor, unit: tuple[int, ...]) -> Tensor:
     """Return a kernel as the matrix `(everything else, units)`."""
-    rank = len(kernel.shape)
-    units = [axis % rank for axis in unit]
-    rest = [axis for axis in range(rank) if axis not in units]
     count = 1
-    for axis in units:
+    for axis in unit:
         count *= kernel.shape[axis]
-    return ops.reshape(ops.transpose(kernel, rest + units), (-1, count))
+    order = _units_last(len(kernel.shape), unit)
+    return ops.reshape(ops.transpose(kernel, order), (-1, count))
+
+
+def from_matrix(
+    matrix: Tensor, shape: tuple[int, ...], unit: tuple[int, ...]
+) -> Tensor:
+    """Return the kernel of this shape of which `as_matrix` makes the matrix."""
+    order = _units_last(len(shape), unit)
+    whole = ops.reshape(matrix, [shape[axis] for axis in order])
+    return ops.transpose(whole, [order.index(axis) for axis in range(len(shape))])
+
+
+def _units_last(rank: int, unit: tuple[int, ...]) -> list[int]:
+    units = [axis % rank for axis in unit]
+    return [axis for axis in range(rank) if axis not in units] + units
 
 
 def exact_spectral_norm(matrix: Tensor) -> Tensor:

@@ -61,7 +61,7 @@ def differentiated(
 
         return value(w), gradient
 
-    return own  # type: ignore[no-any-return]
+    return own  # type: ignore[no-any-return]  # Keras is untyped
 
 
 def summed(

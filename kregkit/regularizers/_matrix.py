@@ -14,7 +14,7 @@ from keras import backend, ops
 
 from kregkit.errors import ParameterError, must
 from kregkit.groups import weight_axes
-from kregkit.measure import as_matrix
+from kregkit.measure import as_matrix, from_matrix
 from kregkit.numerics import Tensor, differentiated, safe_norm
 from kregkit.regularizers._base import Penalty
 from kregkit.regularizers._parameters import check_shape
@@ -62,11 +62,7 @@ class OfMatrix(Penalty):
 
     def tensor(self, matrix: Tensor, w: Tensor) -> Tensor:
         """Return a matrix in the shape of the kernel `w`, of which `matrix` made it."""
-        rank = len(w.shape)
-        units = [axis % rank for axis in self.units]
-        order = [axis for axis in range(rank) if axis not in units] + units
-        whole = ops.reshape(matrix, [w.shape[axis] for axis in order])
-        return ops.transpose(whole, [order.index(axis) for axis in range(rank)])
+        return from_matrix(matrix, tuple(w.shape), self.units)
 
 
 def narrow(matrix: Tensor) -> Tensor:

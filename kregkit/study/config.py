@@ -8,23 +8,22 @@ import re
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final, Self
 
-from pydantic import ValidationError
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from kregkit.errors import StudyError
-from kregkit.known import Choice
+from kregkit.known import DECOUPLED, ONE_AMOUNT, ONE_STEP, OPTIMIZERS, Choice
 from kregkit.study import locate, values
 from kregkit.study.parts import (
     Cell,
     DataConfig,
     ModelConfig,
-    StudyConfig,
     SweepConfig,
     TrainConfig,
 )
 from kregkit.study.problems import study_error
-from kregkit.study.values import LogRange, Part
+from kregkit.study.values import LogRange, Part, fact
 
 __all__ = [
     "Cell",
@@ -38,6 +37,52 @@ __all__ = [
     "load",
     "parse",
 ]
+
+
+class StudyConfig(Part):
+    """A whole study file."""
+
+    name: values.FolderName
+    title: str = Field(default_factory=lambda data: str(data.get("name", "")))
+    seeds: values.Counted
+    data: DataConfig
+    model: ModelConfig
+    train: TrainConfig
+    sweep: Annotated[
+        tuple[SweepConfig, ...], BeforeValidator(values.from_list), values.SWEPT
+    ]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        first: dict[Cell, int] = {}
+        for index, sweep in enumerate(self.sweep):
+            own = "weight_decay" in OPTIMIZERS[self.train.optimizer]
+            if own and DECOUPLED in sweep.regularizer:
+                raise fact(
+                    f"{DECOUPLED} decay is what {self.train.optimizer} has already; "
+                    "it needs an optimizer without",
+                    *("sweep", index, "regularizer"),
+                    sweep.regularizer.index(DECOUPLED),
+                    also=("train", "optimizer"),
+                )
+            one = [name for name in sweep.regularizer if name in ONE_AMOUNT]
+            if one and "proximal" in sweep.solver and self.train.optimizer != ONE_STEP:
+                raise fact(
+                    f"{one[0]} has a proximal step for weights of one step alone, as "
+                    f"{ONE_STEP} has; {self.train.optimizer} gives each its own",
+                    *("sweep", index, "regularizer", sweep.regularizer.index(one[0])),
+                    also=("train", "optimizer"),
+                )
+            for cell in sweep.cells(self.train.learning_rate):
+                if cell in first:
+                    raise fact(
+                        f"{cell} is in sweep[{first[cell]}] already",
+                        *("sweep", index),
+                        also=("sweep", first[cell]),
+                    )
+                first[cell] = index
+        return self
+
 
 _TABLES: Final[dict[tuple[str | int, ...], type[Part]]] = {
     (): StudyConfig,

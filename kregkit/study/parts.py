@@ -1,7 +1,7 @@
 """The tables of a study file: their keys, and which of them go together; no Keras.
 
-The one rule: a `StudyConfig` that exists is valid, as far as can be known without
-loading data or building a model; that is for `resolve`.
+The one rule: a table that exists is valid, as far as can be known without loading data
+or building a model; that is for `resolve`.
 """
 
 import itertools
@@ -11,15 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from kregkit.known import (
     CODE,
-    DECOUPLED,
     LEARNING_RATE,
     MODELS,
-    ONE_AMOUNT,
-    ONE_STEP,
     ONLY_ON,
     OPTIMIZERS,
     REGULARIZERS,
@@ -272,48 +269,3 @@ class SweepConfig(Part):
                         rate,
                         strength,
                     )
-
-
-class StudyConfig(Part):
-    """A whole study file."""
-
-    name: values.FolderName
-    title: str = Field(default_factory=lambda data: str(data.get("name", "")))
-    seeds: values.Counted
-    data: DataConfig
-    model: ModelConfig
-    train: TrainConfig
-    sweep: Annotated[
-        tuple[SweepConfig, ...], BeforeValidator(values.from_list), values.SWEPT
-    ]
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        first: dict[Cell, int] = {}
-        for index, sweep in enumerate(self.sweep):
-            own = "weight_decay" in OPTIMIZERS[self.train.optimizer]
-            if own and DECOUPLED in sweep.regularizer:
-                raise fact(
-                    f"{DECOUPLED} decay is what {self.train.optimizer} has already; "
-                    "it needs an optimizer without",
-                    *("sweep", index, "regularizer"),
-                    sweep.regularizer.index(DECOUPLED),
-                    also=("train", "optimizer"),
-                )
-            one = [name for name in sweep.regularizer if name in ONE_AMOUNT]
-            if one and "proximal" in sweep.solver and self.train.optimizer != ONE_STEP:
-                raise fact(
-                    f"{one[0]} has a proximal step for weights of one step alone, as "
-                    f"{ONE_STEP} has; {self.train.optimizer} gives each its own",
-                    *("sweep", index, "regularizer", sweep.regularizer.index(one[0])),
-                    also=("train", "optimizer"),
-                )
-            for cell in sweep.cells(self.train.learning_rate):
-                if cell in first:
-                    raise fact(
-                        f"{cell} is in sweep[{first[cell]}] already",
-                        *("sweep", index),
-                        also=("sweep", first[cell]),
-                    )
-                first[cell] = index
-        return self
