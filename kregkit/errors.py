@@ -15,10 +15,16 @@ Code raises the short fact; what knows the file adds it once, at the boundary.
 
 import difflib
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 
 class KregkitError(Exception):
     """The base of every error of kregkit."""
+
+    if not TYPE_CHECKING:
+        # TensorFlow raises an error again after it has traced the code that raised it:
+        # as what it was if it is constructed as an Exception is, else as its own.
+        __init__ = Exception.__init__
 
 
 class ParameterError(KregkitError, ValueError):

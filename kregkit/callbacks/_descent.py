@@ -192,9 +192,12 @@ def slope(regularizer: Any, w: Tensor) -> Tensor:
 
     Of one that is constant between its jumps it is 0.
     """
-    if not getattr(unhandled(regularizer), "differentiable", True):
+    regularizer = unhandled(regularizer)
+    if not getattr(regularizer, "differentiable", True):
         return ops.zeros_like(w)
-    (found,), _ = gradient(lambda own: (total(regularizer(own[0])), None), [w])
+    # With its gradient, which a penalty that is handled has not where it is called.
+    value = getattr(regularizer, "computed", regularizer)
+    (found,), _ = gradient(lambda own: (total(value(own[0])), None), [w])
     return found
 
 

@@ -1,6 +1,6 @@
 """Optimizers that end at exact zeros, and the steps that optimizers take."""
 
-from kregkit.optimizers._handled import (
+from kregkit.optimizers._penalties import (
     proximable,
     refuse_groups,
     unhandled,

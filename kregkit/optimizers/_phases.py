@@ -9,9 +9,9 @@ import keras
 from keras import ops
 
 from kregkit.numerics import Tensor
-from kregkit.optimizers._handled import Handled
 from kregkit.optimizers._steps import after_update, kind, step_size
 from kregkit.regularizers import Penalty
+from kregkit.regularizers._handled import ProximalPenalty
 
 
 class Phases:
@@ -31,7 +31,7 @@ class Phases:
     factor: keras.Variable
 
     def __init__(self, optimizer: Any, metric: str) -> None:
-        self.handled: dict[int, Handled] = {}
+        self.handled: dict[int, ProximalPenalty] = {}
         self.frozen = False
         self._optimizer = optimizer
         self._metric = metric

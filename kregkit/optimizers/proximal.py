@@ -3,26 +3,27 @@
 The one rule: a penalty acts by its proximal step or by its gradient, never by both.
 """
 
+import contextlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Final, Self
 
 import keras
 
-from kregkit.errors import ParameterError, must
+from kregkit._keras import in_apply, model_at_work
+from kregkit.errors import ModelError, ParameterError, must
 from kregkit.numerics import Tensor
-from kregkit.optimizers._handled import (
-    Handled,
-    model_in_use,
-    optimizers_in_use,
+from kregkit.optimizers._first_step import without_penalties
+from kregkit.optimizers._penalties import (
     penalty_of,
     refuse_conflicts,
     refuse_groups,
-    unhandled,
+    refuse_tensor_steps,
 )
 from kregkit.optimizers._phases import Phases
 from kregkit.optimizers._steps import has_after_update, innermost, kind
-from kregkit.regularizers._base import stepping
+from kregkit.regularizers import Penalty
+from kregkit.regularizers._handled import ProximalPenalty
 from kregkit.weights import weight_of
 
 METRICS: Final = ("optimizer", "euclidean")
@@ -51,12 +52,17 @@ class Proximal(keras.optimizers.Optimizer):
     strength·value(u)`, where `step` is what the inner optimizer moves each weight by
     for a gradient of one (Yun, Lozano and Yang 2021, arXiv:2007.07484). Weights that a
     penalty puts at zero are exactly zero. The penalty stays in the loss, and its
-    gradient does not reach the weights.
+    gradient does not reach the weights, from `build` on and wherever the loss is
+    computed, until `release`.
 
     Handled are the penalties of this package that have a proximal operator, and
     Keras's own `L1`, `L2` and `L1L2`, on any trainable variable; other regularizers
     and activity penalties act by their gradients, as ever. A model that is compiled
-    with another optimizer later trains as if this one had never been.
+    with another optimizer later trains as if this one had never been; any other
+    training by another optimizer is refused until `release`. A loop of your own calls
+    `build` before its first step. It computes penalties by `model.losses`, or calls
+    those of this package with the variable; a regularizer of Keras's that it calls by
+    itself is a further term of its loss.
 
     Constraints are applied after the proximal step. Updates that are skipped (between
     gradient accumulations, or where a loss scale overflows) have none. Moving averages
@@ -64,9 +70,9 @@ class Proximal(keras.optimizers.Optimizer):
     zero.
 
     Args:
-        inner_optimizer: an optimizer of Keras that is not in use yet: SGD, Adam, AdamW,
-            Nadam, RMSprop, Adagrad, Adadelta or Adamax, or a `LossScaleOptimizer`
-            around one. Learning rate, clipping and so on are its.
+        inner_optimizer: an optimizer of Keras that is not in use yet, or its name: SGD,
+            Adam, AdamW, Nadam, RMSprop, Adagrad, Adadelta or Adamax, or a
+            `LossScaleOptimizer` around one. Learning rate, clipping and so on are its.
         metric: "optimizer", or "euclidean" for an amount of `learning_rate·strength`
             whatever the optimizer, which any optimizer may have. With momentum or an
             adaptive step that solves another problem: with Adam and L1 on the
@@ -87,13 +93,15 @@ class Proximal(keras.optimizers.Optimizer):
 
     def __init__(
         self,
-        inner_optimizer: keras.optimizers.Optimizer,
+        inner_optimizer: keras.optimizers.Optimizer | str,
         metric: str = "optimizer",
         name: str = "proximal",
     ) -> None:
+        if isinstance(inner_optimizer, str):
+            inner_optimizer = _named(inner_optimizer)
         core = innermost(inner_optimizer)
         if not isinstance(core, keras.optimizers.Optimizer):
-            rule = "a Keras optimizer"
+            rule = "a Keras optimizer, or the name of one"
             raise ParameterError(
                 must("Proximal", "inner_optimizer", rule, inner_optimizer)
             )
@@ -120,6 +128,7 @@ class Proximal(keras.optimizers.Optimizer):
         for setting in _SETTINGS:  # those of the inner optimizer are found instead
             self.__dict__.pop(setting, None)
         self.phases = Phases(core, metric)
+        self._late: dict[int, Penalty] = {}
 
     def __getattr__(self, name: str) -> Any:
         if name in _SETTINGS and "inner_optimizer" in self.__dict__:
@@ -153,35 +162,59 @@ class Proximal(keras.optimizers.Optimizer):
         return self.inner_optimizer.iterations
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
-        """Take over the penalties of these variables."""
-        if self.built:
-            return
-        if (model := model_in_use()) is not None:
+        """Take over the penalties of these variables, again after a `release`."""
+        if not self.built:
+            self._build(variables)
+        for held in self.phases.handled.values():
+            held.claim(self)
+
+    def _build(self, variables: Sequence[keras.Variable]) -> None:
+        if (model := model_at_work()) is not None:
             refuse_conflicts(model)
             refuse_groups(model)
-        self._refuse_steps(variables)
+        if not self.phases.one_step:
+            refuse_tensor_steps(variables, self._core)
         self.inner_optimizer.build(variables)
         self.phases.build()
         self._trainable_variables.extend(variables)
         self.built: bool = True
+        late = in_apply()
         for index, variable in enumerate(variables):
             regularizer = getattr(variable, "regularizer", None)
-            if isinstance(regularizer, Handled):
+            if isinstance(regularizer, ProximalPenalty):
                 held = regularizer
             else:
                 penalty = penalty_of(regularizer)
                 if penalty is None:
                     continue
-                held = Handled(penalty, model and weight_of(model, variable))
+                weight = model and weight_of(model, variable)
+                held = ProximalPenalty(penalty, variable, weight)
                 variable.regularizer = held
-            held.optimizers.add(self)
             self.phases.handled[index] = held
+            if late and held.has_gradient() and self.replaces(held.penalty):
+                self._late[index] = held.placed
         if not any(own.proximal for own in self.phases.penalties.values()):
             warnings.warn(
                 "Proximal: no trainable variable has a penalty with a proximal "
                 "operator; it does what its inner optimizer does.",
-                stacklevel=2,
+                stacklevel=3,
             )
+
+    def release(self) -> None:
+        """Let the penalties have their gradients again, for another optimizer.
+
+        A Proximal handles the penalties of its variables from `build` on, wherever
+        their loss is computed: they have no gradient then, and an optimizer that is no
+        Proximal is refused at its first update (Keras's own training steps, whose
+        optimizer is known, excepted). `build` takes them over again. A step that was
+        compiled before keeps what it was compiled with.
+        """
+        for held in self.phases.handled.values():
+            held.release(self)
+
+    def replaces(self, penalty: Penalty) -> bool:
+        """Return whether its steps stand for the gradient of a penalty at present."""
+        return self.phases.replaces(penalty)
 
     def apply(
         self,
@@ -192,8 +225,11 @@ class Proximal(keras.optimizers.Optimizer):
             trainable_variables = list(trainable_variables or ())
             with keras.name_scope(self.name):
                 self.build(trainable_variables)
-            grads = self._first(grads, trainable_variables)
-        self.inner_optimizer.apply(grads, trainable_variables)
+        if self._late:
+            late, self._late = self._late, {}
+            grads = without_penalties(self, grads, self._trainable_variables, late)
+        with self._updating():
+            self.inner_optimizer.apply(grads, trainable_variables)
 
     def stateless_apply(
         self,
@@ -203,10 +239,29 @@ class Proximal(keras.optimizers.Optimizer):
     ) -> tuple[list[Tensor], list[Tensor]]:
         # The inner optimizer's own: one that scales losses has a form without side
         # effects, and its `apply` is not it.
-        weights, state = self.inner_optimizer.stateless_apply(
-            optimizer_variables, grads, trainable_variables
-        )
+        with self._updating():
+            weights, state = self.inner_optimizer.stateless_apply(
+                optimizer_variables, grads, trainable_variables
+            )
         return weights, state
+
+    @contextlib.contextmanager
+    def _updating(self) -> Iterator[None]:
+        """Update the weights, which other optimizers may not.
+
+        Raises:
+            ModelError: a penalty has had its gradient, after a `release`.
+        """
+        with contextlib.ExitStack() as stack:
+            for held in self.phases.handled.values():
+                if not held.claimed_by(self):
+                    raise ModelError(
+                        f"Proximal: {held.path}: was released, so that its penalty "
+                        "has a gradient too; call `build(trainable_variables)` before "
+                        "you train with it again."
+                    )
+                stack.enter_context(held.updated_by_owner())
+            yield
 
     def scale_loss(self, loss: Tensor) -> Tensor:
         return self.inner_optimizer.scale_loss(loss)
@@ -236,52 +291,10 @@ class Proximal(keras.optimizers.Optimizer):
         )
         return cls(**(config | {"inner_optimizer": inner}))
 
-    def _refuse_steps(self, variables: Sequence[keras.Variable]) -> None:
-        """Refuse penalties that take one amount, where each weight has its own."""
-        for variable in () if self.phases.one_step else variables:
-            penalty = penalty_of(unhandled(getattr(variable, "regularizer", None)))
-            if penalty is not None and penalty.one_amount:
-                raise ParameterError(
-                    f"Proximal: {variable.path}: {type(penalty).__name__} has a "
-                    "proximal step for weights of one step alone, and "
-                    f"{type(self._core).__name__} gives each its own; take SGD, or "
-                    "metric='euclidean'."
-                )
 
-    def _first(
-        self, grads: Sequence[Tensor], variables: Sequence[keras.Variable]
-    ) -> Sequence[Tensor]:
-        """Return gradients without the penalties', which had them until this step."""
-        phases = self.phases
-        replaced = {i: p for i, p in phases.penalties.items() if phases.replaces(p)}
-        if not replaced:
-            return grads
-        tensorflow = keras.backend.backend() == "tensorflow"
-        if tensorflow and not _executing_eagerly():
-            return grads  # of a trace that is thrown away
-        if not tensorflow or self not in optimizers_in_use():
-            raise ParameterError(
-                "Proximal: a loop of your own must call `build(trainable_variables)` "
-                "before its first step, so that no penalty has a gradient in it."
-            )
-        import tensorflow as tf
-
-        found = list(grads)
-        for index, penalty in replaced.items():
-            with tf.GradientTape() as tape:
-                loss = self.scale_loss(penalty(variables[index].value))
-            found[index] -= tape.gradient(loss, variables[index].value)
-        return found
-
-
-def _stepping() -> bool:
-    return any(isinstance(own, Proximal) for own in optimizers_in_use())
-
-
-stepping.append(_stepping)
-
-
-def _executing_eagerly() -> bool:
-    import tensorflow as tf
-
-    return bool(tf.executing_eagerly())
+def _named(name: str) -> Any:
+    """Return the optimizer that Keras has under a name, or the name."""
+    try:
+        return keras.optimizers.get(name)
+    except ValueError:  # refused with the words for any other value
+        return name

@@ -7,7 +7,6 @@ import dataclasses
 import math
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import Any, ClassVar, Final, Self, final
 
 import keras
@@ -17,6 +16,7 @@ from keras import ops
 from kregkit.errors import ParameterError, must
 from kregkit.known import ONLY_ON, STRENGTH, Range
 from kregkit.numerics import Tensor, accumulable
+from kregkit.regularizers._handled import handled
 from kregkit.regularizers._parameters import array_or_number, given, number, plain
 from kregkit.weights import Weight, weight_at_work
 
@@ -24,10 +24,6 @@ FORMAT = 1
 
 _FIXED: Final = (str, bool, int, float, np.generic, np.ndarray, list, tuple)
 """Parameters that are checked; what else there may be is a tensor or a variable."""
-
-stepping: list[Callable[[], bool]] = []
-"""Each says whether the training at work takes proximal steps: an optimizer that does
-so adds itself here, since penalties do not know of optimizers."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -111,6 +107,9 @@ class Penalty(keras.regularizers.Regularizer, ABC):
             ParameterError: a penalty of activities is given a weight, or one of kernels
                 the output of a layer; the weight does not have its groups.
         """
+        held = handled(self, w)
+        if held is not None:
+            return held(w)
         only = ONLY_ON.get(type(self).__name__)
         local = only == "activity" or type(self)._on is not Penalty._on
         weight = weight_at_work(w) if local else None
@@ -123,6 +122,11 @@ class Penalty(keras.regularizers.Regularizer, ABC):
         if only == "kernel" and self._is_of_activities(sys._getframe(1).f_locals):
             rule = "a kernel, and not the output of a layer"
             raise ParameterError(must(type(self).__name__, "w", rule, tuple(w.shape)))
+        return self.computed(w, weight)
+
+    @final
+    def computed(self, w: Tensor, weight: Weight | None = None) -> Tensor:
+        """Return `strength * value(w)` of a weight, with its gradient."""
         return self.placed(weight)._scaled(accumulable(ops.convert_to_tensor(w)))
 
     def _is_of_activities(self, caller: dict[str, Any]) -> bool:

@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 
 from keras import ops
 
+from kregkit._keras import applies_itself, training_step
 from kregkit.errors import ParameterError
 from kregkit.known import STRENGTH, Range, numeric
 from kregkit.numerics import Tensor, constant, magnitude, soft_threshold, summed
-from kregkit.regularizers._base import Penalty, stepping
+from kregkit.regularizers._base import Penalty
 from kregkit.regularizers._parameters import number, two_strengths
 from kregkit.regularizers._register import register
 
@@ -141,15 +142,19 @@ class L0(Penalty):
 def _count(w: Tensor) -> Any:
     """Return how many weights are not zero, without letting 0 pass for a slope.
 
-    With Proximal the first step of a `fit` is traced as if there were a gradient.
+    TensorFlow takes the gradient of the first step of a `fit` before Keras builds the
+    optimizer, so that no Proximal handles the penalty yet.
     """
 
     def refused(*_: Any, **__: Any) -> Tensor:
-        if any(stepping_now() for stepping_now in stepping):
+        step = training_step()
+        unknown = step is not None and not step.optimizer.built
+        if step is not None and unknown and not applies_itself(step.optimizer):
             return ops.zeros_like(w)
         raise ParameterError(
-            "L0: has no gradient that trains; use it with kregkit.optimizers.Proximal, "
-            'in studies with solver = "proximal".'
+            "L0: has no gradient that trains; use it with kregkit.optimizers.Proximal "
+            "(in a loop of your own, `build` that before the first step), in studies "
+            'with solver = "proximal".'
         )
 
     return ops.sum(ops.cast(ops.not_equal(w, 0), w.dtype)), refused

@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 from keras import optimizers
+from loops import looped
 from stepping import LOOPS, STEPS, by_hand, data, model_of, sgd, trained, weights
 
 from kregkit.callbacks import RegularizationLogger
-from kregkit.errors import ParameterError
 from kregkit.optimizers import Proximal
 from kregkit.regularizers import L1, L1L2, L2, HoyerSquare
 from kregkit.store import Store
@@ -95,64 +95,18 @@ def test_a_logger_changes_nothing_and_tells_the_solver(name, tmp_path):
     assert last == pytest.approx(np.mean(weights(model)[0] == 0), rel=1e-6)
 
 
-def tensorflow_loop(model, optimizer, x, y):
-    import tensorflow as tf
-
-    @tf.function
-    def step():
-        with tf.GradientTape() as tape:
-            loss = keras.ops.mean((model(x) - y) ** 2) + sum(model.losses)
-        grads = tape.gradient(loss, model.trainable_weights)
-        optimizer.apply_gradients(zip(grads, model.trainable_weights, strict=True))
-
-    for _ in range(STEPS):
-        step()
-
-
-def torch_loop(model, optimizer, x, y):
-    for _ in range(STEPS):
-        model.zero_grad()
-        loss = keras.ops.mean((model(x) - y) ** 2) + sum(model.losses)
-        loss.backward()
-        grads = [variable.value.grad for variable in model.trainable_weights]
-        optimizer.apply(grads, model.trainable_weights)
-
-
-def jax_loop(model, optimizer, x, y):
-    import jax
-
-    def loss(values):
-        output, _, losses = model.stateless_call(values, [], x, return_losses=True)
-        return keras.ops.mean((output - y) ** 2) + sum(losses)
-
-    @jax.jit
-    def step(values, state):
-        return optimizer.stateless_apply(state, jax.grad(loss)(values), values)
-
-    values = [variable.value for variable in model.trainable_variables]
-    state = [variable.value for variable in optimizer.variables]
-    for _ in range(STEPS):
-        values, state = step(values, state)
-    model.set_weights(values)
-
-
 def test_a_custom_loop_takes_the_proximal_step_alone():
     x, y = map(keras.ops.convert_to_tensor, data())
     model = model_of(None, L1(0.3))
     optimizer = Proximal(optimizers.SGD(0.05))
     optimizer.build(model.trainable_variables)
-    loops = {"tensorflow": tensorflow_loop, "torch": torch_loop, "jax": jax_loop}
-    loops[keras.backend.backend()](model, optimizer, x, y)
+
+    def loss_of(model):
+        return keras.ops.mean((model(x) - y) ** 2) + sum(model.losses)
+
+    looped(model, optimizer, STEPS, loss_of=loss_of)
     for value, expected in zip(weights(model), by_hand(sgd), strict=True):
         np.testing.assert_allclose(value, expected, rtol=0, atol=1e-6)
-
-
-def test_a_custom_loop_that_did_not_build_it_is_refused():
-    model = model_of(None, L1(0.3))
-    optimizer = Proximal(optimizers.SGD(0.05))
-    grads = [np.ones(v.shape, "float32") for v in model.trainable_variables]
-    with pytest.raises(ParameterError, match=r"call `build\(trainable_variables\)`"):
-        optimizer.apply(grads, model.trainable_variables)
 
 
 def test_penalties_without_a_step_go_through_the_gradient():

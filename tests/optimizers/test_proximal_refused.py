@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.jax, pytest.mark.torch]
 
 
 BAD = {
-    "no optimizer": (lambda: Proximal("adam"), ParameterError, "'adam'"),
+    "no optimizer": (lambda: Proximal(0.1), ParameterError, "received 0.1"),
     "proximal": (
         lambda: Proximal(Proximal(optimizers.SGD())),
         ParameterError,

@@ -1,0 +1,158 @@
+"""Penalties that an optimizer applies by a proximal step, without their gradient.
+
+From `claim` until `release` the penalty of a variable has its value in the loss and no
+gradient, since the optimizer applies its proximal operator instead. This does not
+depend on where the loss is computed: in `fit`, in another training loop, or by hand.
+Another optimizer would train the variable without its penalty: it is refused at its
+first update.
+"""
+
+import contextlib
+import weakref
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Protocol
+
+import keras
+from keras import ops
+
+from kregkit._keras import applies_itself, training_step
+from kregkit.errors import ModelError
+from kregkit.numerics import Tensor
+from kregkit.weights import Weight, weight_at_work
+
+if TYPE_CHECKING:
+    from kregkit.regularizers._base import Penalty
+
+_HANDLED: "weakref.WeakKeyDictionary[Penalty, weakref.WeakSet[ProximalPenalty]]"
+_HANDLED = weakref.WeakKeyDictionary()
+"""The variables of every penalty that is handled: a penalty that is called by hand
+knows only the tensor that it is given."""
+
+
+class Owner(Protocol):
+    """An optimizer that takes proximal steps."""
+
+    def replaces(self, penalty: "Penalty") -> bool:
+        """Return whether its steps stand for the gradient of a penalty at present."""
+
+
+class ProximalPenalty(keras.regularizers.Regularizer):
+    """The regularizer of one variable, while optimizers take its proximal steps.
+
+    Args:
+        penalty: the penalty of the variable.
+        variable: whose `regularizer` this becomes.
+        weight: the variable as a weight of its model, where that is known.
+    """
+
+    def __init__(
+        self, penalty: "Penalty", variable: keras.Variable, weight: Weight | None
+    ) -> None:
+        self.penalty = penalty
+        self._weight = weight
+        self._variable = weakref.ref(variable)
+        self._claims: weakref.WeakSet[Owner] = weakref.WeakSet()
+        self._others = _OtherUpdates(self, variable.constraint)
+        self._updating = 0
+        _HANDLED.setdefault(penalty, weakref.WeakSet()).add(self)
+
+    @property
+    def path(self) -> str:
+        """The path of the variable, for messages."""
+        variable = self._variable()
+        return "a variable that is gone" if variable is None else str(variable.path)
+
+    @property
+    def placed(self) -> "Penalty":
+        """The penalty of the weight, as its layer has it, once that is known."""
+        return self.penalty.placed(self._weight)
+
+    def claim(self, owner: Owner) -> None:
+        """Leave the gradient out while the owner lives, and `replaces` the penalty."""
+        self._claims.add(owner)
+        variable = self._variable()
+        if variable is not None and not self._updating:
+            variable.constraint = self._others
+
+    def release(self, owner: Owner) -> None:
+        """Let the penalty have its gradient again, but for the claims of others."""
+        self._claims.discard(owner)
+        variable = self._variable()
+        if not self._claims and variable is not None:
+            variable.constraint = self._others.constraint
+
+    def claimed_by(self, owner: Owner) -> bool:
+        """Return whether an optimizer holds a claim."""
+        return owner in self._claims
+
+    @contextlib.contextmanager
+    def updated_by_owner(self) -> Iterator[None]:
+        """Let an owner update the variable, which then has its own constraint.
+
+        Replicas update one after another and in parts, so their number is kept.
+        """
+        variable = self._variable()
+        self._updating += 1
+        if variable is not None:
+            variable.constraint = self._others.constraint
+        try:
+            yield
+        finally:
+            self._updating -= 1
+            if variable is not None and self._claims and not self._updating:
+                variable.constraint = self._others
+
+    def has_gradient(self) -> bool:
+        """Return whether the gradient of the penalty is to reach the variable.
+
+        A step of Keras's own tells which optimizer updates. One that holds no others is
+        none of the owners: they are.
+        """
+        step = training_step()
+        if step is not None and applies_itself(step.optimizer):
+            return True
+        return not any(own.replaces(self.penalty) for own in list(self._claims))
+
+    def __call__(self, w: Tensor) -> Tensor:
+        self._weight = self._weight or weight_at_work(w)
+        if not self.has_gradient():
+            w = ops.stop_gradient(ops.convert_to_tensor(w))
+        return self.penalty.computed(w, self._weight)
+
+    def is_given(self, w: Tensor) -> bool:
+        """Return whether a tensor is the variable, or the value that it has now."""
+        variable = self._variable()
+        return variable is not None and (w is variable or w is variable.value)
+
+    def get_config(self) -> dict[str, Any]:
+        return self.penalty.get_config()
+
+
+class _OtherUpdates(keras.constraints.Constraint):
+    """Refuses updates by optimizers that hold no claim.
+
+    Every Keras optimizer calls the constraint of a variable right after its update.
+    """
+
+    def __init__(self, held: ProximalPenalty, constraint: Any) -> None:
+        self._held = weakref.ref(held)
+        self.constraint = constraint
+
+    def __call__(self, w: Tensor) -> Tensor:
+        held = self._held()
+        if held is not None and not held.has_gradient():
+            raise ModelError(
+                f"{held.path}: an optimizer that is no Proximal updated it without its "
+                f"penalty {type(held.penalty).__name__}, which has no gradient while a "
+                "Proximal handles it; call `release()` of that Proximal before you "
+                "train with another optimizer."
+            )
+        return w if self.constraint is None else self.constraint(w)
+
+    def get_config(self) -> dict[str, Any]:
+        return {} if self.constraint is None else self.constraint.get_config()
+
+
+def handled(penalty: "Penalty", w: Tensor) -> ProximalPenalty | None:
+    """Return the regularizer of the variable `w`, if it handles this penalty."""
+    return next((own for own in _HANDLED.get(penalty, ()) if own.is_given(w)), None)
