@@ -260,7 +260,7 @@ def prox(cls: type[Penalty]) -> str:
     """Return what kind of proximal operator a class has."""
     if not cls.proximal:
         return "no"
-    zeros = "with zeros" if drawn_one(cls).sparse else "yes"
+    zeros = "with zeros" if drawn_one(cls).makes_zeros else "yes"
     return f"{zeros}, one step" if cls.one_amount else zeros
 
 

@@ -13,6 +13,7 @@ from keras import ops
 
 from kregkit.errors import ModelError, ParameterError, must
 from kregkit.optimizers import Proximal
+from kregkit.optimizers._phases import Phases
 from kregkit.schema import NEAR_ZERO
 
 
@@ -21,8 +22,8 @@ class Consolidate(keras.callbacks.Callback):
 
     With mini-batches the weights near zero go in and out of it for ever: what a
     proximal step does to one of them hangs on a gradient that is mostly noise. So
-    training has phases, for every weight whose penalty makes zeros (all but `L2`;
-    other weights train as ever):
+    training has phases, for every weight whose penalty `makes_zeros`. Other weights
+    train as ever: `L2` makes none, nor does `NuclearNorm`, which makes a rank.
 
     1. warm-up: no proximal step is taken;
     2. sparsify: they are taken, with strengths that rise as `(epochs/ramp)³` where
@@ -39,6 +40,9 @@ class Consolidate(keras.callbacks.Callback):
     for sparsifying. The loss and its penalties are logged at full strength in all of
     them. Penalties without a proximal operator act by their gradients until healing
     begins. Weight decay and constraints inside the optimizer do not reach averages.
+
+    A `fit` that was interrupted and goes on by Keras's `BackupAndRestore` ends as one
+    that was not.
 
     At the end the optimizer is as it was: another `fit` has the penalties again. After
     a `fit` that was interrupted, call `detach`, or train with a `Consolidate` again. A
@@ -61,7 +65,8 @@ class Consolidate(keras.callbacks.Callback):
             one replica.
 
     Warns:
-        UserWarning: `fit` ended before healing began.
+        UserWarning: `fit` ended before healing began, or goes on in a phase in which
+            its optimizer was not saved.
     """
 
     def __init__(
@@ -118,18 +123,19 @@ class Consolidate(keras.callbacks.Callback):
         if not optimizer.built:
             self.model.optimizer.build(self.model.trainable_variables)
         self._phases = optimizer.phases
-        if not self._phases.sparse():
+        if not self._phases.zeroed():
             raise ParameterError(
                 f"Consolidate: no trainable weight of model {name!r} has a penalty "
-                "that makes zeros."
+                f"that makes zeros; has {_kinds(self._phases)}."
             )
         self._begin(None)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if epoch >= self._healing_from:
-            self._begin("heal")
+            self._begin("heal", resumed=epoch > self._healing_from)
         elif epoch >= self._averaging_from:
-            self._begin("average")
+            self._begin("average", resumed=epoch > self._averaging_from)
+        self._phases.forget()
         done = epoch - self.warm_up + 1  # of the epochs that sparsify
         rising = (done / self.ramp) ** 3 if self.ramp else 1.0
         self._phases.factor.assign(min(rising, 1.0) if done > 0 else 0.0)
@@ -147,12 +153,29 @@ class Consolidate(keras.callbacks.Callback):
             )
         self.detach()
 
-    def _begin(self, phase: str | None) -> None:
-        """Begin a phase, unless it is the present one; None is that of every `fit`."""
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy has: the phases of a `fit` are the optimizer's."""
+        return {**self.__dict__, "_phases": None, "_phase": None}
+
+    def _begin(self, phase: str | None, resumed: bool = False) -> None:
+        """Begin a phase, unless it is the present one; None is that of every `fit`.
+
+        A `fit` that is `resumed` in mid-phase has it from the optimizer that was saved.
+        """
         if phase is not None and phase == self._phase:
             return
         self._phase = phase
-        if phase == "heal":
+        going_on = phase is not None and resumed and self._phases.resume(phase)
+        if phase is not None and resumed and not going_on:
+            warnings.warn(
+                f"Consolidate: this `fit` goes on after the first epoch of the phase "
+                f"{phase!r}, but with an optimizer that was not saved in it; the phase "
+                "begins anew.",
+                stacklevel=2,
+            )
+        if going_on:
+            pass  # as it was saved
+        elif phase == "heal":
             self._phases.freeze(self._below())
         elif phase == "average":
             self._phases.average()
@@ -165,7 +188,7 @@ class Consolidate(keras.callbacks.Callback):
         """Return the largest magnitude that is not to stay."""
         if self.density is None:
             return self.below
-        weights = self._phases.sparse_weights()
+        weights = self._phases.zeroed_weights()
         sizes = np.concatenate([ops.convert_to_numpy(w).ravel() for w in weights])
         sizes = np.sort(np.abs(sizes))
         kept = max(round(self.density * sizes.size), 1)
@@ -181,6 +204,12 @@ def _proximal(optimizer: Any) -> Proximal:
             raise ParameterError(must("Consolidate", "optimizer", rule, optimizer))
         held = held.inner_optimizer
     return held
+
+
+def _kinds(phases: Phases) -> str:
+    """Return the penalties that there are, for a message."""
+    found = sorted({type(penalty).__name__ for penalty in phases.penalties.values()})
+    return ", ".join(found) or "none"
 
 
 def _is_number(value: object) -> bool:

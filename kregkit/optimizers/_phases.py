@@ -3,9 +3,10 @@
 The one rule: a penalty acts by its proximal step or by its gradient, never by both.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import keras
+import numpy as np
 from keras import ops
 
 from kregkit.numerics import Tensor
@@ -13,19 +14,25 @@ from kregkit.optimizers._steps import after_update, kind, step_size
 from kregkit.regularizers import Penalty
 from kregkit.regularizers._handled import ProximalPenalty
 
+_PHASES: Final = ("average", "heal")
+_PHASE: Final = "phase"
+_PAIR: Final = ("point", "steps")
+"""What is saved of a phase beside the optimizer's variables, whose keys are numbers."""
+
 
 class Phases:
     """The proximal steps of an optimizer, and what a training does to them by phase.
 
     As it is made, every penalty with a proximal operator acts by it after each update.
-    The other phases are of penalties that make zeros, the `sparse` ones. A step that
+    The other phases are of penalties that make zeros. A step that
     was traced knows nothing of a phase that began later.
 
     Attributes:
         handled: the penalties by the index of their weight.
-        factor: what the strengths of sparse penalties are multiplied by, a variable.
-        frozen: whether weights at zero stay there, and sparse penalties rest, with all
-            of their terms.
+        factor: a variable; the strengths of penalties that make zeros are multiplied
+            by it.
+        frozen: whether weights at zero stay there, and penalties that make zeros rest,
+            with all of their terms.
     """
 
     factor: keras.Variable
@@ -33,6 +40,7 @@ class Phases:
     def __init__(self, optimizer: Any, metric: str) -> None:
         self.handled: dict[int, ProximalPenalty] = {}
         self.frozen = False
+        self._resumable: tuple[str, dict[str, Any]] | None = None
         self._optimizer = optimizer
         self._metric = metric
         self._averaged: dict[int, tuple[keras.Variable, keras.Variable]] = {}
@@ -43,19 +51,54 @@ class Phases:
         optimizer.load_own_variables = self._loaded
 
     def _saved(self, store: Any) -> None:
-        """Save the optimizer's variables, but not its averages."""
+        """Save the optimizer's variables, and what a phase has beside them."""
         dropped = self._drop_averages()
         try:
             self._save(store)
         finally:
             for variable in dropped:
                 self._optimizer._track_variable(variable)
+        if self.phase is not None:
+            store[_PHASE] = np.array(_PHASES.index(self.phase))
+        for index, pair in self._averaged.items():
+            for name, variable in zip(_PAIR, pair, strict=True):
+                store[f"{name}_{index}"] = ops.convert_to_numpy(variable)
 
     def _loaded(self, store: Any) -> None:
-        """Load the optimizer's variables, but not a phase: it ended with its `fit`."""
-        self._load(store)
+        """Load the optimizer's variables; its phase goes on by `resume` alone."""
+        arrays = {key: store[key] for key in store.keys()}  # noqa: SIM118 - Keras's own
+        own = {key: held for key, held in arrays.items() if key.isdigit()}
+        self._load(own)
+        phase = arrays.get(_PHASE)
+        self._resumable = None if phase is None else (_PHASES[int(phase[()])], arrays)
         if self._optimizer.built:
             self.factor.assign(1.0)
+
+    @property
+    def phase(self) -> str | None:
+        """The phase that the training is in, "average" or "heal", or None."""
+        if self.frozen:
+            return "heal"
+        return "average" if self._averaged else None
+
+    def resume(self, phase: str) -> bool:
+        """Go on in a phase in which the optimizer was saved, and say whether it was."""
+        if self._resumable is None or self._resumable[0] != phase:
+            return False
+        _, arrays = self._resumable
+        self._stop_averaging()
+        self.frozen = phase == "heal"
+        for index in () if self.frozen else self.zeroed():
+            if f"{_PAIR[0]}_{index}" in arrays:
+                pair = [arrays[f"{name}_{index}"][()] for name in _PAIR]
+                dtype = self._optimizer._trainable_variables[index].dtype
+                point, steps = (ops.convert_to_tensor(own, dtype) for own in pair)
+                self._averaged[index] = (self._variable(point), self._variable(steps))
+        return True
+
+    def forget(self) -> None:
+        """Forget the phase in which the optimizer was saved."""
+        self._resumable = None
 
     def build(self) -> None:
         # A variable that is made while a step is traced has TensorFlow trace it anew:
@@ -73,14 +116,14 @@ class Phases:
         own: Any = keras.optimizers.SGD
         return self._metric == "euclidean" or kind(self._optimizer) is own
 
-    def sparse(self) -> list[int]:
+    def zeroed(self) -> list[int]:
         """Return the indices of the weights whose penalties make zeros."""
-        return [index for index, p in self.penalties.items() if p.sparse]
+        return [index for index, p in self.penalties.items() if p.makes_zeros]
 
-    def sparse_weights(self) -> list[keras.Variable]:
+    def zeroed_weights(self) -> list[keras.Variable]:
         """Return these weights."""
         weights = self._optimizer._trainable_variables
-        return [weights[index] for index in self.sparse()]
+        return [weights[index] for index in self.zeroed()]
 
     def replaces(self, penalty: Penalty) -> bool:
         """Return whether the gradient of a penalty is not to reach the weights."""
@@ -93,7 +136,7 @@ class Phases:
         self._stop_averaging()
 
     def average(self) -> None:
-        """Begin dual averaging, of the weights whose penalty is convex and sparse.
+        """Begin dual averaging, of the weights whose penalty is convex and makes zeros.
 
         From here on `w = prox(w₀ + ΣΔ, Σstep·strength)`, with the optimizer's own
         displacements Δ and its step of each weight: `ΣΔ = −Σstep·g` where gradients
@@ -104,7 +147,7 @@ class Phases:
         momentum and the metric of the optimizer.
         """
         self._stop_averaging()
-        for index in self.sparse():
+        for index in self.zeroed():
             weight = self._optimizer._trainable_variables[index]
             if self.penalties[index].convex:
                 point = self._variable(ops.copy(weight.value))  # JAX donates buffers
@@ -117,7 +160,7 @@ class Phases:
         self._stop_averaging()
         self.frozen = True
         optimizer = self._optimizer
-        for index in self.sparse():
+        for index in self.zeroed():
             weight = optimizer._trainable_variables[index]
             gone = ops.abs(weight.value) <= below  # NaN stays
             held = [weight]
@@ -147,7 +190,7 @@ class Phases:
         return dropped
 
     def _rests(self, penalty: Penalty) -> bool:
-        return self.frozen and penalty.sparse
+        return self.frozen and penalty.makes_zeros
 
     def _kept(self, index: int, weight: Tensor) -> Tensor | None:
         """Return what is to be known of a weight after its update."""
@@ -169,7 +212,7 @@ class Phases:
             return None
         rate = ops.cast(learning_rate, weight.dtype)
         strength = ops.cast(penalty.strength, weight.dtype)
-        if penalty.sparse:
+        if penalty.makes_zeros:
             strength = strength * ops.cast(self.factor, weight.dtype)
         if index not in self._averaged:
             return penalty.prox(weight, self._step(index, rate) * strength)

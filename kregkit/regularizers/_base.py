@@ -73,9 +73,9 @@ class Penalty(keras.regularizers.Regularizer, ABC):
             object.__setattr__(self, name, self._checked(name, getattr(self, name)))
 
     @property
-    def sparse(self) -> bool:
-        """Whether it drives weights to zero rather than towards it."""
-        return True
+    @abstractmethod
+    def makes_zeros(self) -> bool:
+        """Whether weights, or groups of them, end at zero while others do not."""
 
     @abstractmethod
     def _value(self, w: Tensor) -> Tensor:
@@ -107,8 +107,7 @@ class Penalty(keras.regularizers.Regularizer, ABC):
             ParameterError: a penalty of activities is given a weight, or one of kernels
                 the output of a layer; the weight does not have its groups.
         """
-        held = handled(self, w)
-        if held is not None:
+        if (held := handled(self, w)) is not None:
             return held(w)
         only = ONLY_ON.get(type(self).__name__)
         local = only == "activity" or type(self)._on is not Penalty._on
@@ -127,7 +126,13 @@ class Penalty(keras.regularizers.Regularizer, ABC):
     @final
     def computed(self, w: Tensor, weight: Weight | None = None) -> Tensor:
         """Return `strength * value(w)` of a weight, with its gradient."""
-        return self.placed(weight)._scaled(accumulable(ops.convert_to_tensor(w)))
+        own = self.placed(weight)
+        try:
+            return own._scaled(accumulable(ops.convert_to_tensor(w)))
+        except ParameterError as error:
+            if (weight := weight or weight_at_work(w)) is None:
+                raise
+            raise ParameterError(f"{weight.path}: {error}") from None
 
     def _is_of_activities(self, caller: dict[str, Any]) -> bool:
         """Return whether it is a layer that calls, with its output."""

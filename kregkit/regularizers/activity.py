@@ -38,6 +38,7 @@ class KLSparsity(Penalty):
     ranges: ClassVar[dict[str, Range]] = numeric("KLSparsity")
     proximal: ClassVar[bool] = False
     convex: ClassVar[bool] = True
+    makes_zeros: ClassVar[bool] = False
 
     def _value(self, w: Tensor) -> Tensor:
         check_rank("KLSparsity", w)
@@ -63,6 +64,7 @@ class HoyerActivity(Penalty):
     """
 
     proximal: ClassVar[bool] = False
+    makes_zeros: ClassVar[bool] = False
 
     def _value(self, w: Tensor) -> Tensor:
         check_rank("HoyerActivity", w)
@@ -86,6 +88,7 @@ class EntropyPenalty(Penalty):
 
     proximal: ClassVar[bool] = False
     convex: ClassVar[bool] = True
+    makes_zeros: ClassVar[bool] = False
 
     def _value(self, w: Tensor) -> Tensor:
         check_rank("EntropyPenalty", w)
@@ -105,6 +108,7 @@ class TotalVariation(Penalty):
 
     proximal: ClassVar[bool] = False
     convex: ClassVar[bool] = True
+    makes_zeros: ClassVar[bool] = False
 
     def _value(self, w: Tensor) -> Tensor:
         if len(w.shape) < 3:

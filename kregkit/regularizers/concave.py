@@ -36,6 +36,7 @@ class MCP(Penalty):
     threshold: float = 0.1
 
     ranges: ClassVar[dict[str, Range]] = numeric("MCP")
+    makes_zeros: ClassVar[bool] = True
 
     def _value(self, w: Tensor) -> Tensor:
         return bent(w, 0.0, self.threshold)
@@ -64,6 +65,7 @@ class SCAD(Penalty):
     a: float = 3.7
 
     ranges: ClassVar[dict[str, Range]] = numeric("SCAD")
+    makes_zeros: ClassVar[bool] = True
 
     def _value(self, w: Tensor) -> Tensor:
         return bent(w, self.threshold / self.a, self.threshold)
@@ -89,6 +91,7 @@ class CappedL1(Penalty):
     threshold: float = 0.1
 
     ranges: ClassVar[dict[str, Range]] = numeric("CappedL1")
+    makes_zeros: ClassVar[bool] = True
 
     def _value(self, w: Tensor) -> Tensor:
         threshold = ops.convert_to_tensor(self.threshold, w.dtype)
@@ -116,6 +119,7 @@ class LogSum(Penalty):
     epsilon: float = 0.1
 
     ranges: ClassVar[dict[str, Range]] = numeric("LogSum")
+    makes_zeros: ClassVar[bool] = True
 
     def _value(self, w: Tensor) -> Tensor:
         epsilon = ops.convert_to_tensor(self.epsilon, w.dtype)
@@ -155,6 +159,7 @@ class TransformedL1(Penalty):
     a: float = 0.1
 
     ranges: ClassVar[dict[str, Range]] = numeric("TransformedL1")
+    makes_zeros: ClassVar[bool] = True
 
     def _value(self, w: Tensor) -> Tensor:
         a = constant(self.a, w.dtype)

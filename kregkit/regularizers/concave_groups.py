@@ -37,6 +37,7 @@ class GroupMCP(Weighted):
 
     ranges: ClassVar[dict[str, Range]] = numeric("GroupMCP")
     one_amount: ClassVar[bool] = True
+    makes_zeros: ClassVar[bool] = True
 
     def _value(self, w: Tensor) -> Tensor:
         return _value(self, w, 0.0, self.threshold)
@@ -66,6 +67,7 @@ class GroupSCAD(Weighted):
 
     ranges: ClassVar[dict[str, Range]] = numeric("GroupSCAD")
     one_amount: ClassVar[bool] = True
+    makes_zeros: ClassVar[bool] = True
 
     def _value(self, w: Tensor) -> Tensor:
         return _value(self, w, self.threshold / self.a, self.threshold)

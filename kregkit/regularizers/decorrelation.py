@@ -30,6 +30,7 @@ class DeCov(Penalty):
     """
 
     proximal: ClassVar[bool] = False
+    makes_zeros: ClassVar[bool] = False
 
     def _value(self, w: Tensor) -> Tensor:
         covariance, samples = _covariance("DeCov", w, 0)
@@ -56,6 +57,7 @@ class VarianceCovariance(Penalty):
 
     ranges: ClassVar[dict[str, Range]] = numeric("VarianceCovariance")
     proximal: ClassVar[bool] = False
+    makes_zeros: ClassVar[bool] = False
 
     def _value(self, w: Tensor) -> Tensor:
         covariance, samples = _covariance("VarianceCovariance", w, 1)

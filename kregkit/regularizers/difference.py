@@ -38,6 +38,7 @@ class L1MinusL2(Penalty):
 
     ranges: ClassVar[dict[str, Range]] = numeric("L1MinusL2")
     one_amount: ClassVar[bool] = True
+    makes_zeros: ClassVar[bool] = True
 
     def _value(self, w: Tensor) -> Tensor:
         beta = constant(self.beta, w.dtype)

@@ -29,6 +29,7 @@ class L1(Penalty):
     """
 
     convex: ClassVar[bool] = True
+    makes_zeros: ClassVar[bool] = True
 
     def _value(self, w: Tensor) -> Tensor:
         return ops.sum(magnitude(w))
@@ -46,10 +47,7 @@ class L2(Penalty):
     """
 
     convex: ClassVar[bool] = True
-
-    @property
-    def sparse(self) -> bool:
-        return False
+    makes_zeros: ClassVar[bool] = False
 
     def _value(self, w: Tensor) -> Tensor:
         return ops.sum(ops.square(w))
@@ -83,7 +81,7 @@ class L1L2(Penalty):
         two_strengths(self, "l1", "l2")
 
     @property
-    def sparse(self) -> bool:
+    def makes_zeros(self) -> bool:
         return not (isinstance(self.ratio, float) and self.ratio == 0.0)
 
     @classmethod
@@ -129,6 +127,7 @@ class L0(Penalty):
     """
 
     differentiable: ClassVar[bool] = False
+    makes_zeros: ClassVar[bool] = True
 
     def _value(self, w: Tensor) -> Tensor:
         return _count(w)
@@ -177,10 +176,7 @@ class Huber(Penalty):
 
     ranges: ClassVar[dict[str, Range]] = numeric("Huber")
     convex: ClassVar[bool] = True
-
-    @property
-    def sparse(self) -> bool:
-        return False
+    makes_zeros: ClassVar[bool] = False
 
     def _value(self, w: Tensor) -> Tensor:
         delta = constant(self.delta, w.dtype)

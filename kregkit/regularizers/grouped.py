@@ -42,6 +42,7 @@ class GroupLasso(Weighted):
     """
 
     convex: ClassVar[bool] = True
+    makes_zeros: ClassVar[bool] = True
 
     def _value(self, w: Tensor) -> Tensor:
         return _value(self, w)
@@ -74,6 +75,7 @@ class SparseGroupLasso(Penalty):
 
     ranges: ClassVar[dict[str, Range]] = numeric("SparseGroupLasso")
     convex: ClassVar[bool] = True
+    makes_zeros: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         two_strengths(self, "l1", "l21")

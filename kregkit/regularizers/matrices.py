@@ -46,14 +46,11 @@ class Orthogonality(OfMatrix):
     form: str = "soft"
 
     proximal: ClassVar[bool] = False
+    makes_zeros: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         word("Orthogonality", "form", self.form, ORTHOGONALITY)
-
-    @property
-    def sparse(self) -> bool:
-        return False
 
     def _value(self, w: Tensor) -> Tensor:
         matrix = self.matrix(w)

@@ -7,7 +7,7 @@ no cosines, which cancel where the step is small.
 
 import dataclasses
 import functools
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 from keras import backend, ops
@@ -30,6 +30,8 @@ class LHalf(Penalty):
     doi:10.1109/TNNLS.2012.2197412.
     """
 
+    makes_zeros: ClassVar[bool] = True
+
     def _value(self, w: Tensor) -> Tensor:
         return _sum_of_powers(w, 2)
 
@@ -46,6 +48,8 @@ class LTwoThirds(Penalty):
     The gradient of a weight that is exactly zero is 0. Cao, Sun and Xu 2013,
     doi:10.1016/j.jvcir.2012.10.006.
     """
+
+    makes_zeros: ClassVar[bool] = True
 
     def _value(self, w: Tensor) -> Tensor:
         return _sum_of_powers(w, 3)

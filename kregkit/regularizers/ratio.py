@@ -25,6 +25,7 @@ class Hoyer(Penalty):
     """
 
     proximal: ClassVar[bool] = False
+    makes_zeros: ClassVar[bool] = True
 
     def _value(self, w: Tensor) -> Tensor:
         w, _ = scaled(ops.reshape(w, (-1,)), axis=0)
@@ -44,6 +45,7 @@ class HoyerSquare(Penalty):
     """
 
     proximal: ClassVar[bool] = False
+    makes_zeros: ClassVar[bool] = True
 
     def _value(self, w: Tensor) -> Tensor:
         return _square(magnitude(ops.reshape(w, (-1,))))
@@ -62,6 +64,7 @@ class GroupHoyerSquare(Grouped):
     """
 
     proximal: ClassVar[bool] = False
+    makes_zeros: ClassVar[bool] = True
 
     def _value(self, w: Tensor) -> Tensor:
         w, axes, _ = split("GroupHoyerSquare", w, self.group)

@@ -39,6 +39,7 @@ class WeightedL1(Penalty):
     ranges: ClassVar[dict[str, Range]] = numeric("WeightedL1")
     arrays: ClassVar[frozenset[str]] = frozenset({"factors"})
     convex: ClassVar[bool] = True
+    makes_zeros: ClassVar[bool] = True
 
     @classmethod
     def reweighted(
@@ -78,10 +79,7 @@ class L2SP(Penalty):
     ranges: ClassVar[dict[str, Range]] = numeric("L2SP")
     arrays: ClassVar[frozenset[str]] = frozenset({"reference"})
     convex: ClassVar[bool] = True
-
-    @property
-    def sparse(self) -> bool:
-        return False
+    makes_zeros: ClassVar[bool] = False
 
     def _value(self, w: Tensor) -> Tensor:
         return ops.sum(ops.square(w - _like(self, "reference", w)))
@@ -111,7 +109,7 @@ class L1SP(Penalty):
     kinks_at_zero_alone: ClassVar[bool] = False
 
     @property
-    def sparse(self) -> bool:
+    def makes_zeros(self) -> bool:
         return not np.any(self.reference)
 
     def _value(self, w: Tensor) -> Tensor:

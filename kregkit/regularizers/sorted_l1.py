@@ -37,6 +37,7 @@ class SLOPE(Penalty):
     convex: ClassVar[bool] = True
     kinks_at_zero_alone: ClassVar[bool] = False
     one_amount: ClassVar[bool] = True
+    makes_zeros: ClassVar[bool] = True
 
     def _value(self, w: Tensor) -> Tensor:
         check_shape("SLOPE", w)

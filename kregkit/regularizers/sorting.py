@@ -28,6 +28,7 @@ class LInf(Penalty):
 
     convex: ClassVar[bool] = True
     kinks_at_zero_alone: ClassVar[bool] = False
+    makes_zeros: ClassVar[bool] = False
 
     def _value(self, w: Tensor) -> Tensor:
         return largest(w)
@@ -54,6 +55,7 @@ class GroupLInf(Weighted):
 
     convex: ClassVar[bool] = True
     kinks_at_zero_alone: ClassVar[bool] = False
+    makes_zeros: ClassVar[bool] = True
 
     def _value(self, w: Tensor) -> Tensor:
         w, axes, root = split("GroupLInf", w, self.group, self.weighting)
@@ -78,6 +80,7 @@ class ExclusiveLasso(Grouped):
     """
 
     convex: ClassVar[bool] = True
+    makes_zeros: ClassVar[bool] = True
 
     def _value(self, w: Tensor) -> Tensor:
         grouped, _ = rows("ExclusiveLasso", w, self.group)

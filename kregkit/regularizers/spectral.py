@@ -37,6 +37,7 @@ class NuclearNorm(OfMatrix):
     convex: ClassVar[bool] = True
     kinks_at_zero_alone: ClassVar[bool] = False
     one_amount: ClassVar[bool] = True
+    makes_zeros: ClassVar[bool] = False
 
     def _value(self, w: Tensor) -> Tensor:
         matrix, most = scaled(narrow(self.matrix(w)))
@@ -83,15 +84,12 @@ class SpectralNorm(OfMatrix):
 
     convex: ClassVar[bool] = True
     proximal: ClassVar[bool] = False
+    makes_zeros: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         word("SpectralNorm", "form", self.form, SPECTRAL)
         object.__setattr__(self, "convex", self.form == "exact")
-
-    @property
-    def sparse(self) -> bool:
-        return False
 
     def _value(self, w: Tensor) -> Tensor:
         if self.form == "power":

@@ -42,9 +42,9 @@ def test_a_proximal_step_takes_one_amount_or_one_for_each_weight(cls) -> None:
 
 
 def test_a_live_mixture_may_make_zeros() -> None:
-    assert not regularizers.L1L2(l2=0.1).sparse
-    assert regularizers.L1L2(l2=0.1).replace(ratio=1.0).sparse
-    assert not regularizers.L1L2(l1=0.1).replace(ratio=0.0).sparse
+    assert not regularizers.L1L2(l2=0.1).makes_zeros
+    assert regularizers.L1L2(l2=0.1).replace(ratio=1.0).makes_zeros
+    assert not regularizers.L1L2(l1=0.1).replace(ratio=0.0).makes_zeros
 
 
 @pytest.mark.parametrize(

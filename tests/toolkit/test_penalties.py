@@ -1,5 +1,7 @@
 """Families over the registry: value, gradient and prox against NumPy."""
 
+from typing import Any
+
 import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from ml_dtypes import bfloat16
 
 from kregkit.errors import ParameterError
 from kregkit.regularizers import L0, Penalty, TotalVariation
+from kregkit.regularizers._register import classes
 
 pytestmark = pytest.mark.torch
 
@@ -316,9 +319,29 @@ def test_it_is_convex_where_it_says_so(case: Case) -> None:
 
 @every_proximal
 def test_prox_makes_zeros_where_it_says_so(case: Case) -> None:
-    w = case.fit(np.random.default_rng(0).normal(size=(3, 4)))
-    zeros = np.asarray(case.penalty.prox(w, 100.0)) == 0
-    assert zeros.any() == case.penalty.sparse
+    """Some weights are zero and others not, at one amount at least."""
+    w = case.fit(np.random.default_rng(0).normal(size=(6, 4)))
+    amounts = np.geomspace(1e-3, 1e2, 60)
+    zeros = [np.mean(np.asarray(case.penalty.prox(w, a)) == 0) for a in amounts]
+    if getattr(case.penalty, "group", None) == ():  # the whole tensor is a group
+        assert zeros[-1] > 0
+        assert case.penalty.makes_zeros
+        return
+    assert any(0 < share < 1 for share in zeros) == case.penalty.makes_zeros
+
+
+def test_penalties_without_a_prox_make_zeros_where_they_have_a_kink_there() -> None:
+    found = {c.__name__ for c in classes() if not c.proximal and c.makes_zeros is True}
+    assert found == {"GroupHoyerSquare", "Hoyer", "HoyerSquare"}
+
+
+def test_a_penalty_that_does_not_say_whether_it_makes_zeros_cannot_be_made() -> None:
+    class Own(Penalty):
+        def _value(self, w: Any) -> Any:
+            return np.sum(w)
+
+    with pytest.raises(TypeError, match="makes_zeros"):
+        Own()
 
 
 @pytest.mark.parametrize("shape", [(2, 4, 3), (2, 4, 3, 5), (2, 3, 2, 2, 4)], ids=str)
