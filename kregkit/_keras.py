@@ -100,3 +100,11 @@ def model_at_work() -> Any:
                 return model
         frame = frame.f_back
     return None
+
+
+def training_argument(model: Any, training: bool) -> dict[str, bool]:
+    """Return `training` as an argument for a call of a model that takes it, else none.
+
+    Keras's own steps ask the same; its public `__call__` refuses what `call` has not.
+    """
+    return {"training": training} if model._call_has_training_arg else {}

@@ -158,6 +158,10 @@ def obstacle(study: Study, trial: Trial) -> str | None:
     name = next(own, None)
     if name is not None:
         return f"the model has its own `{name}`"
+    places = walk_layers(model)
+    wide = (p for p in places if p.layer.compute_dtype not in (None, "float32"))
+    if (place := next(wide, None)) is not None:
+        return f"layer {place.path!r} computes in {place.layer.compute_dtype}"
     why = stacked.obstacle(study.optimizer())
     why = why or backends.obstacle(*_forward(study, [trial], model))
     if why is None and _has_constants(study):

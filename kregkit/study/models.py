@@ -1,22 +1,18 @@
-"""The models of studies: built-in ones, the user's own, and the layers of either.
+"""The built-in models of studies, and the layers that a sweep means.
 
-The one rule: a builder takes `(input_shape, outputs)` and its options, and returns a
-built model that ends in logits, with layer names that are the same every time.
+A builder takes `(input_shape, outputs)` and its options, and returns a built model that
+ends in logits, with layer names that are the same every time.
 """
 
 import fnmatch
-import importlib
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, Final
 
 import keras
 
-from kregkit.errors import ModelError, StudyError
+from kregkit.errors import ModelError
 from kregkit.known import CODE, CODE_LAYER
-from kregkit.weights import Place, output_places, walk, walk_layers
+from kregkit.weights import Place, output_places, walk
 
 Shape = tuple[int, ...]
 
@@ -86,53 +82,6 @@ BUILDERS: Final[dict[str, Callable[..., keras.Model]]] = {
     "lenet_5": lenet_5,
     "autoencoder": autoencoder,
 }
-
-_NORMALISED: Final = (
-    keras.activations.softmax,
-    keras.activations.log_softmax,
-    keras.activations.sigmoid,
-)
-
-
-def build_own(
-    builder: str, folder: Path, input_shape: Shape, outputs: int
-) -> keras.Model:
-    """Return what the user's "package.module:function" builds.
-
-    The folder of the study file and the current one are looked into for the module.
-    Every failure is a `StudyError` of one line, with the text of the user's error.
-    """
-    module, _, name = builder.partition(":")
-    with _importable(folder):
-        try:
-            function = getattr(importlib.import_module(module), name)
-        except AttributeError as error:
-            if name not in str(error):
-                raise _failed(f"importing {module!r}", error) from None
-            raise StudyError(f"module {module!r} has no {name!r}.") from None
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's own code
-            raise _failed(f"importing {module!r}", error) from None
-        try:
-            model = function(input_shape, outputs)
-            if not isinstance(model, keras.Model):
-                raise StudyError(
-                    f"{builder} must return a keras.Model; returned {model!r:.60}."
-                )
-            given = model(keras.Input(input_shape))  # builds it, for any batch
-        except StudyError:
-            raise
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's own code
-            raise _failed(f"{builder}(input_shape, outputs)", error) from None
-    shape = tuple(getattr(given, "shape", ()))
-    if shape != (None, outputs):
-        received = shape or f"a {type(given).__name__}"
-        raise StudyError(
-            f"{builder} must return a model with output shape {(None, outputs)}; "
-            f"received {received}."
-        )
-    _check_logits(builder, model)
-    _check_unregularized(builder, model)
-    return model
 
 
 def layers_for(
@@ -218,47 +167,3 @@ def _check_image(model: str, input_shape: Shape, smallest: int) -> None:
             f"{model} needs images of {smallest}x{smallest} pixels or more; received "
             f"inputs of shape {input_shape}."
         )
-
-
-def _check_logits(builder: str, model: keras.Model) -> None:
-    for last in model.layers[-1:]:
-        activation = getattr(last, "activation", None)
-        if isinstance(last, keras.layers.Softmax) or activation in _NORMALISED:
-            kind = activation.__name__ if activation in _NORMALISED else "softmax"
-            raise StudyError(
-                f"{builder} must return a model that ends in logits; its last layer "
-                f"{last.name!r} ends in {kind}."
-            )
-
-
-def _check_unregularized(builder: str, model: keras.Model) -> None:
-    """Raise for a regularizer of the model's own: a baseline would keep it."""
-    own = [w.path for w in walk(model) if w.variable.regularizer is not None]
-    own += [
-        f"{place.path}/activity"
-        for place in walk_layers(model)
-        if place.layer.activity_regularizer is not None
-    ]
-    if own:
-        raise StudyError(
-            f"{builder} must return a model without regularizers, which are the "
-            f"sweep's; received one on {', '.join(own)}."
-        )
-
-
-def _failed(what: str, error: BaseException) -> StudyError:
-    text = next(iter(str(error).strip().splitlines()), "")
-    return StudyError(
-        f"{what} raised {type(error).__name__}: {text}".rstrip(": .") + "."
-    )
-
-
-@contextmanager
-def _importable(folder: Path) -> Iterator[None]:
-    before = list(sys.path)
-    sys.path[:0] = [str(folder.resolve()), str(Path.cwd())]
-    importlib.invalidate_caches()
-    try:
-        yield
-    finally:
-        sys.path[:] = before

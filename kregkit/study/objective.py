@@ -13,6 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from kregkit._keras import training_argument
 from kregkit.callbacks import Penalties
 from kregkit.numerics import Tensor
 from kregkit.regularizers import Penalty
@@ -207,7 +208,9 @@ class Objective:
         mapping = list(zip(model.trainable_variables, weights, strict=True))
         with self._mixture.lively(parameters), penalties.silenced() as values:
             outputs, state, added = model.stateless_call(
-                weights, state, x, training=training, return_losses=True
+                *(weights, state, x),
+                return_losses=True,
+                **training_argument(model, training),
             )
             data = ops.sum([self._loss(y, outputs), *added])
             with keras.StatelessScope(state_mapping=mapping):

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from kregkit._keras import training_argument
 from kregkit.callbacks import Measuring, Penalties, compiled, gradient
 from kregkit.known import CODE_LAYER
 from kregkit.numerics import Tensor
@@ -217,10 +218,11 @@ class Probing:
 
     def _answered(self, values: list[Tensor], x: Tensor) -> Tensor:
         """Return what every trial's model answers to rows of its own."""
+        argument = training_argument(self._model, False)
 
         def one(own: Any) -> Tensor:
             with self._model_of(own[0]):
-                return ops.cast(self._model(own[1], training=False), "float32")
+                return ops.cast(self._model(own[1], **argument), "float32")
 
         return self._each(one, (values, x))
 

@@ -16,14 +16,15 @@ import numpy as np
 from keras import ops
 
 from kregkit import regularizers
-from kregkit.errors import DataError, ModelError, ParameterError
+from kregkit.errors import DataError, ParameterError
 from kregkit.known import DECOUPLED
 from kregkit.regularizers._base import placed
 from kregkit.study import data as datasets
+from kregkit.study.builders import build_own, check_own, told
 from kregkit.study.config import StudyConfig
 from kregkit.study.data import Data, Split
 from kregkit.study.locate import located
-from kregkit.study.models import BUILDERS, build_own, layers_for
+from kregkit.study.models import BUILDERS, layers_for
 from kregkit.study.plan import Trial, digest, plan
 from kregkit.weights import walk
 
@@ -37,6 +38,9 @@ OPTIMIZER_CLASSES: Final[dict[str, Any]] = {
     "rmsprop": keras.optimizers.RMSprop,
     "sgd": keras.optimizers.SGD,
 }
+
+_ROWS: Final = 64
+"""Rows that a model of the user's is tried on."""
 
 
 class R2(keras.metrics.Metric):
@@ -163,12 +167,6 @@ def resolve(config: StudyConfig, file: Path) -> Study:
         _check_rows(study)
     with located(file, "model", "build" if config.model.build else "name"):
         model = study.build()
-        held = {id(variable) for variable in model.variables}
-        if any(id(variable) in held for variable in study.build().variables):
-            raise ModelError(
-                f"{config.model.build} must return a new model at every call; it "
-                "returned the same weights twice."
-            )
     for index, sweep in enumerate(config.sweep):
         place = "layers" if sweep.layers else "target"
         for cell in sweep.cells(config.train.learning_rate):
@@ -182,6 +180,10 @@ def resolve(config: StudyConfig, file: Path) -> Study:
                 )
             with located(file, "sweep", index, *list(sweep.structure)[:1]):
                 _check_shapes(penalty, model, cell.target, chosen)
+    if config.model.build is not None:
+        rows = study.split(0).x_train[:_ROWS]
+        with located(file, "model", "build"), told(f"a call of {config.model.build}"):
+            check_own(config.model.build, study.build, rows)
     with located(file, "train", "optimizer"):
         study.optimizer()
     return study

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from kregkit._keras import training_argument
 from kregkit.callbacks import Descent, LossTerms, Measuring
 from kregkit.optimizers import Proximal
 from kregkit.regularizers._base import placed
@@ -147,7 +148,8 @@ def group(trial: Trial) -> tuple[object, ...]:
 
 def answers(model: keras.Model, probe: Any) -> bytes:
     """Return what a model answers to one row, bit for bit."""
-    answers: bytes = ops.convert_to_numpy(model(probe[:1], training=False)).tobytes()
+    given = model(probe[:1], **training_argument(model, False))
+    answers: bytes = ops.convert_to_numpy(given).tobytes()
     return answers
 
 

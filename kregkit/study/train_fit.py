@@ -5,13 +5,16 @@ a trial and the baseline of its seed differ in the penalty alone. Whether a mode
 used before makes no difference, bit for bit.
 """
 
+import contextlib
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from kregkit._keras import training_argument
 from kregkit.callbacks import (
     Measuring,
     Penalties,
@@ -19,7 +22,10 @@ from kregkit.callbacks import (
     slope,
     tensor_records,
 )
+from kregkit.errors import KregkitError, StudyError
 from kregkit.schema import PROBE
+from kregkit.study import backends
+from kregkit.study.builders import summary
 from kregkit.study.data import Split
 from kregkit.study.plan import Trial
 from kregkit.study.probes import step_law_error
@@ -68,15 +74,16 @@ class Trainer:
         self._shared = None  # a model whose training is interrupted is not used again
         log = _Log(shared.measuring)
         model = shared.model
-        model.fit(
-            _batches(split, trial.seed, config.epochs, config.batch_size),
-            epochs=config.epochs,
-            steps_per_epoch=steps,
-            validation_data=_whole(split.x_val, split.y_val),
-            shuffle=False,  # the order is the seed's
-            callbacks=[log, _StopAtNonFinite(log)],
-            verbose=0,
-        )
+        with told_of(study):
+            model.fit(
+                _batches(split, trial.seed, config.epochs, config.batch_size),
+                epochs=config.epochs,
+                steps_per_epoch=steps,
+                validation_data=_whole(split.x_val, split.y_val),
+                shuffle=False,  # the order is the seed's
+                callbacks=[log, _StopAtNonFinite(log)],
+                verbose=0,
+            )
         found: dict[str, Any] = {}
         us: dict[int, Any] = {}
         if log.failed_epoch is None:
@@ -146,6 +153,22 @@ def train(study: Study, trial: Trial) -> Result:
     return Trainer(study).train(trial)
 
 
+@contextlib.contextmanager
+def told_of(study: Study) -> Iterator[None]:
+    """Tell an error in a model of the user's in one line, unless memory ran out."""
+    builder = study.config.model.build
+    try:
+        yield
+    except KregkitError:
+        raise
+    except Exception as error:
+        if builder is None or backends.out_of_memory(error):
+            raise
+        raise StudyError(
+            f"training the model of {builder} raised {summary(error)}"
+        ) from None
+
+
 def deterministic() -> None:
     """Make this process give the same numbers for the same trial, bit for bit."""
     if keras.backend.backend() == "tensorflow":
@@ -212,12 +235,13 @@ def _scores(study: Study, model: Any, split: Split) -> dict[str, float]:
         ("test", split.x_test, split.y_test),
     ]
     penalties = Penalties(model)
+    argument = training_argument(model, False)
     for part, x, y in parts:
         logits, added, size = [], 0.0, chunk(len(x))
         for start in range(0, len(x), size):
             now = x[start : start + size]
             with penalties.silenced():  # what is left are losses of the layers' own
-                logits.append(ops.convert_to_numpy(model(now, training=False)))
+                logits.append(ops.convert_to_numpy(model(now, **argument)))
                 added += len(now) / len(x) * float(sum(model.losses))
         answers = np.concatenate(logits)
         found[f"{part}_score"] = score(study, y, answers)

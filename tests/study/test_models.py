@@ -4,8 +4,9 @@ import pytest
 
 from kregkit.errors import ModelError, StudyError
 from kregkit.known import MODELS
+from kregkit.study.builders import build_own
 from kregkit.study.config import ModelConfig
-from kregkit.study.models import BUILDERS, build_own, layers_for
+from kregkit.study.models import BUILDERS, layers_for
 
 NAMES = {
     "linear": ["output"],
@@ -240,7 +241,7 @@ def test_own_builder_is_found_in_the_current_folder(tmp_path, monkeypatch):
          "object is not callable."),
         (
             "def build(input_shape, outputs):\n    raise ValueError('a\\nb')",
-            "{name}:build(input_shape, outputs) raised ValueError: a.",
+            "{name}:build(input_shape, outputs) raised ValueError: a b.",
         ),
         (
             "def build(input_shape, outputs):\n    return 3",
@@ -255,16 +256,6 @@ def test_own_builder_is_found_in_the_current_folder(tmp_path, monkeypatch):
             GOOD.replace("keras.layers.Flatten(), ", ""),
             "{name}:build must return a model with output shape (None, 10); received "
             "(None, 8, 8, 10).",
-        ),
-        (
-            GOOD.replace("(outputs)", "(outputs, activation='softmax', name='last')"),
-            "{name}:build must return a model that ends in logits; its last layer "
-            "'last' ends in softmax.",
-        ),
-        (
-            GOOD.replace("(outputs)", "(outputs), keras.layers.Softmax(name='last')"),
-            "{name}:build must return a model that ends in logits; its last layer "
-            "'last' ends in softmax.",
         ),
         (
             GOOD.replace("(outputs)", "(outputs, kernel_regularizer='l2', name='z')"),
