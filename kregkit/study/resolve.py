@@ -25,6 +25,7 @@ from kregkit.study.data import Data, Split
 from kregkit.study.locate import located
 from kregkit.study.models import BUILDERS, build_own, layers_for
 from kregkit.study.plan import Trial, digest, plan
+from kregkit.study.tokens import check_tokens
 from kregkit.weights import walk
 
 OPTIMIZER_CLASSES: Final[dict[str, Any]] = {
@@ -153,10 +154,10 @@ class Study:
 
 def resolve(config: StudyConfig, file: Path) -> Study:
     """Return the study in `file`, ready for training, or raise a located error."""
-    folder = file.parent
+    folder, own_model = file.parent, config.model.build is not None
     key = "data.name" if config.data.name else "data.file"
     with located(file, *key.split(".")):
-        data = datasets.load(config.data, folder)
+        data = datasets.load(config.data, folder, own_model)
         trials = plan(config, digest(config, folder))
     study = Study(config, folder, data, trials)
     with located(file, "data"):
@@ -182,6 +183,9 @@ def resolve(config: StudyConfig, file: Path) -> Study:
                 )
             with located(file, "sweep", index, *list(sweep.structure)[:1]):
                 _check_shapes(penalty, model, cell.target, chosen)
+    if own_model:
+        with located(file, "data"):
+            check_tokens(model, _inputs(study.split(0)))
     with located(file, "train", "optimizer"):
         study.optimizer()
     return study
@@ -221,7 +225,7 @@ def _check_rows(study: Study) -> None:
                 f"{study.data.name}: {len(train)} rows to train on are fewer than a "
                 f"batch of {batch}."
             )
-    datasets.split(study.data, study.config.data, 0)
+        datasets.fitted(study.data, train, seed)
 
 
 def _inputs(split: Split) -> tuple[Any, Any, Any]:

@@ -100,7 +100,7 @@ def train(
     job.store.check_resumable(environment())
     job.store.begin(job.text)
     if units:
-        begin(str(chosen))
+        begin(f"{study.data}\n{chosen}")
     if workers > 1 and len(units) > 1:
         spread(units, job.waiting, job.config, job.file, job.store, workers, progress)
         return job.store.failed()
