@@ -148,6 +148,7 @@ def plan(
 
     config, _, trials = planned(study)
     load_backend_quietly()
+    from kregkit.study.data import told
     from kregkit.study.engines import schedule
     from kregkit.study.resolve import resolve
 
@@ -164,7 +165,7 @@ def plan(
     for words, count in ((heads[: 4 + several], "trials"), *cells.items()):
         padded = map(str.ljust, words, (10, 16, 10, 10, 13))
         typer.echo(f"{' '.join(padded)} {count:>6}")
-    typer.echo(_wrapped(f"{resolved.data}\n{found}"))
+    typer.echo(_wrapped(f"{told(resolved.data, config.data)}{found}"))
 
 
 @app.command("list")

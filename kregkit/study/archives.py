@@ -7,6 +7,7 @@ the archive says, and with the memory that is left.
 
 import io
 import math
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -29,8 +30,10 @@ _LONGEST_HEADER: Final = 10_000
 _DAMAGED: Final = (
     *(OSError, EOFError, ValueError, KeyError, NotImplementedError, TypeError),
     *(AttributeError, RuntimeError, zipfile.BadZipFile, zlib.error),
+    *(SyntaxError, tokenize.TokenError),
 )
-"""What NumPy and zipfile raise for damaged files; RuntimeError: an encrypted one."""
+"""What NumPy and zipfile raise for damaged files; RuntimeError: an encrypted one, or a
+header that is nested too deeply."""
 
 
 def read_npz(file: Path) -> list[Any]:

@@ -42,6 +42,11 @@ _DATE: Final = "|".join(
     )
 )
 
+_SIGNED: Final = (
+    r"^[-+]?[$€£¥]?\s?(?:\d+|\d{1,3}(?:[,.' ]\d{3})+)(?:[.,]\d+)?\s?[%$€£¥]?$"
+)
+"""Numbers for readers: of money, in percent, with separated thousands."""
+
 
 @dataclass(frozen=True, eq=False)
 class Feature:
@@ -130,16 +135,13 @@ def judge(
             blank = _is_missing(column)
             if blank.any() and (missing == "refuse" or series.name == label):
                 first = int(blank.argmax())
-                shown = series[first]
-                what = "" if shown in (None, "") else f" {cell(shown)}"
                 count = int(blank.sum())
-                problems.told.append(
-                    f"column {cell(series.name)} has {several(count, 'missing value')}"
-                    f"{', the first' * (count > 1)}{what} in row {first + 1}"
-                )
+                what = several(count, "missing value")
+                where = _first(count, series[first], first)
+                problems.told.append(f"column {cell(series.name)} has {what}, {where}")
                 problems.missing |= series.name != label
             if series.name == label:
-                y = _labels(column)
+                y = _labels(column, series)
     problems.check(file)
     return _together(columns, y, missing == "indicator")
 
@@ -195,16 +197,20 @@ def _text(raw: "pl.Series", decimal_comma: bool) -> _Column:
     if 2 * count <= int(known.sum()):
         first = int(odd.arg_max() or 0)
         raise _ColumnError(
-            f"holds numbers and {several(count, 'value')} that "
-            f"{'is' if count == 1 else 'are'} none{', the first' * (count > 1)} "
-            f"{cell(raw[first])} in row {first + 1}"
+            f"holds numbers and {several(count, 'other value')}, "
+            f"{_first(count, raw[first], first)}"
         )
-    if (text.str.contains(_DATE) | ~known).all():
-        first = int(known.arg_max() or 0)
-        raise _ColumnError(
-            f"holds dates or times, the first {cell(raw[first])} in row {first + 1}"
-        )
+    for what, form in (("dates or times", _DATE), ("numbers with signs", _SIGNED)):
+        if (text.str.contains(form) | ~known).all():
+            first = int(known.arg_max() or 0)
+            raise _ColumnError(f"holds {what}, {_first(2, raw[first], first)}")
     return _words(text, known)
+
+
+def _first(count: int, value: Any, row: int) -> str:
+    """Return the first of so many cells, and its row."""
+    shown = "" if value in (None, "") else f"{cell(value)} "
+    return f"{'the first ' if count > 1 else ''}{shown}in row {row + 1}"
 
 
 def _numbers(raw: "pl.Series", values: "pl.Series", known: "pl.Series") -> _Column:
@@ -214,8 +220,7 @@ def _numbers(raw: "pl.Series", values: "pl.Series", known: "pl.Series") -> _Colu
         first, count = int(strange.arg_max() or 0), int(strange.sum())
         raise _ColumnError(
             f"has {several(count, 'value')} that {'is' if count == 1 else 'are'} "
-            f"infinite or too large{', the first' * (count > 1)} {cell(raw[first])} in "
-            f"row {first + 1}"
+            f"infinite or too large, {_first(count, raw[first], first)}"
         )
     found = np.where(known.to_numpy(), values.fill_null(np.nan).to_numpy(), np.nan)
     return _Column(found, notes=tuple(_noted(found)))
@@ -228,7 +233,7 @@ def _noted(values: Array) -> Iterator[str]:
     low, high = values.min(), values.max()
     if len(values) > 2 and high - low == len(values) - 1:
         if len(np.unique(values)) == len(values):
-            yield "counts the rows, as an identifier does"
+            yield "counts the rows, as an identifier does, and is an input"
     elif low >= 1900_01_01 and high <= 2100_12_31:
         month, day = values // 100 % 100, values % 100
         if ((month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)).all():
@@ -273,9 +278,18 @@ def _is_missing(column: _Column) -> Array:
     return found
 
 
-def _labels(column: _Column) -> Array:
+def _labels(column: _Column, series: "pl.Series") -> Array:
+    """Return labels as words, as integers where all are, or as float64."""
+    import polars as pl
+
     if column.levels:
         return np.array(column.levels)[column.values]
+    if series.dtype == pl.String:
+        series = series.str.strip_chars()
+    if series.dtype == pl.String or series.dtype.is_integer():
+        exact = series.cast(pl.Int64, strict=False)
+        if not exact.null_count():
+            return exact.to_numpy()
     return column.values
 
 

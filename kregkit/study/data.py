@@ -28,7 +28,9 @@ class Data:
     Class labels are 0, 1, ... in the order of the labels in the file, which are kept
     in `labels`. Of an image, x is (rows, height, width, channels); of a series it is
     (rows, steps, features). Missing values are NaN. `scale` is "image", "standard" or
-    "none"; `notes` say what was done to the inputs, `classes` what the classes are.
+    "none". Of a table, `features` say what its columns are among the inputs, and
+    `targets` name the label. `notes` say what the inputs are and what is done to them,
+    `classes` what the class numbers mean.
     """
 
     name: str
@@ -42,13 +44,9 @@ class Data:
     labels: tuple[int | str, ...]
     scale: str
     features: tuple[Feature, ...] = ()
+    targets: tuple[str, ...] = ()
     notes: str = ""
     classes: str | None = None
-
-    def __str__(self) -> str:
-        """Say what the inputs and the classes are, each in one line."""
-        classes = f"\nclasses: {self.classes}" if self.classes else ""
-        return f"inputs: {self.notes}{classes}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,12 +112,20 @@ def fitted(data: Data, train: Array, seed: int) -> tuple[Scaling, Scaling]:
                 scaling.check(x, whole, named, key)
         for key, whole in (("y", data.y), ("y_test", data.y_test)):
             if whole is not None:
-                scaling.check(y, whole, (), key)
+                scaling.check(y, whole, data.targets, key)
     except DataError as error:
         raise DataError(
             f"{data.name}: {error} the training part of seed {seed}."
         ) from None
     return x, y
+
+
+def told(data: Data, config: DataConfig) -> str:
+    """Return what the inputs and classes of a file are, a line each; "" without one."""
+    if config.file is None:
+        return ""
+    classes = f"classes: {data.classes}\n" if data.classes else ""
+    return f"inputs: {data.notes}\n{classes}"
 
 
 def rows(data: Data, config: DataConfig, seed: int) -> tuple[Array, Array, Array]:
@@ -208,6 +214,7 @@ def _checked(
         targets.labels,
         inputs.scale,
         inputs.features,
+        (arrays.label,) if arrays.label else (),
         inputs_in_words(inputs, arrays.notes),
         classes_in_words(targets.labels),
     )

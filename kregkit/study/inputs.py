@@ -23,7 +23,7 @@ from kregkit.study.columns import Feature
 from kregkit.study.config import DataConfig
 from kregkit.study.scaling import IMAGE, NONE, STANDARD, Array
 from kregkit.study.sources import Arrays
-from kregkit.study.wording import several
+from kregkit.study.wording import cell, several
 
 _IDS: Final = 2**31
 
@@ -63,9 +63,10 @@ def checked_inputs(arrays: Arrays, config: DataConfig, own_model: bool) -> Input
 
 
 def named(key: str, arrays: Arrays) -> Iterator[tuple[str, Array]]:
-    """Yield the arrays of "x" or "y" with the names that they have in a file."""
+    """Yield the arrays of "x" or "y" with what messages call them."""
     train, test = getattr(arrays, key), getattr(arrays, f"{key}_test")
-    yield (key if test is None else f"{key}_train"), train
+    whole = f"column {cell(arrays.label)}" if arrays.label and key == "y" else key
+    yield (whole if test is None else f"{key}_train"), train
     if test is not None:
         yield f"{key}_test", test
 
@@ -149,9 +150,9 @@ def _imputed(
     width = parts[0].shape[1]
     blank = np.any([np.isnan(part).any(axis=0) for part in parts], axis=0)
     flagged = np.flatnonzero(blank) if indicator else np.arange(0)
-    features = [Feature(f"{i + 1}", i, 1, False) for i in range(width)]
+    features = [Feature(f"x[:, {i}]", i, 1, False) for i in range(width)]
     features += [
-        Feature(f"{i + 1} is missing", at, 1, False)
+        Feature(f"x[:, {i}] is missing", at, 1, False)
         for at, i in enumerate(flagged, width)
     ]
     return [

@@ -20,6 +20,9 @@ Array = NDArray[Any]
 
 IMAGE, NONE, STANDARD = "image", "none", "standard"
 
+_SMALL, _LARGE = 1e-30, 1e30
+"""Magnitudes between which numbers of float32 keep their digits."""
+
 _SQUARABLE: Final = 400
 """Exponents of 2 up to which squares of a few numbers are finite, and not 0."""
 
@@ -47,6 +50,9 @@ class Scaling:
             if self.kind == NONE:
                 return part if part.dtype.kind == "i" else part.astype("float32")
             if self.kind == IMAGE:
+                if not _SMALL < self.divisor < _LARGE:
+                    part = part.astype("float64") / self.divisor
+                    return part.astype("float32")
                 scaled: Array = part.astype("float32") / np.float32(self.divisor)
                 return scaled
             part = part.astype("float64")

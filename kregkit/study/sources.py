@@ -22,12 +22,13 @@ FOLDER: Final = "KREGKIT_DATA"
 
 @dataclass(frozen=True, eq=False)
 class Arrays:
-    """What a data set holds; `features` and `notes` are those of a table."""
+    """What a data set holds; of a table also what its columns are called."""
 
     x: Array
     y: Array
     x_test: Array | None = None
     y_test: Array | None = None
+    label: str | None = None
     features: tuple[Feature, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -46,7 +47,13 @@ def read(file: Path, config: DataConfig) -> Arrays:
         config.max_levels or MAX_LEVELS,
     )
     notes = (*table.left_out, *judged.notes)
-    return Arrays(judged.x, judged.y, features=judged.features, notes=notes)
+    return Arrays(
+        judged.x,
+        judged.y,
+        label=config.label,
+        features=judged.features,
+        notes=notes,
+    )
 
 
 def _bundled(name: str) -> Arrays:

@@ -7,6 +7,7 @@ text: what a column holds is decided from all of its cells.
 
 import csv
 import io
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,19 +65,22 @@ def _csv(file: Path, label: str) -> Table:
         frame = pl.read_csv(
             content, has_header=False, infer_schema=False, separator=separator
         )
-    except pl.exceptions.PolarsError as error:
-        _check_rows(file, content, separator, len(header))
-        raise DataError(_short(file, error)) from None
-    # Where a row is too short, polars fills it up; a cell at its end is missing.
-    # Quotes that are not closed may swallow rows, and still give a table.
-    last = frame[frame.columns[-1]]
-    if last.null_count() or frame.width != len(header) or content.count(b'"') % 2:
-        _check_rows(file, content, separator, len(header))
+    except pl.exceptions.PolarsError:
+        frame = pl.DataFrame()
+    # polars fills up short rows, and takes a quote within a cell for its end: the
+    # csv module, which is slow, then has the last word.
+    sure = frame.width > 0 and not frame[:, -1].null_count()
+    if not (sure and _plainly_quoted(content, separator.encode())):
+        count = _check_rows(file, content, separator, len(header))
+        if frame.shape != (count, len(header)):
+            frame = _slowly(content, separator, len(header))
     frame = frame.slice(1)
     frame = frame.filter(~pl.all_horizontal(pl.all().is_null()))
     if frame.is_empty():
         raise DataError(f"{file}: has no row below its first line.")
     frame.columns = [f"\0{index}" for index in range(frame.width)]
+    if label not in header:
+        raise DataError(_unknown(file, label, header))
     kept, left_out = _named(file, header, frame)
     renamed = {f"\0{index}": name for index, name in kept.items()}
     return Table(
@@ -101,6 +105,9 @@ def _text(file: Path) -> bytes:
             f"{file}: is not UTF-8 text: byte {content[error.start]:#04x} in line "
             f"{line}; save it as UTF-8."
         ) from None
+    if (nul := content.find(b"\0")) >= 0:
+        line = content.count(b"\n", 0, nul) + 1
+        raise DataError(f"{file}: is not UTF-8 text: byte 0x00 in line {line}.")
     return content.removeprefix(b"\xef\xbb\xbf")
 
 
@@ -161,10 +168,24 @@ def _places(places: list[str]) -> str:
     return ", ".join(places[:MOST]) + more
 
 
-def _check_rows(file: Path, content: bytes, separator: str, width: int) -> None:
-    """Raise for the first row of another width, and for quotes that are not closed."""
+def _plainly_quoted(content: bytes, separator: bytes) -> bool:
+    """Return whether every quote begins or ends a cell."""
+    total = content.count(b'"')
+    begins = sum(content.count(mark + b'"') for mark in (separator, b"\n"))
+    ends = sum(content.count(b'"' + mark) for mark in (separator, b"\n", b"\r"))
+    begins += content.startswith(b'"')
+    ends += content.endswith(b'"')
+    return total == begins + ends and begins == ends
+
+
+def _check_rows(file: Path, content: bytes, separator: str, width: int) -> int:
+    """Return the number of lines, blank ones and the first included.
+
+    Raises for the first row of another width, and for quotes that are not closed.
+    """
     text = io.StringIO(content.decode("utf-8"), newline="")
     rows, row, begins = csv.reader(text, delimiter=separator, strict=True), 0, 1
+    count = 0
     try:
         for cells in rows:
             if cells and len(cells) != width:
@@ -173,12 +194,22 @@ def _check_rows(file: Path, content: bytes, separator: str, width: int) -> None:
                     f"{file}: row {row} has {len(cells)} {what}, and the first line "
                     f"names {width} columns."
                 )
-            row, begins = row + bool(cells), rows.line_num + 1
+            row, begins, count = row + bool(cells), rows.line_num + 1, count + 1
     except csv.Error as error:
         unclosed = "unexpected end" in str(error) or "field larger" in str(error)
         why = "a quote is not closed" if unclosed else str(error)
         where = f"row {row}" if row else "the first line"
         raise DataError(f"{file}: {where} (line {begins}): {why}.") from None
+    return count
+
+
+def _slowly(content: bytes, separator: str, width: int) -> "pl.DataFrame":
+    import polars as pl
+
+    text = io.StringIO(content.decode("utf-8"), newline="")
+    rows = [row or [""] * width for row in csv.reader(text, delimiter=separator)]
+    columns = {f"{i}": [row[i] or None for row in rows] for i in range(width)}
+    return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
 
 
 def _parquet(file: Path) -> Table:
@@ -212,6 +243,11 @@ def _short(file: Path, error: Exception) -> str:
 
 
 def _unknown(file: Path, name: str, columns: list[str]) -> str:
+    if all(re.fullmatch(r"[-+.,\d]*", column.strip()) for column in columns):
+        return (
+            f"{file}: its first line must name the columns, {cell(name)} among them; "
+            f"holds {names(columns)}."
+        )
     if len(columns) <= MOST and all(len(column) <= 40 for column in columns):
         return unknown(f"{file}: column", name, columns)
     return f"{file}: column: unknown {cell(name)}. Known: {names(columns)}."

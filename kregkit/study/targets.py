@@ -125,8 +125,8 @@ def _exact(key: str, part: Array) -> Array:
     if beyond.any():
         first = int(beyond.argmax())
         raise DataError(
-            f"{key} has the label {part[first]:g} in row {first + 1}, which no 64-bit "
-            f"number holds exactly; number the classes 0, 1, ..., or {_REGRESSION}"
+            f"{key} has the label {part[first]:g} in row {first + 1}, too large to be "
+            f"told from others; number the classes 0, 1, ..., or {_REGRESSION}"
         )
     return part.astype("int64")
 

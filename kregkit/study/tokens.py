@@ -23,12 +23,13 @@ def check_tokens(model: keras.Model, parts: Sequence[Array]) -> None:
     `parts` are the inputs as they are trained on. The model answers to some rows of
     each, among them those that hold the least and the largest number.
     """
-    found = [place.layer for place in walk_layers(model)]
-    layers = [own for own in found if isinstance(own, keras.layers.Embedding)]
+    every = [place.layer for place in walk_layers(model)]
+    layers = [own for own in every if isinstance(own, keras.layers.Embedding)]
     if not layers:
         return
+    found = list[str]()
     for layer in layers:
-        layer.call = _checked(layer)
+        layer.call = _watched(layer, found)
     try:
         for x in parts:
             flat = x.reshape(len(x), -1)
@@ -38,29 +39,37 @@ def check_tokens(model: keras.Model, parts: Sequence[Array]) -> None:
     finally:
         for layer in layers:
             del layer.call
+    if found:
+        raise DataError(found[0])
 
 
-def _checked(layer: Any) -> Callable[..., Any]:
+def _watched(layer: Any, found: list[str]) -> Callable[..., Any]:
+    """Return the layer's call, which also finds inputs that are no ids.
+
+    It answers to zeros instead. An error raised here would get Keras's own words.
+    """
     call = layer.call
 
-    def checked(inputs: Any, *args: Any, **kwargs: Any) -> Any:
+    def watched(inputs: Any, *args: Any, **kwargs: Any) -> Any:
         try:
             ids = keras.ops.convert_to_numpy(inputs)
         except (NotImplementedError, TypeError):  # traced: it holds no values
             return call(inputs, *args, **kwargs)
-        if ids.dtype.kind == "f" and (ids != np.floor(ids)).any():
-            odd = ids[ids != np.floor(ids)][0]
-            raise DataError(
-                f"the layer {layer.name!r} is an Embedding, whose inputs are token ids "
-                f"from 0 to {layer.input_dim - 1}; it gets {odd:.3g}. Say scale = "
-                "'none' for inputs that are ids as they are."
-            )
-        if ids.size and not (ids.min() >= 0 and ids.max() < layer.input_dim):
-            odd = ids.min() if ids.min() < 0 else ids.max()
-            raise DataError(
-                f"the layer {layer.name!r} is an Embedding, whose inputs are token ids "
-                f"from 0 to {layer.input_dim - 1}; it gets {odd:g}."
-            )
-        return call(inputs, *args, **kwargs)
+        if (odd := _odd(ids, layer.input_dim)) is None:
+            return call(inputs, *args, **kwargs)
+        hint = " Say scale = 'none' for ids as they are." if odd % 1 else ""
+        found.append(
+            f"the layer {layer.name!r} is an Embedding, whose inputs are token ids "
+            f"from 0 to {layer.input_dim - 1}; it gets {odd:.6g}.{hint}"
+        )
+        return call(keras.ops.zeros_like(inputs), *args, **kwargs)
 
-    return checked
+    return watched
+
+
+def _odd(ids: Array, count: int) -> float | None:
+    """Return a number that is no id below `count`."""
+    odd = ids[(ids != np.floor(ids)) | (ids < 0) | (ids >= count)]
+    fractions = odd[odd % 1 != 0]
+    first = [*fractions.ravel()[:1], *odd.ravel()[:1]]
+    return float(first[0]) if first else None

@@ -411,7 +411,7 @@ class TestBadFiles:
 
     def test_csv_with_nan(self, tmp_path):
         message = (
-            "column 'a' has 1 missing value 'NaN' in row 2. Say missing = 'impute' or "
+            "column 'a' has 1 missing value, 'NaN' in row 2. Say missing = 'impute' or "
             "'indicator' for missing values."
         )
         assert refused_csv(tmp_path, "a,y\n1,0\nNaN,1\n") == message
