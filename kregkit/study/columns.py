@@ -3,31 +3,26 @@
 Numbers are cells that read as a number after blanks are taken away. A column is of
 numbers where all cells that are not missing are; of words where most of them are not.
 What is between is refused with the first odd cell, as are words with too many levels,
-dates and values that are not finite. All problems of a file are one message.
+dates and values that are not finite.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kregkit.errors import DataError
-from kregkit.study.wording import MOST, cell, names, several
+from kregkit.study.wording import cell, several
 
 if TYPE_CHECKING:
     import polars as pl
 
 Array = NDArray[Any]
 
-MISSING: Final = (
-    *("", "?", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "null", "none"),
-)
+MISSING: Final = ("", "?", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "null", "none")
 """Cells without a value, in lower case."""
-
-MAX_LEVELS: Final = 20
-"""The most different words of a column that become inputs, unless a study says."""
 
 _MONTH: Final = "(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 _TIME: Final = r"(?:[t ,]+\d{1,2}:\d{2}\S*(?: ?[ap]m)?)?"
@@ -49,20 +44,7 @@ _SIGNED: Final = (
 
 
 @dataclass(frozen=True, eq=False)
-class Feature:
-    """What one column of a table is among the inputs: from `start`, `width` of them.
-
-    Words have one input for each level, numbers have one.
-    """
-
-    name: str
-    start: int
-    width: int
-    words: bool
-
-
-@dataclass(frozen=True, eq=False)
-class _Column:
+class Column:
     """A column as numbers or as codes of words; missing are NaN, or the code -1."""
 
     values: Array
@@ -70,87 +52,11 @@ class _Column:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, eq=False)
-class Judged:
-    """The inputs of a table, the label, and what the columns became."""
-
-    x: Array
-    y: Array
-    features: tuple[Feature, ...]
-    notes: tuple[str, ...]
-
-
-@dataclass
-class _Problems:
-    """What is wrong with a file, and the keys of a study file that help."""
-
-    told: list[str] = field(default_factory=list)
-    to_drop: list[str] = field(default_factory=list)
-    missing: bool = False
-    levels: bool = False
-
-    def check(self, file: str) -> None:
-        """Raise one `DataError` for all problems."""
-        if not self.told:
-            return
-        more = len(self.told) - MOST
-        rest = f"; and {several(more, 'more column')}" if more > 0 else ""
-        ways = []
-        if self.missing:
-            ways.append("missing = 'impute' or 'indicator' for missing values")
-        if self.levels:
-            ways.append("max_levels = N for more words")
-        if self.to_drop:
-            ways.append(f"drop = [{names(self.to_drop)}] to leave columns out")
-        hint = f" Say {', '.join(ways)}." if ways else ""
-        raise DataError(f"{file}: {'; '.join(self.told[:MOST])}{rest}.{hint}")
-
-
-def judge(
-    file: str,
-    frame: "pl.DataFrame",
-    label: str,
-    decimal_comma: bool,
-    missing: str,
-    max_levels: int,
-) -> Judged:
-    """Return the numbers of a table, or raise for every column that has none."""
-    problems, columns = _Problems(), dict[str, _Column]()
-    y: Array = np.zeros(0)
-    for series in frame.iter_columns():
-        try:
-            column = _column(series, decimal_comma)
-            if series.name != label:
-                _check_levels(column, max_levels)
-                columns[series.name] = column
-        except _LevelsError as error:
-            problems.levels |= not error.identifier
-            problems.told.append(f"column {cell(series.name)} {error}")
-            problems.to_drop.append(series.name)
-        except _ColumnError as error:
-            problems.told.append(f"column {cell(series.name)} {error}")
-            if series.name != label:
-                problems.to_drop.append(series.name)
-        else:
-            blank = _is_missing(column)
-            if blank.any() and (missing == "refuse" or series.name == label):
-                first = int(blank.argmax())
-                count = int(blank.sum())
-                what = several(count, "missing value")
-                where = _first(count, series[first], first)
-                problems.told.append(f"column {cell(series.name)} has {what}, {where}")
-                problems.missing |= series.name != label
-            if series.name == label:
-                y = _labels(column, series)
-    problems.check(file)
-    return _together(columns, y, missing == "indicator")
-
-
-class _ColumnError(Exception):
+class ColumnError(DataError):
     """Why a column cannot be used, without its name."""
 
 
-class _LevelsError(_ColumnError):
+class LevelsError(ColumnError):
     """The words of a column are too many."""
 
     def __init__(self, text: str, identifier: bool) -> None:
@@ -158,7 +64,8 @@ class _LevelsError(_ColumnError):
         self.identifier = identifier
 
 
-def _column(series: "pl.Series", decimal_comma: bool) -> _Column:
+def read_column(series: "pl.Series", decimal_comma: bool) -> Column:
+    """Return a column as numbers or words; raise a `ColumnError` if it is neither."""
     import polars as pl
 
     kind = series.dtype
@@ -167,15 +74,15 @@ def _column(series: "pl.Series", decimal_comma: bool) -> _Column:
     if isinstance(kind, pl.Categorical | pl.Enum):
         return _words(series.cast(pl.String), series.is_not_null())
     if kind.is_temporal():
-        raise _ColumnError(f"holds dates or times ({kind})")
+        raise ColumnError(f"holds dates or times ({kind})")
     if not (kind.is_numeric() or kind == pl.Boolean or kind == pl.Null):
-        raise _ColumnError(f"holds {kind}, neither numbers nor words")
+        raise ColumnError(f"holds {kind}, neither numbers nor words")
     values = series.cast(pl.Float64)
     known = values.is_not_null() & values.is_not_nan()
     return _numbers(series, values, known)
 
 
-def _text(raw: "pl.Series", decimal_comma: bool) -> _Column:
+def _text(raw: "pl.Series", decimal_comma: bool) -> Column:
     import polars as pl
 
     values = raw.cast(pl.Float64, strict=False)
@@ -196,34 +103,34 @@ def _text(raw: "pl.Series", decimal_comma: bool) -> _Column:
         return _numbers(raw, values, known)
     if 2 * count <= int(known.sum()):
         first = int(odd.arg_max() or 0)
-        raise _ColumnError(
+        raise ColumnError(
             f"holds numbers and {several(count, 'other value')}, "
-            f"{_first(count, raw[first], first)}"
+            f"{first_of(count, raw[first], first)}"
         )
     for what, form in (("dates or times", _DATE), ("numbers with signs", _SIGNED)):
         if (text.str.contains(form) | ~known).all():
             first = int(known.arg_max() or 0)
-            raise _ColumnError(f"holds {what}, {_first(2, raw[first], first)}")
+            raise ColumnError(f"holds {what}, {first_of(2, raw[first], first)}")
     return _words(text, known)
 
 
-def _first(count: int, value: Any, row: int) -> str:
+def first_of(count: int, value: Any, row: int) -> str:
     """Return the first of so many cells, and its row."""
     shown = "" if value in (None, "") else f"{cell(value)} "
     return f"{'the first ' if count > 1 else ''}{shown}in row {row + 1}"
 
 
-def _numbers(raw: "pl.Series", values: "pl.Series", known: "pl.Series") -> _Column:
+def _numbers(raw: "pl.Series", values: "pl.Series", known: "pl.Series") -> Column:
     _check_known(known)
     strange = known & ~values.is_finite().fill_null(False)
     if strange.any():
         first, count = int(strange.arg_max() or 0), int(strange.sum())
-        raise _ColumnError(
+        raise ColumnError(
             f"has {several(count, 'value')} that {'is' if count == 1 else 'are'} "
-            f"infinite or too large, {_first(count, raw[first], first)}"
+            f"infinite or too large, {first_of(count, raw[first], first)}"
         )
     found = np.where(known.to_numpy(), values.fill_null(np.nan).to_numpy(), np.nan)
-    return _Column(found, notes=tuple(_noted(found)))
+    return Column(found, notes=tuple(_noted(found)))
 
 
 def _noted(values: Array) -> Iterator[str]:
@@ -240,7 +147,7 @@ def _noted(values: Array) -> Iterator[str]:
             yield f"looks like dates, as {low:.0f} does"
 
 
-def _words(text: "pl.Series", known: "pl.Series") -> _Column:
+def _words(text: "pl.Series", known: "pl.Series") -> Column:
     import polars as pl
 
     _check_known(known)
@@ -248,37 +155,39 @@ def _words(text: "pl.Series", known: "pl.Series") -> _Column:
     codes = text.replace_strict(
         levels, np.arange(len(levels)), default=-1, return_dtype=pl.Int64
     )
-    return _Column(codes.to_numpy(), tuple(levels.to_list()))
+    return Column(codes.to_numpy(), tuple(levels.to_list()))
 
 
 def _check_known(known: "pl.Series") -> None:
     if not known.any():
-        raise _ColumnError("has no value in any row")
+        raise ColumnError("has no value in any row")
 
 
-def _check_levels(column: _Column, most: int) -> None:
+def check_levels(column: Column, most: int) -> None:
+    """Raise a `LevelsError` for more than `most` words, or another in every row."""
     count = len(column.levels)
-    present = int((~_is_missing(column)).sum())
+    present = int((~is_missing(column)).sum())
     if count == present > 1:
-        raise _LevelsError(
+        raise LevelsError(
             f"has another word in every row, as {cell(column.levels[0])}: an "
             "identifier is no input",
             identifier=True,
         )
     if count > most:
-        raise _LevelsError(
+        raise LevelsError(
             f"has {count} different words, as {cell(column.levels[0])}; at most {most} "
             "become inputs",
             identifier=False,
         )
 
 
-def _is_missing(column: _Column) -> Array:
+def is_missing(column: Column) -> Array:
+    """Return which rows have no value."""
     found: Array = column.values < 0 if column.levels else np.isnan(column.values)
     return found
 
 
-def _labels(column: _Column, series: "pl.Series") -> Array:
+def labels(column: Column, series: "pl.Series") -> Array:
     """Return labels as words, as integers where all are, or as float64."""
     import polars as pl
 
@@ -291,29 +200,3 @@ def _labels(column: _Column, series: "pl.Series") -> Array:
         if not exact.null_count():
             return exact.to_numpy()
     return column.values
-
-
-def _together(columns: dict[str, _Column], y: Array, indicator: bool) -> Judged:
-    """Return all columns side by side: words one-hot, indicators of missing last."""
-    widths = [len(column.levels) or 1 for column in columns.values()]
-    flags = {
-        name: blank
-        for name, column in columns.items()
-        if indicator and (blank := _is_missing(column)).any()
-    }
-    x = np.zeros((len(y), sum(widths) + len(flags)))
-    features, notes, start = list[Feature](), list[str](), 0
-    for (name, column), width in zip(columns.items(), widths, strict=True):
-        features.append(Feature(name, start, width, bool(column.levels)))
-        own = x[:, start : start + width]
-        if column.levels:
-            own[np.arange(len(y)), column.values] = 1
-            own[_is_missing(column)] = np.nan
-        else:
-            own[:, 0] = column.values
-        notes += (f"{cell(name)} {note}" for note in column.notes)
-        start += width
-    for at, (name, blank) in enumerate(flags.items(), start):
-        features.append(Feature(f"{name} is missing", at, 1, False))
-        x[:, at] = blank
-    return Judged(x, y, tuple(features), tuple(notes))

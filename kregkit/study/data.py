@@ -12,9 +12,9 @@ import numpy as np
 
 from kregkit.errors import DataError
 from kregkit.study import scaling
-from kregkit.study.columns import Feature
 from kregkit.study.config import DataConfig
 from kregkit.study.describe import classes_in_words, inputs_in_words
+from kregkit.study.features import Feature
 from kregkit.study.inputs import checked_inputs
 from kregkit.study.scaling import Array, Scaling
 from kregkit.study.sources import LOADERS, Arrays, read

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from kregkit.study.columns import Feature
+from kregkit.study.features import Feature
 from kregkit.study.inputs import Inputs
 from kregkit.study.scaling import IMAGE, NONE, STANDARD
 from kregkit.study.wording import cell, listed, names, several

@@ -19,8 +19,8 @@ from typing import Final
 import numpy as np
 
 from kregkit.errors import DataError
-from kregkit.study.columns import Feature
 from kregkit.study.config import DataConfig
+from kregkit.study.features import Feature
 from kregkit.study.scaling import IMAGE, NONE, STANDARD, Array
 from kregkit.study.sources import Arrays
 from kregkit.study.wording import cell, several

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kregkit.errors import DataError
-from kregkit.study.columns import Feature
+from kregkit.study.features import Feature
 from kregkit.study.wording import cell
 
 Array = NDArray[Any]

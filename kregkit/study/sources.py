@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from kregkit.errors import DataError
 from kregkit.study.archives import read_npz
-from kregkit.study.columns import MAX_LEVELS, Feature, judge
 from kregkit.study.config import DataConfig
+from kregkit.study.features import MAX_LEVELS, Feature, judge
 from kregkit.study.scaling import Array
 from kregkit.study.tables import read_table
 

@@ -447,3 +447,31 @@ def test_parquet_columns_that_are_no_inputs_are_refused(tmp_path):
         "'many' holds List(Int64), neither numbers nor words. Say drop = ['day', "
         "'many'] to leave columns out."
     )
+
+
+@pytest.mark.parametrize("seeds", [1, 8])
+def test_every_seed_is_tried_before_training(seeds, tmp_path):
+    from kregkit.study import config as studies
+    from kregkit.study.resolve import resolve
+
+    data, config = loaded(tmp_path, TEXT)
+    held = [{*np.concatenate(rows(data, config, seed)[1:])} for seed in range(8)]
+    late = min(held[7] - held[0])
+    frame = FRAME.assign(a=FRAME["a"].where(FRAME.index != late, 1e300))
+    loaded(tmp_path, frame.to_csv(index=False))
+    file = tmp_path / "s.toml"
+    file.write_text(
+        f'name = "s"\nseeds = {seeds}\n[data]\nfile = "d.csv"\nlabel = "y"\n[model]\n'
+        'name = "linear"\n[train]\nepochs = 1\n[[sweep]]\nregularizer = "L1"\n'
+        'target = "kernel"\nstrength = 1.0\n'
+    )
+    if seeds == 1:
+        resolve(studies.load(file)[0], file)
+        return
+    with pytest.raises(DataError) as caught:
+        resolve(studies.load(file)[0], file)
+    first = next(seed for seed in range(8) if late in held[seed])
+    assert str(caught.value) == (
+        f"{file}:3: data: d.csv: the value 1e+300 in row {late + 1} of column 'a' is "
+        f"too large to be scaled by the training part of seed {first}."
+    )
