@@ -56,8 +56,10 @@ def checked_inputs(arrays: Arrays, config: DataConfig, own_model: bool) -> Input
         parts, features = _imputed(parts, config.missing == "indicator")
     if scale == NONE and own_model and not image and all(map(_are_ids, parts)):
         parts = [part.astype("int32") for part in parts]
-    elif scale == NONE and parts[0].dtype.kind != "f":
-        parts = [part.astype("float32") for part in parts]
+    elif scale == NONE:
+        parts = [
+            part if part.dtype.kind == "f" else part.astype("float32") for part in parts
+        ]
     x_test = parts[1] if len(parts) > 1 else None
     return Inputs(parts[0], x_test, image, scale, features)
 

@@ -113,6 +113,16 @@ def test_integers_stay_integers_for_a_model_of_ones_own(kind, tmp_path):
     assert split(built_in, config, 0).x_train.dtype == np.float32
 
 
+@pytest.mark.parametrize("changed", ["x_train", "x_test"])
+def test_parts_of_two_kinds_are_trained_as_one(changed, tmp_path):
+    arrays = {"x_train": IDS, "y_train": Y, "x_test": IDS, "y_test": Y}
+    np.savez(tmp_path / "d.npz", **arrays | {changed: IDS + 0.5})
+    config = DataConfig(file="d.npz", scale="none")
+    own = split(load(config, tmp_path, True), config, 0)
+    assert own.x_train.dtype == own.x_test.dtype == np.float32
+    np.testing.assert_array_equal(own.x_test, IDS + 0.5 * (changed == "x_test"))
+
+
 SCALES = [1e-320, 1e-300, 1e-160, 1e-20, 1.0, 1e20, 1e154, 1e200, 1e307]
 
 
