@@ -148,10 +148,12 @@ def plan(
 
     config, _, trials = planned(study)
     load_backend_quietly()
+    from kregkit.study.data import told
     from kregkit.study.engines import schedule
     from kregkit.study.resolve import resolve
 
-    found = schedule(resolve(config, study), trials, engine.value, workers)
+    resolved = resolve(config, study)
+    found = schedule(resolved, trials, engine.value, workers)
     several = len({t.learning_rate for t in trials}) > 1
     cells = Counter(
         (t.target or "-", t.regularizer or "baseline", t.layers or "-", t.solver)
@@ -163,7 +165,7 @@ def plan(
     for words, count in ((heads[: 4 + several], "trials"), *cells.items()):
         padded = map(str.ljust, words, (10, 16, 10, 10, 13))
         typer.echo(f"{' '.join(padded)} {count:>6}")
-    typer.echo(_wrapped(str(found)))
+    typer.echo(_wrapped(f"{told(resolved.data, config.data)}{found}"))
 
 
 @app.command("list")

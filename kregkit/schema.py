@@ -93,7 +93,8 @@ FINALS: Final[dict[str, str]] = {
     "test_data_loss": "float",
     "penalty": "float",  # sum of the weight penalties and the probe's activity ones
     # Of the next, f is the logits minus their mean over classes, or a regression's
-    # output; what is not defined is null. `study.probes` has the definitions.
+    # output; what is not defined is null: of integer inputs what needs others than
+    # the data's. `study.probes` has the definitions.
     "logit_norm_at_zero": "float",  # ‖f(0)‖₂ / logit_scale, 0 an input after scaling
     "score_under_noise": "floats",  # on the test part, with noise of each of the sizes
     "noise_sizes": "floats",  # standard deviations of the noise
@@ -126,12 +127,16 @@ FINALS: Final[dict[str, str]] = {
     # channels) of an image
     "code_usage": "floats",  # of each unit of an autoencoder's code the share of the
     # probe's rows in which it is active, by ACTIVE
+    "inputs": "str",  # what they are and what is done to them, in words
+    "classes": "str",  # with their numbers; null where these are the labels
 }
 
 ADDED: Final = (
     "learning_rate",
     "input_shape",
     "code_usage",
+    "inputs",
+    "classes",
     "logit_scale",
     "inputs_near_ignored",
     "kernel_quantiles",

@@ -32,7 +32,9 @@ class Facts:
 
 _HOW = {
     "data": "Data",
+    "inputs": "Inputs",
     "task": "Task",
+    "classes": "Classes",
     "model": "Model",
     "solver": "Solver",
     "learning_rate": "Learning rate",

@@ -1,20 +1,24 @@
 """Data sets: loaded, checked, divided by seed and scaled.
 
-The one rule: what is not in the training part has no influence on training. Images
-are divided by the largest magnitude of the training part's pixels; tables are
-standardised on the training part, constant columns to 0; so is a regression's target,
-which leaves R² as it is.
+What is not in the training part has no influence on training: `scaling` learns from
+that part alone, of inputs and of a regression's targets, which leaves R² as it is.
+`inputs` tells images, series and columns apart.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from kregkit.errors import DataError
+from kregkit.study import scaling
 from kregkit.study.config import DataConfig
-from kregkit.study.sources import LOADERS, Array, Arrays, read
+from kregkit.study.describe import classes_in_words, inputs_in_words
+from kregkit.study.features import Feature
+from kregkit.study.inputs import checked_inputs
+from kregkit.study.scaling import Array, Scaling
+from kregkit.study.sources import LOADERS, Arrays, read
+from kregkit.study.targets import checked_targets
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +26,11 @@ class Data:
     """A data set as loaded: not divided, not scaled.
 
     Class labels are 0, 1, ... in the order of the labels in the file, which are kept
-    in `labels`. Of an image, x is (rows, height, width, channels).
+    in `labels`. Of an image, x is (rows, height, width, channels); of a series it is
+    (rows, steps, features). Missing values are NaN. `scale` is "image", "standard" or
+    "none". Of a table, `features` say what its columns are among the inputs, and
+    `targets` name the label. `notes` say what the inputs are and what is done to them,
+    `classes` what the class numbers mean.
     """
 
     name: str
@@ -33,12 +41,20 @@ class Data:
     x_test: Array | None
     y_test: Array | None
     image: bool
-    labels: tuple[int, ...]
+    labels: tuple[int | str, ...]
+    scale: str
+    features: tuple[Feature, ...] = ()
+    targets: tuple[str, ...] = ()
+    notes: str = ""
+    classes: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """The three parts, ready for training: x float32; y int64, or float32 (n, 1)."""
+    """The three parts, ready for training: x float32, or integers as they are.
+
+    y is int64, or float32 (rows, targets).
+    """
 
     x_train: Array
     y_train: Array
@@ -48,18 +64,20 @@ class Split:
     y_test: Array
 
 
-def load(config: DataConfig, folder: Path) -> Data:
+def load(config: DataConfig, folder: Path, own_model: bool = False) -> Data:
     """Return the data that a study names; `folder` is that of the study file.
 
-    Labels that are whole numbers mean classification and others regression, unless
-    `task` says it: a regression with whole targets must.
+    Labels that are whole numbers or words mean classification and others regression,
+    unless `task` says it: a regression with whole targets must. Integers of an .npz
+    file stay as they are for a model of one's own.
     """
     if config.name is not None:
         arrays = LOADERS[config.name](config.name)
         task = "regression" if config.name == "diabetes" else "classification"
-        return _checked(arrays, config.name, config.name, task)
+        return _checked(arrays, config, config.name, config.name, task, own_model)
     file = folder / str(config.file)
-    return _checked(read(file, config.label), file.name, str(file), config.task)
+    arrays = read(file, config)
+    return _checked(arrays, config, file.name, str(file), config.task, own_model)
 
 
 def split(data: Data, config: DataConfig, seed: int) -> Split:
@@ -71,11 +89,7 @@ def split(data: Data, config: DataConfig, seed: int) -> Split:
     train, val, test = rows(data, config, seed)
     x_test = data.x[test] if data.x_test is None else data.x_test
     y_test = data.y[test] if data.y_test is None else data.y_test
-    scale = _image_scale if data.image else _column_scale
-    x = scale(data.x[train], data.name)
-    y: Callable[[Array], Array] = _labels
-    if data.task == "regression":
-        y = _column_scale(data.y[train], data.name)
+    x, y = fitted(data, train, seed)
     return Split(
         x(data.x[train]),
         y(data.y[train]),
@@ -84,6 +98,34 @@ def split(data: Data, config: DataConfig, seed: int) -> Split:
         x(x_test),
         y(y_test),
     )
+
+
+def fitted(data: Data, train: Array, seed: int) -> tuple[Scaling, Scaling]:
+    """Return what these rows say about inputs and targets, tried on every row."""
+    named = [feature.name for feature in data.features for _ in range(feature.width)]
+    classes = data.task == "classification"
+    try:
+        x = scaling.fit(data.scale, data.x[train], data.features)
+        y = scaling.fit("none" if classes else "standard", data.y[train])
+        for key, whole in (("x", data.x), ("x_test", data.x_test)):
+            if whole is not None:
+                scaling.check(x, whole, named, key)
+        for key, whole in (("y", data.y), ("y_test", data.y_test)):
+            if whole is not None:
+                scaling.check(y, whole, data.targets, key)
+    except DataError as error:
+        raise DataError(
+            f"{data.name}: {error} the training part of seed {seed}."
+        ) from None
+    return x, y
+
+
+def told(data: Data, config: DataConfig) -> str:
+    """Return what the inputs and classes of a file are, a line each; "" without one."""
+    if config.file is None:
+        return ""
+    classes = f"classes: {data.classes}\n" if data.classes else ""
+    return f"inputs: {data.notes}\n{classes}"
 
 
 def rows(data: Data, config: DataConfig, seed: int) -> tuple[Array, Array, Array]:
@@ -147,138 +189,32 @@ def _check_every_class(data: Data, part: Array, name: str, seed: int) -> None:
         )
 
 
-def _image_scale(train: Array, name: str) -> Callable[[Array], Array]:
-    # In float64: the magnitude of the most negative integer is no int8, int16, ...
-    largest = max(abs(float(train.min())), abs(float(train.max()))) or 1.0
-    return lambda part: _float32(part.astype("float32") / np.float32(largest), name)
-
-
-def _column_scale(train: Array, name: str) -> Callable[[Array], Array]:
-    train = train.astype("float64")
-    with np.errstate(over="ignore", invalid="ignore"):  # _float32 refuses what is lost
-        mean, deviation = train.mean(axis=0), train.std(axis=0)
-    constant = train.min(axis=0) == train.max(axis=0)
-    divisor = np.where(constant | (deviation == 0), np.inf, deviation)
-
-    def scale(part: Array) -> Array:
-        with np.errstate(over="ignore", invalid="ignore"):
-            return _float32((part.astype("float64") - mean) / divisor, name)
-
-    return scale
-
-
-def _float32(part: Array, name: str) -> Array:
-    with np.errstate(over="ignore"):
-        part = part.astype("float32")
-    if not np.isfinite(part).all():
-        raise DataError(f"{name}: has values too large to be scaled.")
-    return part
-
-
-def _checked(arrays: Arrays, name: str, where: str, task: str | None) -> Data:
-    x, y, x_test, y_test = arrays
-    image = x.ndim >= 3
-    inputs = [_inputs(where, key, part) for key, part in _named("x", x, x_test)]
-    labels = [_targets(where, key, part) for key, part in _named("y", y, y_test)]
-    for (key, _), own, own_labels in zip(
-        _named("x", x, x_test), inputs, labels, strict=True
-    ):
-        other = key.replace("x", "y")
-        if len(own) != len(own_labels):
-            raise DataError(
-                f"{where}: {key} has {len(own)} rows and {other} has {len(own_labels)}."
-            )
-        if own.shape[1:] != inputs[0].shape[1:]:
-            raise DataError(
-                f"{where}: rows of {key} are {own.shape[1:]}, those of x_train are "
-                f"{inputs[0].shape[1:]}."
-            )
-    whole = all((part == np.floor(part)).all() for part in labels)
-    if task is None:
-        task = "classification" if whole else "regression"
-    if task == "classification" and not whole:
-        raise DataError(
-            f"{where}: labels that are not integers; number the classes 0, 1, ..., or "
-            "say task = 'regression'."
-        )
-    classes: tuple[int, ...] = ()
-    if task == "classification":
-        known = np.unique(labels[0])
-        classes = tuple(int(label) for label in known)
-        labels = [_numbered(where, part, known) for part in labels]
-    else:
-        labels = [part.astype("float64")[:, None] for part in labels]
-    if len(np.unique(labels[0])) == 1:
-        what = "one class only" if classes else "one target value only"
-        raise DataError(f"{where}: has {what}: {y.reshape(-1)[0]:g}.")
+def _checked(
+    arrays: Arrays,
+    config: DataConfig,
+    name: str,
+    where: str,
+    task: str | None,
+    own_model: bool,
+) -> Data:
+    try:
+        inputs = checked_inputs(arrays, config, own_model)
+        targets = checked_targets(arrays, task)
+    except DataError as error:
+        raise DataError(f"{where}: {error}.") from None
     return Data(
         name,
-        inputs[0],
-        labels[0],
-        task,
-        len(classes) or 1,
-        inputs[1] if len(inputs) > 1 else None,
-        labels[1] if len(labels) > 1 else None,
-        image,
-        classes,
+        inputs.x,
+        targets.y,
+        targets.task,
+        targets.outputs,
+        inputs.x_test,
+        targets.y_test,
+        inputs.image,
+        targets.labels,
+        inputs.scale,
+        inputs.features,
+        (arrays.label,) if arrays.label else (),
+        inputs_in_words(inputs, arrays.notes),
+        classes_in_words(targets.labels),
     )
-
-
-def _named(key: str, train: Array, test: Array | None) -> list[tuple[str, Array]]:
-    if test is None:
-        return [(key, train)]
-    return [(f"{key}_train", train), (f"{key}_test", test)]
-
-
-def _inputs(where: str, key: str, x: Array) -> Array:
-    if x.dtype.kind not in "biuf":
-        raise DataError(f"{where}: {key} must hold numbers; holds {x.dtype}.")
-    if not 2 <= x.ndim <= 4 or 0 in x.shape:
-        raise DataError(
-            f"{where}: {key} must be (rows, columns), or images (rows, height, width) "
-            f"or (rows, height, width, channels), none of them 0; received {x.shape}."
-        )
-    _check_finite(where, key, x)
-    x = x.astype("uint8") if x.dtype.kind == "b" else x
-    return x[..., None] if x.ndim == 3 else x
-
-
-def _targets(where: str, key: str, y: Array) -> Array:
-    if y.dtype.kind not in "biuf":
-        raise DataError(
-            f"{where}: {key} holds labels that are not integers; number the classes "
-            "0, 1, ... in the file."
-        )
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    if y.ndim != 1:
-        raise DataError(
-            f"{where}: {key} must hold one number for each row; received {y.shape}."
-        )
-    _check_finite(where, key, y)
-    return y.astype("uint8") if y.dtype.kind == "b" else y
-
-
-def _check_finite(where: str, key: str, values: Array) -> None:
-    if values.dtype.kind != "f":
-        return
-    finite = np.isfinite(values)
-    if not finite.all():
-        first = int(np.argwhere(~finite)[0][0]) + 1
-        raise DataError(
-            f"{where}: {key} has {int((~finite).sum())} values that are NaN or "
-            f"infinite, the first in row {first}."
-        )
-
-
-def _numbered(where: str, y: Array, known: Array) -> Array:
-    strange = np.setdiff1d(y, known)
-    if len(strange):
-        raise DataError(
-            f"{where}: y_test has the label {strange[0]:g}, which y_train has not."
-        )
-    return np.searchsorted(known, y).astype("int64")
-
-
-def _labels(part: Array) -> Array:
-    return part.astype("int64")

@@ -42,18 +42,24 @@ LAYERS: Final = {"activity": "hidden", "bias": "all", "kernel": "all"}
 """Where a regularizer goes unless the sweep says `layers`."""
 
 _FORMATS: Final = (".csv", ".npz", ".parquet")
+_OF_TABLES: Final = ("label", "drop", "max_levels")
 
 
 class DataConfig(Part):
-    """Which data, and how its rows are divided.
+    """Which data, how its rows are divided, and how its inputs are scaled.
 
     Both fractions are shares of all the rows outside a test part of the data's own.
+    Keys that are not given are None and leave no trace in the ids of the trials.
     """
 
     name: values.DataName | None = None
     file: str | None = None
     label: str | None = None
     task: values.Task | None = None
+    scale: values.Scale | None = None
+    missing: values.Missing | None = None
+    max_levels: values.Count | None = None
+    drop: values.ColumnNames | None = None
     test_fraction: values.Fraction = 0.2
     validation_fraction: values.Fraction = 0.2
 
@@ -62,15 +68,21 @@ class DataConfig(Part):
         if (self.name is None) == (self.file is None):
             raise fact("must hold either `name` or `file`")
         if self.file is None:
-            for key in ("label", "task"):
+            for key in ("task", "missing", *_OF_TABLES):
                 if getattr(self, key) is not None:
                     raise fact("goes with `file`, not with `name`", key)
+        elif "\0" in self.file:
+            raise must("a path without the character NUL", "file")
         elif self.format not in _FORMATS:
             raise must(f"a file that ends in {', '.join(_FORMATS)}", "file")
-        elif self.format == ".npz" and self.label is not None:
-            raise fact("goes with .csv and .parquet files only", "label")
-        elif self.format != ".npz" and self.label is None:
+        elif self.format == ".npz":
+            for key in _OF_TABLES:
+                if getattr(self, key) is not None:
+                    raise fact("goes with .csv and .parquet files only", key)
+        elif self.label is None:
             raise fact(f"{self.format} needs `label`, the column to predict", "file")
+        elif self.label in (self.drop or ()):
+            raise fact(f"holds {self.label!r}, the column to predict", "drop")
         maybe_own_test = self.name in OWN_TEST or self.format == ".npz"
         if not maybe_own_test and self.test_fraction + self.validation_fraction >= 1:
             own = "validation_fraction" in self.model_fields_set

@@ -10,12 +10,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Final
 
 from kregkit.errors import DataError
 from kregkit.known import DECOUPLED
+from kregkit.study.archives import shape_of_x
 from kregkit.study.config import StudyConfig
+from kregkit.study.features import MAX_LEVELS
 from kregkit.study.values import Parameter
+
+_DEFAULTS: Final = {"scale": "auto", "missing": "refuse", "max_levels": MAX_LEVELS}
 
 
 @dataclass(frozen=True)
@@ -72,22 +76,44 @@ def words(trial: Trial) -> str:
 
 
 def digest(config: StudyConfig, folder: Path) -> str:
-    """Return the SHA-256 of the study's data file, "" for a named data set."""
+    """Return the SHA-256 of the study's data file, "" for a named data set.
+
+    Where `scale` "auto" means more than it did, ":auto" follows.
+    """
     if config.data.file is None:
         return ""
     file = folder / config.data.file
     try:
         with file.open("rb") as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest()
+            found = hashlib.file_digest(opened, "sha256").hexdigest()
+            return f"{found}:auto" if _told_apart(config, opened) else found
     except FileNotFoundError:
         raise DataError(f"{file}: no such file.") from None
     except OSError as error:
         raise DataError(f"{file}: cannot be read: {error.strerror}.") from None
 
 
+def _told_apart(config: StudyConfig, opened: IO[bytes]) -> bool:
+    """Return whether the data may be a series or token ids, which `scale` "auto" means.
+
+    Stores of before these were told from images and columns have other ids.
+    """
+    automatic = config.data.scale in (None, "auto")
+    if config.data.format != ".npz" or not automatic:
+        return False
+    shape, kind = shape_of_x(opened)
+    return (len(shape) == 3 and kind != "u") or (
+        config.model.build is not None and kind in "iu" and len(shape) == 2
+    )
+
+
 def _determining(config: StudyConfig, digest: str) -> dict[str, Any]:
+    data = config.data.model_dump(exclude_none=True)
+    for key, default in _DEFAULTS.items():  # the id of a study that does not say it
+        if data.get(key) == default:
+            del data[key]
     return {
-        "data": config.data.model_dump(exclude_none=True),
+        "data": data,
         "digest": digest,
         "model": {
             "name": config.model.name,

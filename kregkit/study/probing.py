@@ -141,9 +141,11 @@ class Probing:
         size, task = chunk(count), self._study.task
         permuting = np.nan_to_num(nearly).astype(bool)
         mask = permuting.reshape(len(seeds), 1, *shape)
-        sizes = np.stack([seed.sizes for seed in seeds])
+        discrete = _discrete(seeds)
+        undefined = np.nan if discrete else 0.0
+        sizes = undefined + np.stack([seed.sizes for seed in seeds])
         squares, changes = np.zeros((2, len(seeds)))
-        errors = np.zeros(sizes.shape)
+        errors = np.full(sizes.shape, undefined)
         for start in range(0, count, size):
             rows = slice(start, min(start + size, count))
             x = np.stack([own.split.x_test[rows] for own in seeds])
@@ -152,7 +154,7 @@ class Probing:
             noise = np.stack([drawn[own] for own in seeds])
             f = self._f(values, x, size)
             squares += _squares(f)
-            for index in range(sizes.shape[1]):
+            for index in range(0 if discrete else sizes.shape[1]):
                 scale = sizes[:, index].reshape(-1, *[1] * (x.ndim - 1))
                 noisy = x + scale.astype("float32") * noise
                 errors[:, index] += probes.errors(self._f(values, noisy, size), y, task)
@@ -160,8 +162,10 @@ class Probing:
                 other = np.stack([own.permuted[rows] for own in seeds])
                 changed = self._f(values, np.where(mask, other, x), size)
                 changes += _squares(changed - f)
-        zero = np.zeros((len(seeds), 1, *shape), "float32")
-        at_zero = np.sqrt(_squares(self._f(values, zero, size)))
+        at_zero = np.full(len(seeds), np.nan)
+        if not discrete:
+            zero = np.zeros((len(seeds), 1, *shape), "float32")
+            at_zero = np.sqrt(_squares(self._f(values, zero, size)))
         scales, change = np.sqrt(squares / count), np.sqrt(changes / count)
         worst = {own: probes.most(own.split.y_test, task) for own in {*seeds}}
         most = np.array([[worst[own]] for own in seeds])
@@ -178,6 +182,8 @@ class Probing:
 
         So many rows at a time as a step of training has, whose memory is known.
         """
+        if _discrete(seeds):
+            return np.full(len(seeds), np.nan)
         x = np.stack([own.split.x_test[:_JACOBIANS] for own in seeds])
         count, study = x.shape[1], self._study
         size = min(count, study.config.train.batch_size)
@@ -256,9 +262,15 @@ class Probing:
             yield
 
 
+def _discrete(seeds: list[_Seed]) -> bool:
+    """Return whether inputs are integers: a model need not take other numbers."""
+    return bool(seeds[0].split.x_test.dtype.kind == "i")
+
+
 def _filled(x: Any, size: int) -> Any:
     """Return x with rows of zeros up to `size`: other shapes are compiled again."""
-    filled = np.zeros((len(x), size, *x.shape[2:]), "float32")
+    kind = x.dtype if x.dtype.kind == "i" else "float32"
+    filled = np.zeros((len(x), size, *x.shape[2:]), kind)
     filled[:, : x.shape[1]] = x
     return filled
 

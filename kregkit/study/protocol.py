@@ -176,6 +176,8 @@ def _identity(study: Study, trial: Trial, split: Split) -> dict[str, Any]:
         "study": study.config.name,
         "data": study.data.name,
         "task": study.task,
+        "inputs": study.data.notes,
+        "classes": study.data.classes if study.task == "classification" else None,
         "model": study.config.model.name or study.config.model.build,
         "regularizer": trial.regularizer,
         "target": trial.target,

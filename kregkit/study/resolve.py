@@ -26,6 +26,7 @@ from kregkit.study.data import Data, Split
 from kregkit.study.locate import located
 from kregkit.study.models import BUILDERS, layers_for
 from kregkit.study.plan import Trial, digest, plan
+from kregkit.study.tokens import check_tokens
 from kregkit.weights import walk
 
 OPTIMIZER_CLASSES: Final[dict[str, Any]] = {
@@ -157,10 +158,10 @@ class Study:
 
 def resolve(config: StudyConfig, file: Path) -> Study:
     """Return the study in `file`, ready for training, or raise a located error."""
-    folder = file.parent
+    folder, own_model = file.parent, config.model.build is not None
     key = "data.name" if config.data.name else "data.file"
     with located(file, *key.split(".")):
-        data = datasets.load(config.data, folder)
+        data = datasets.load(config.data, folder, own_model)
         trials = plan(config, digest(config, folder))
     study = Study(config, folder, data, trials)
     with located(file, "data"):
@@ -181,9 +182,11 @@ def resolve(config: StudyConfig, file: Path) -> Study:
             with located(file, "sweep", index, *list(sweep.structure)[:1]):
                 _check_shapes(penalty, model, cell.target, chosen)
     if config.model.build is not None:
-        rows = study.split(0).x_train[:_ROWS]
-        with located(file, "model", "build"), told(f"a call of {config.model.build}"):
-            check_own(config.model.build, study.build, rows)
+        split, builder = study.split(0), config.model.build
+        with located(file, "data"), told(f"a call of {builder}"):
+            check_tokens(model, _inputs(split))
+        with located(file, "model", "build"), told(f"a call of {builder}"):
+            check_own(builder, study.build, split.x_train[:_ROWS])
     with located(file, "train", "optimizer"):
         study.optimizer()
     return study
@@ -223,7 +226,7 @@ def _check_rows(study: Study) -> None:
                 f"{study.data.name}: {len(train)} rows to train on are fewer than a "
                 f"batch of {batch}."
             )
-    datasets.split(study.data, study.config.data, 0)
+        datasets.fitted(study.data, train, seed)
 
 
 def _inputs(split: Split) -> tuple[Any, Any, Any]:

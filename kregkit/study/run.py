@@ -86,6 +86,7 @@ def train(
         StoreError, VersionError: the store cannot be resumed here.
     """
     from kregkit.callbacks import environment
+    from kregkit.study.data import told
     from kregkit.study.engines import schedule
     from kregkit.study.resolve import resolve
     from kregkit.study.train_fit import deterministic
@@ -100,7 +101,7 @@ def train(
     job.store.check_resumable(environment())
     job.store.begin(job.text)
     if units:
-        begin(str(chosen))
+        begin(f"{told(study.data, job.config.data)}{chosen}")
     if workers > 1 and len(units) > 1:
         spread(units, job.waiting, job.config, job.file, job.store, workers, progress)
         return job.store.failed()

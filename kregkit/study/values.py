@@ -36,6 +36,8 @@ from kregkit.known import (
 from kregkit.study.locate import Path
 
 TASKS: Final = ("classification", "regression")
+SCALES: Final = ("auto", "image", "none", "standard")
+MISSING: Final = ("impute", "indicator", "refuse")
 PARAMETERS: Final = {
     n: rule for own in REGULARIZERS.values() for n, rule in own.items()
 }
@@ -192,10 +194,13 @@ RegularizerName = Annotated[str, _known(REGULARIZERS), _one_of(REGULARIZERS)]
 TargetName = Annotated[str, _known(TARGETS), _one_of(TARGETS)]
 SolverName = Annotated[str, _known(SOLVERS), _one_of(SOLVERS)]
 Task = Annotated[str, _known(TASKS), _one_of(TASKS)]
+Scale = Annotated[str, _known(SCALES), _one_of(SCALES)]
+Missing = Annotated[str, _known(MISSING), _one_of(MISSING)]
 
 Widths = Annotated[tuple[Count, ...], FROM_ONE, OR_ONE]
 Numbers = Annotated[tuple[float, ...], FROM_ONE, SOME, DISTINCT, OR_ONE]
 Words = Annotated[tuple[str, ...], FROM_ONE, SOME, DISTINCT, OR_ONE]
+ColumnNames = Annotated[tuple[str, ...], FROM_ONE, SOME, DISTINCT, OR_ONE]
 Strengths = Annotated[tuple[Strength, ...], SOME, DISTINCT, OR_ONE]
 Regularizers = Annotated[tuple[RegularizerName, ...], FROM_ONE, SOME, DISTINCT, OR_ONE]
 Targets = Annotated[tuple[TargetName, ...], FROM_ONE, SOME, DISTINCT, OR_ONE]

@@ -103,7 +103,7 @@ ARRAYS = {
     "with_nan": {"x": np.full((90, 2), np.nan), "y": np.arange(90) % 2},
     "different_lengths": {"x": np.ones((90, 2)), "y": np.arange(80) % 2},
     "one_class": {"x": np.ones((90, 2)), "y": np.zeros(90, int)},
-    "labels_not_integers": {"x": np.ones((90, 2)), "y": np.array(["a", "b"] * 45)},
+    "labels_missing": {"x": np.ones((90, 2)), "y": np.array(["a", ""] * 45)},
     "too_few_rows": {"x": np.ones((20, 2)), "y": np.arange(20) % 2},
 }
 

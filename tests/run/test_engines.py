@@ -1,5 +1,7 @@
 """Which engine trains which trials, how many at a time, and the reason in words."""
 
+import os
+
 import keras
 import numpy as np
 import pytest
@@ -362,5 +364,5 @@ def test_the_need_covers_state_data_and_what_a_pass_computes(tmp_path):
 
 
 def test_memory_is_a_part_of_what_the_machine_has():
-    total = engines.os.sysconf("SC_PHYS_PAGES") * engines.os.sysconf("SC_PAGE_SIZE")
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     assert MIB < engines.memory() <= total

@@ -148,7 +148,7 @@ def test_an_error_of_keras_is_told_with_its_cause():
         Broken()(keras.Input((4,)))
     line = summary(caught.value)
     assert line.startswith("TypeError: ")
-    assert "KerasTensor" in line  # which has no "a"
+    assert line.endswith("got 'a'.") or "KerasTensor" in line
     assert "ncountered" not in line
     assert "Arguments received" not in line
     assert "\n" not in line
