@@ -175,7 +175,7 @@ def list_names() -> None:
 
     tables: dict[str, dict[str, str]] = {
         "regularizers": FORMULAS,
-        "targets": dict.fromkeys(TARGETS, ""),
+        "targets": TARGETS,
         "data sets": DATASETS,
         "models": {name: line for name, (line, _) in MODELS.items()},
         "optimizers": {n: ", ".join(sorted(o)) for n, o in OPTIMIZERS.items()},

@@ -222,7 +222,27 @@ ONLY_ON: Final = {
 }
 """The regularizers that studies put on one target alone."""
 
-TARGETS: Final = ("activity", "bias", "kernel")
+TARGETS: Final = {
+    "activity": "what a layer with a kernel returns",
+    "beta": "the shifts of normalisation layers",
+    "bias": "biases",
+    "depthwise": "depthwise kernels alone",
+    "embeddings": "embeddings alone",
+    "gamma": "the scales of normalisation layers",
+    "kernel": "kernels of every kind, embeddings among them",
+    "pointwise": "pointwise kernels alone",
+    "recurrent": "recurrent kernels alone",
+}
+"""What a penalty can be put on, with a line each."""
+
+KERNEL_TARGETS: Final = {
+    "depthwise": "depthwise_kernel",
+    "embeddings": "embeddings",
+    "pointwise": "pointwise_kernel",
+    "recurrent": "recurrent_kernel",
+}
+"""The targets that are one kind of kernel, and the name of that in its layer."""
+
 SOLVERS: Final = ("gradient", "proximal")
 
 DATASETS: Final[dict[str, str]] = {

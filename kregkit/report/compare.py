@@ -66,7 +66,7 @@ def glance(tables: Tables, points: Sequence[Operating]) -> Table:
     rows = []
     seen: set[tuple[str, Setting]] = set()
     for point in points:
-        role = labels.TARGET_ROLE.get(point.series.target, point.series.target)
+        role = labels.role_of(point.series.target)
         places = [*common, *(whole(role, name) for name in SPARSITIES)]
         target = Entry(labels.symbol(role))
         base, every = point.series.baseline, list(tables.strengths)
@@ -117,7 +117,7 @@ def _unequal(tables: Tables, target: str) -> Iterator[str]:
 def _pooled_tables(tables: Tables, target: str) -> Iterator[Table]:
     places = [Place("model", "", "model", name) for name in SCORES]
     yield _along(tables, target, places, "Score and data loss")
-    own = labels.TARGET_ROLE.get(target, target)
+    own = labels.role_of(target)
     for role in dict.fromkeys([own, *labels.TENSORS]):
         if role in labels.TENSORS:
             names = labels.TENSORS[role]

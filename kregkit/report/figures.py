@@ -42,7 +42,7 @@ def of_target(
     tables: Tables, runs: Courses, points: Sequence[Operating], target: str
 ) -> tuple[Figure, ...]:
     """Return the figures of one target: scores, layers, trajectories, weights."""
-    own = labels.TARGET_ROLE.get(target, target)
+    own = labels.role_of(target)
     made: list[Figure | None] = []
     for i, group in enumerate(groups(tables, target)):
         name = slug(target, str(i + 1))

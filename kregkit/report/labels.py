@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from kregkit.known import KERNEL_TARGETS
 from kregkit.report.cells import Series, Setting
 from kregkit.report.numbers import strength
 
@@ -26,6 +27,9 @@ TENSORS = {
     "activation": Tensor("y", "activations", "activation"),
 }
 TARGET_ROLE = {"kernel": "kernel", "bias": "bias", "activity": "activation"}
+"""The role of the tensors of a target; other targets are the role of the same name, or
+one kind of kernel."""
+
 SHORT = {"kernel": "Kernel W", "bias": "Bias b", "activity": "Activity y"}
 TARGETS = {
     "kernel": "the kernel W",
@@ -70,6 +74,13 @@ MEASURE_LABELS = {
     "q99": "99 % quantile |·|",
     "q99_over_q50": "99 % over median |·|",
 }
+
+
+def role_of(target: str) -> str:
+    """Return the role under which the tensors of a target are measured."""
+    if target in KERNEL_TARGETS:
+        return "kernel"
+    return TARGET_ROLE.get(target, target)
 
 
 def symbol(role: str) -> str:

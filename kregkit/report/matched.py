@@ -11,7 +11,7 @@ from typing import Final
 
 from kregkit.report.cells import Place, Series, of_model, whole
 from kregkit.report.contrasts import Study
-from kregkit.report.labels import SHORT, TARGET_ROLE, TENSORS, measure
+from kregkit.report.labels import SHORT, TENSORS, measure, role_of
 from kregkit.report.operating import Chosen
 from kregkit.report.verdicts import Contrast
 
@@ -93,7 +93,7 @@ def rows(study: Study, pair: Pair) -> Iterator[Row]:
 
 def _places(target: str) -> Iterator[Place]:
     yield from map(of_model, _OF_MODEL)
-    role = TARGET_ROLE.get(target, target)
+    role = role_of(target)
     if role in TENSORS:
         yield from (whole(role, name) for name in _OF_TARGET)
     if role == "kernel":

@@ -45,7 +45,7 @@ class Map:
 
 def layer_maps(tables: Tables, series: Series, name: str) -> Figure | None:
     """Return the maps of a series: exact zeros where there are any, near, Hoyer, l2."""
-    role = labels.TARGET_ROLE.get(series.target, series.target)
+    role = labels.role_of(series.target)
     places = [(layer, tensor) for own, layer, tensor in tables.layers if own == role]
     strengths = tables.strengths[series]
     settings = [series.baseline, *(Setting(series, x) for x in strengths)]

@@ -141,7 +141,8 @@ def exact_zeros(tables: Tables) -> Saying:
     share = plain("zero_fraction", found[most], False)
     where = labels.setting(most.setting, list(tables.strengths))
     if most.setting.series is not None:
-        where += f" on {labels.TARGETS[most.setting.series.target]}"
+        target = most.setting.series.target
+        where += f" on {labels.TARGETS.get(target, target)}"
     return Saying(
         about,
         f"In {len(some)} {of_all} some kernel weights are exactly zero, at most "

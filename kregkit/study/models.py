@@ -5,14 +5,14 @@ ends in logits, with layer names that are the same every time.
 """
 
 import fnmatch
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import keras
 
 from kregkit.errors import ModelError
-from kregkit.known import CODE, CODE_LAYER
-from kregkit.weights import Place, output_places, walk
+from kregkit.known import CODE, CODE_LAYER, KERNEL_TARGETS
+from kregkit.weights import Place, Weight, output_places, walk
 
 Shape = tuple[int, ...]
 
@@ -89,28 +89,19 @@ def layers_for(
 ) -> tuple[keras.layers.Layer, ...]:
     """Return the layers that a sweep's `target` and `layers` mean.
 
-    Only layers that own a kernel count. "all" are all of them, "hidden" all but the
-    last, and anything else is a glob for a layer's name or its path in the model.
+    Those are layers that own a weight of the target, and for activities, a kernel.
+    "all" are all of them, "hidden" all but the last layer with a kernel, and anything
+    else is a glob for a layer's name or its path in the model, or several with commas.
+
+    Raises:
+        ModelError: there is none, or all of them are frozen.
     """
     weights = list(walk(model))
-    paths = {id(w.layer): w.layer_path for w in weights if w.role == "kernel"}
-    own = {id(w.layer): w.layer for w in weights if id(w.layer) in paths}
-    chosen = list(own.values())
-    names = ", ".join(paths.values()) or "none"
-    if layers == "hidden":
-        chosen = chosen[:-1]
-    elif layers != "all":
-        chosen = [
-            layer
-            for key, layer in own.items()
-            if fnmatch.fnmatchcase(layer.name, layers)
-            or fnmatch.fnmatchcase(paths[key], layers)
-        ]
+    kernels = {id(w.layer): w.layer for w in weights if w.role == "kernel"}
+    owners = {id(w.layer): w for w in weights if _is_of(w, _owned(target))}
+    chosen = [w.layer for w in owners.values() if _is_named(w, layers, kernels)]
     if not chosen:
-        hint = " Say layers = 'all'." if layers == "hidden" and own else ""
-        raise ModelError(
-            f"no layer is {layers!r}; layers with a kernel: {names}.{hint}"
-        )
+        raise ModelError(_none_found(target, layers, list(owners.values())))
     if target == "bias":
         biased = {id(w.layer) for w in weights if w.role == "bias"}
         chosen = [layer for layer in chosen if id(layer) in biased]
@@ -141,8 +132,40 @@ def holders(
     return {
         (w.layer_path, w.name): (w.variable, "regularizer")
         for w in own
-        if w.role == target
+        if _is_of(w, target)
     }
+
+
+def _owned(target: str) -> str:
+    """Return the kind of weight that layers of a target have."""
+    return "kernel" if target in ("activity", "bias") else target
+
+
+def _is_of(weight: Weight, target: str) -> bool:
+    """Return whether a weight is of a target."""
+    if target in KERNEL_TARGETS:
+        return bool(weight.variable.name == KERNEL_TARGETS[target])
+    return weight.role == target
+
+
+def _is_named(weight: Weight, layers: str, kernels: Mapping[int, Any]) -> bool:
+    """Return whether `layers` means the layer of a weight."""
+    names = layers.split(",")
+    path = weight.layer_path
+    hidden = id(weight.layer) not in list(kernels)[-1:]
+    return (
+        "all" in names
+        or ("hidden" in names and hidden)
+        or any(fnmatch.fnmatchcase(weight.layer.name, name) for name in names)
+        or any(fnmatch.fnmatchcase(path, name) for name in names)
+    )
+
+
+def _none_found(target: str, layers: str, owners: list[Weight]) -> str:
+    names = ", ".join(weight.layer_path for weight in owners) or "none"
+    what = "a kernel" if _owned(target) == "kernel" else f"weights {target!r}"
+    hint = " Say layers = 'all'." if layers == "hidden" and owners else ""
+    return f"no layer is {layers!r}; layers with {what}: {names}.{hint}"
 
 
 def _sequential(input_shape: Shape, layers: list[Any], outputs: int) -> keras.Model:

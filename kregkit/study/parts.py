@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Any, Final, Self
 
 from pydantic import Field, model_validator
 
@@ -20,6 +20,7 @@ from kregkit.known import (
     ONLY_ON,
     OPTIMIZERS,
     REGULARIZERS,
+    TARGETS,
     WITHOUT_GRADIENT,
     WITHOUT_PROX,
     Choice,
@@ -38,7 +39,7 @@ DEFAULTS: Final[dict[str, dict[str, Any]]] = {
 }
 """What a built-in model takes where the study file does not say."""
 
-LAYERS: Final = {"activity": "hidden", "bias": "all", "kernel": "all"}
+LAYERS: Final = {target: "all" for target in TARGETS} | {"activity": "hidden"}
 """Where a regularizer goes unless the sweep says `layers`."""
 
 _FORMATS: Final = (".csv", ".npz", ".parquet")
@@ -192,7 +193,7 @@ class SweepConfig(Part):
     strength: values.Swept
     learning_rate: values.Swept | None = None
     solver: values.Solvers = ("gradient",)
-    layers: Annotated[str, values.NOT_EMPTY] | None = None
+    layers: values.LayerNames | None = None
     parameters: dict[str, values.Numbers] = Field(default_factory=dict)
     structure: dict[str, values.Words] = Field(default_factory=dict)
 
@@ -275,7 +276,7 @@ class SweepConfig(Part):
                     yield Cell(
                         regularizer,
                         target,
-                        self.layers or LAYERS[target],
+                        ",".join(self.layers or (LAYERS[target],)),
                         solver,
                         parameters,
                         rate,

@@ -204,6 +204,8 @@ ColumnNames = Annotated[tuple[str, ...], FROM_ONE, SOME, DISTINCT, OR_ONE]
 Strengths = Annotated[tuple[Strength, ...], SOME, DISTINCT, OR_ONE]
 Regularizers = Annotated[tuple[RegularizerName, ...], FROM_ONE, SOME, DISTINCT, OR_ONE]
 Targets = Annotated[tuple[TargetName, ...], FROM_ONE, SOME, DISTINCT, OR_ONE]
+LayerName = Annotated[str, NOT_EMPTY]
+LayerNames = Annotated[tuple[LayerName, ...], FROM_ONE, SOME, DISTINCT, OR_ONE]
 Solvers = Annotated[tuple[SolverName, ...], FROM_ONE, SOME, DISTINCT, OR_ONE]
 
 

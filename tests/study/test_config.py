@@ -93,7 +93,7 @@ BAD = {
     "two of one": ("to = 1e-2", "to = 1e-4", ":21: sweep[0].strength.count: must be 1 where from equals to, and else 2 or more; received 3."),
     "unknown regularizer": ('"L1", "L2"', '"L1", "l2"', f":19: sweep[0].regularizer[1]: unknown 'l2'. Did you mean 'L2'? Known: {REGULARIZER_NAMES}."),
     "unknown lone regularizer": ('"L1L2"', '"L1L3"', f":24: sweep[1].regularizer: unknown 'L1L3'. Did you mean 'L1L2'? Known: {REGULARIZER_NAMES}."),
-    "unknown target": ('"activity"', '"activities"', ":20: sweep[0].target[1]: unknown 'activities'. Did you mean 'activity'? Known: activity, bias, kernel."),
+    "unknown target": ('"activity"', '"activities"', ":20: sweep[0].target[1]: unknown 'activities'. Did you mean 'activity'? Known: activity, beta, bias, depthwise, embeddings, gamma, kernel, pointwise, recurrent."),
     "unknown data set": ('"digits"', '"digit"', ":6: data.name: unknown 'digit'. Did you mean 'digits'? Known: breast_cancer, cifar10, diabetes, digits, fashion_mnist, iris, mnist, wine."),
     "unknown model": ('"mlp"', '"mpl"', ":10: model.name: unknown 'mpl'. Did you mean 'mlp'? Known: autoencoder, cnn, lenet_300_100, lenet_5, linear, mlp."),
     "unknown optimizer": ('"sgd"', '"sdg"', ":15: train.optimizer: unknown 'sdg'. Did you mean 'sgd'? Known: adadelta, adagrad, adam, adamax, adamw, nadam, rmsprop, sgd."),
