@@ -1,6 +1,6 @@
 """Everything that a logging point measures, in one compiled function.
 
-The one rule: one call, one transfer. Each tensor alone would cost a round trip.
+It is one call with one transfer: each tensor alone would cost a round trip.
 """
 
 import math
@@ -14,6 +14,7 @@ from keras import ops
 
 from kregkit.callbacks._outputs import recording, watched
 from kregkit.callbacks._penalties import activity_penalty, penalised_weights, total
+from kregkit.errors import ModelError
 from kregkit.groups import activation_axes, weight_axes
 from kregkit.measure import (
     as_matrix,
@@ -216,6 +217,22 @@ class Measuring:
                     "activation" if index == 0 else f"activation#{index + 1}",
                     output,
                 )
+
+
+def built(model: Any, probe: Any) -> None:
+    """Build a model that was given no input shape, as `fit` would a step later.
+
+    Raises:
+        ModelError: there is no probe to build it with.
+    """
+    if model.built:
+        return
+    if probe is None:
+        raise ModelError(
+            f"RegularizationLogger: model {model.name!r} has no weights before its "
+            "first step. Begin it with `keras.Input`, or give a `probe`."
+        )
+    model(keras.tree.map_structure(lambda x: x[:1], probe))
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:

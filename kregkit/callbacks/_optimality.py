@@ -191,6 +191,10 @@ class Balances:
         self._descent: Descent | None = None
         self._last: Optimality | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy keeps: the data, nothing of a model."""
+        return {**self.__dict__, "_descent": None, "_last": None}
+
     def begin(self, model: Any) -> None:
         """Begin anew, with the model that is trained."""
         self._last = None

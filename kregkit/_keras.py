@@ -1,0 +1,62 @@
+"""Private names of Keras, one function for each, with the reason why it is used."""
+
+from collections.abc import Callable
+from typing import Any
+
+
+def add_step_variables(model: Any, shape: tuple[int, ...], *names: str) -> list[Any]:
+    """Return new variables that every training and test step of a model carries along.
+
+    On JAX a step returns only the state that Keras hands to it. `Metric.add_variable`
+    is public, but `model.metrics` does not say which of its metrics is Keras's own mean
+    of the loss. That one resets its two own variables by name, so that these stay.
+    """
+    add = model._loss_tracker.add_variable
+    return [add(shape, "zeros", name=name) for name in names]
+
+
+def remove_step_variables(model: Any, variables: list[Any]) -> None:
+    """Remove what `add_step_variables` added; Keras has no public way to do this."""
+    for metric in model.metrics:
+        for variable in variables:
+            metric._tracker.untrack(variable)
+
+
+def seen_rows(model: Any) -> float:
+    """Return the number of rows in Keras's mean of the loss, since its last reset."""
+    return float(model._loss_tracker.count)
+
+
+def reported(model: Any) -> Callable[..., dict[str, Any]]:
+    """Return what `fit` calls for the logs of an epoch, before any callback sees them.
+
+    `get_metrics_result` is public, but `fit` keeps it only where its keys are those of
+    the last step, and others call it too.
+    """
+    return model._get_metrics_result_or_logs  # type: ignore[no-any-return]  # untyped
+
+
+def replace_reported(model: Any, function: Callable[..., dict[str, Any]]) -> None:
+    """Replace what `reported` returns, on this model alone; `restore` undoes it."""
+    reported(model)  # raises where a version of Keras has no such name
+    model._get_metrics_result_or_logs = function
+
+
+def restore_reported(model: Any) -> None:
+    """Undo `replace_reported`."""
+    del model._get_metrics_result_or_logs
+
+
+def is_validation(arguments: dict[str, Any]) -> bool:
+    """Return whether `evaluate` was called by `fit`, which tells it by an argument."""
+    return bool(arguments.get("_use_cached_eval_dataset"))
+
+
+def synchronize(model: Any) -> None:
+    """Give the variables the values of the step before: on JAX `fit` holds those.
+
+    `jax_state_sync` is a public method that other backends have not.
+    """
+    synchronize = getattr(model, "jax_state_sync", None)
+    if synchronize is not None:
+        synchronize()
