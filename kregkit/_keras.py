@@ -1,7 +1,10 @@
 """Private names of Keras, one function for each, with the reason why it is used."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
+
+from keras.src import backend
 
 
 def add_step_variables(model: Any, shape: tuple[int, ...], *names: str) -> list[Any]:
@@ -60,3 +63,34 @@ def synchronize(model: Any) -> None:
     synchronize = getattr(model, "jax_state_sync", None)
     if synchronize is not None:
         synchronize()
+
+
+def compiled_loss(model: Any) -> Any:
+    """Return Keras's loss over all outputs, or None.
+
+    `model.loss` is public, but it is what `compile` was given, before Keras has made
+    one loss for each output of it.
+    """
+    return getattr(model, "_compile_loss", None)
+
+
+def parts(model: Any) -> list[Any]:
+    """Return the losses of the outputs, with their paths, weights and names."""
+    return list(compiled_loss(model)._flat_losses)
+
+
+@contextlib.contextmanager
+def watched_parts(model: Any, watch: Callable[[Any], Any]) -> Iterator[None]:
+    """Let `watch(part)` take the place of the loss of each of the `parts`."""
+    held = compiled_loss(model)._flat_losses
+    watched = [part._replace(loss=watch(part)) for part in held]
+    compiled_loss(model)._flat_losses = watched
+    try:
+        yield
+    finally:
+        compiled_loss(model)._flat_losses = held
+
+
+def mask_of(outputs: Any) -> Any:
+    """Return the mask that Keras has attached to a tensor; layers alone are told."""
+    return backend.get_keras_mask(outputs)

@@ -23,6 +23,7 @@ from kregkit.callbacks._records import (
     model_row,
     tensor_records,
 )
+from kregkit.callbacks._rows import arrays
 from kregkit.callbacks._steps import Steps
 from kregkit.errors import (
     ParameterError,
@@ -75,12 +76,14 @@ class RegularizationLogger(keras.callbacks.Callback):
             end of the execution that reaches it.
         store: a folder to keep the log in, as a store that `kregkit report` reads.
         score: the name of a metric of the model that is kept as the score.
-        optimality: `(x, y)`, the training part: `kkt_residual` and `gradient_ratio` of
-            `kregkit.optimality` are logged too, each time by a pass over these rows.
+        optimality: `(x, y)` or `(x, y, sample_weight)`, the training part:
+            `kkt_residual` and `gradient_ratio` of `kregkit.optimality` are logged too,
+            each time by a pass over these rows.
 
     Raises:
-        ParameterError: `every` is not "epoch" or a positive int, `optimality` no pair,
-            or, in `fit`, a penalty's word for groups means other axes in its layer.
+        ParameterError: `every` is not "epoch" or a positive int, `optimality` no such
+            tuple, data that are not arrays, or, in `fit`, a penalty's word for groups
+            that means other axes in its layer.
         StoreError: the store cannot be written, or holds a study.
         VersionError: in `fit`, when other versions wrote the store.
         UnknownNameError: in `fit`, when no metric is called as `score` says.
@@ -100,14 +103,14 @@ class RegularizationLogger(keras.callbacks.Callback):
         every: str | int = "epoch",
         store: str | Path | None = None,
         score: str | None = None,
-        optimality: tuple[Any, Any] | None = None,
+        optimality: tuple[Any, ...] | None = None,
     ) -> None:
         super().__init__()
         steps = isinstance(every, int) and not isinstance(every, bool) and every > 0
         if every != "epoch" and not steps:
             rule = '"epoch" or a positive number of steps'
             raise ParameterError(must("RegularizationLogger", "every", rule, every))
-        self._probe = probe
+        self._probe = arrays("RegularizationLogger", "probe", probe)
         self._balances = Balances(optimality)
         self._every = every if isinstance(every, int) else 0
         self._store = None if store is None else Store(Path(store))

@@ -14,6 +14,7 @@ from keras import ops
 
 from kregkit.callbacks._outputs import recording, watched
 from kregkit.callbacks._penalties import activity_penalty, penalised_weights, total
+from kregkit.callbacks._rows import take
 from kregkit.errors import ModelError
 from kregkit.groups import activation_axes, weight_axes
 from kregkit.measure import (
@@ -84,7 +85,7 @@ class Measuring:
 
     def begin(self, probe: Any) -> None:
         """Begin anew, with another probe, for the next training of the model."""
-        self._probe = keras.tree.map_structure(_tensor, probe)
+        self._probe = take(probe, slice(None))
         self._vectors, self._steps = self.starts, self.first_steps
 
     def __call__(self) -> list[dict[str, Any]]:
@@ -232,7 +233,7 @@ def built(model: Any, probe: Any) -> None:
             f"RegularizationLogger: model {model.name!r} has no weights before its "
             "first step. Begin it with `keras.Input`, or give a `probe`."
         )
-    model(keras.tree.map_structure(lambda x: x[:1], probe))
+    model(take(probe, slice(0, 1)))
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -251,7 +252,3 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
         return torch.no_grad()(function)  # type: ignore[no-any-return]  # untyped
     return function
-
-
-def _tensor(leaf: Any) -> Tensor | None:
-    return None if leaf is None else ops.convert_to_tensor(leaf)
