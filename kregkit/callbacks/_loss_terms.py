@@ -99,7 +99,7 @@ class LossTerms:
 
     def begin_epoch(self) -> None:
         """Forget the batches of the epoch before."""
-        self._training.assign(ops.zeros_like(self._training))
+        self._training.assign(ops.zeros(self._training.shape))
         self._mixed = False
 
     def detach(self) -> None:
@@ -159,7 +159,7 @@ class LossTerms:
             if self._inside or not _keras.is_validation(kwargs):
                 with self._apart():
                     return evaluate(*args, **kwargs)
-            self._validation.assign(ops.zeros_like(self._validation))
+            self._validation.assign(ops.zeros(self._validation.shape))
             self._inside, self._validating, self._mixed = 1, True, False
             try:
                 return evaluate(*args, **kwargs)
