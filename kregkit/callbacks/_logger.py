@@ -25,6 +25,7 @@ from kregkit.callbacks._records import (
 )
 from kregkit.callbacks._rows import arrays
 from kregkit.callbacks._steps import Steps
+from kregkit.callbacks._without_effect import warn_of_what_does_nothing
 from kregkit.errors import (
     ParameterError,
     StoreError,
@@ -60,11 +61,11 @@ class RegularizationLogger(keras.callbacks.Callback):
 
     Spectral norms come from a power iteration that continues from one logging point
     to the next; at the last one they are exact, for kernels whose smaller side is at
-    most 1024. A step is a batch that `fit` trained on. With `initial_epoch`, or after
-    `keras.callbacks.BackupAndRestore` listed anywhere in the same `fit`, epochs and
-    steps go on from those before. After a `fit` that was interrupted, call `detach`,
-    or train the model with a logger again. The log can be pickled and copied; a copy
-    keeps its rows and no model.
+    most 1024. A step is a batch that `fit` trained on; with `initial_epoch`, or where
+    `BackupAndRestore` goes on with a `fit`, it follows those of earlier epochs, whose
+    rows are the earlier logger's. After an interrupted `fit`, call `detach`, or train
+    the model with a logger again. A copy of a logger, pickled too, has rows and no
+    model.
 
     A store gets one trial at the end of each `fit`, with the tensors that the model
     ends with; where a callback restored earlier ones, these are older than the rows.
@@ -90,11 +91,14 @@ class RegularizationLogger(keras.callbacks.Callback):
         ModelError: in `fit`, for a model that is not built, without a probe.
 
     Warns:
-        UserWarning: the model's own `train_step`, `test_step` or `compute_loss` (or
-            more than one replica) hides the terms of its loss: `data_loss` is null.
+        UserWarning: in `fit`, regularizers do nothing: set after their layer was built,
+            or on a weight that is not trained; or the model's own `train_step`,
+            `test_step` or `compute_loss` (or more than one replica) hides the terms of
+            its loss: `data_loss` is null.
     """
 
     _step: int
+    _steps: Steps
     _failed_epoch: int | None
 
     def __init__(
@@ -118,7 +122,6 @@ class RegularizationLogger(keras.callbacks.Callback):
         self._terms: LossTerms | None = None
         self._measuring: Callable[[Any, Any], Measuring] = Measuring
         self._measure: Measuring | None = None
-        self._steps: Steps | None = None
         self._reset()
         if self._store is not None:
             if self._store.study() is not None:
@@ -197,11 +200,11 @@ class RegularizationLogger(keras.callbacks.Callback):
         refuse_groups(self.model)
         self._measure = self._measuring(self.model, self._probe)
         self._balances.begin(self.model)
+        warn_of_what_does_nothing(self.model)
         self._attach()
         self._steps = Steps(self.model, (self.params or {}).get("steps"))
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        assert self._steps is not None  # made when training begins
         self._steps.begin_epoch(epoch)
         self._epoch, self._step = epoch, self._steps.done
         terms = LossTerms.held_by(self.model)
@@ -213,7 +216,6 @@ class RegularizationLogger(keras.callbacks.Callback):
     def on_train_batch_end(
         self, batch: int, logs: dict[str, Any] | None = None
     ) -> None:
-        assert self._steps is not None  # made when training begins
         executed = self._steps.executed()
         if not self._every:
             return
@@ -229,7 +231,6 @@ class RegularizationLogger(keras.callbacks.Callback):
         if self._score is not None and self._score not in logs:
             raise UnknownNameError(unknown("RegularizationLogger", self._score, logs))
         self._epoch = epoch + 1
-        assert self._steps is not None  # made when training begins
         if not self._steps.update():
             return  # the data had ended, as Keras has warned
         self._step = self._steps.done
