@@ -13,16 +13,10 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from kregkit import _keras
+from kregkit.callbacks import _records
 from kregkit.callbacks._loss_terms import LossTerms
 from kregkit.callbacks._measuring import Measuring, built
 from kregkit.callbacks._optimality import Balances
-from kregkit.callbacks._records import (
-    LOSSES,
-    environment,
-    fit_record,
-    model_row,
-    tensor_records,
-)
 from kregkit.callbacks._rows import arrays
 from kregkit.callbacks._steps import Steps
 from kregkit.callbacks._without_effect import warn_of_what_does_nothing
@@ -99,6 +93,7 @@ class RegularizationLogger(keras.callbacks.Callback):
 
     _step: int
     _steps: Steps
+    _measure: Measuring
     _failed_epoch: int | None
 
     def __init__(
@@ -121,7 +116,6 @@ class RegularizationLogger(keras.callbacks.Callback):
         self._score = score
         self._terms: LossTerms | None = None
         self._measuring: Callable[[Any, Any], Measuring] = Measuring
-        self._measure: Measuring | None = None
         self._reset()
         if self._store is not None:
             if self._store.study() is not None:
@@ -195,7 +189,7 @@ class RegularizationLogger(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._reset()
         if self._store is not None:
-            self._store.check_resumable(environment())
+            self._store.check_resumable(_records.environment())
         built(self.model, self._probe)
         refuse_groups(self.model)
         self._measure = self._measuring(self.model, self._probe)
@@ -234,20 +228,20 @@ class RegularizationLogger(keras.callbacks.Callback):
         if not self._steps.update():
             return  # the data had ended, as Keras has warned
         self._step = self._steps.done
-        losses = [float(logs[name]) for name in LOSSES if name in logs]
+        losses = [float(logs[name]) for name in _records.LOSSES if name in logs]
         if self._failed_epoch is None and not all(map(math.isfinite, losses)):
             self._failed_epoch = self._epoch
         if not self._every:
             self._log()
         point = {"step": self._step, "epoch": self._epoch}
-        self._rows.append(point | model_row(logs, self._score))
+        self._rows.append(point | _records.model_row(logs, self._score))
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self.detach()
         self._finish()
         if self._store is not None:
             self._write(self._store)
-        self._measure = None
+        del self._measure
 
     def _reset(self) -> None:
         self._rows: list[dict[str, Any]] = []
@@ -266,7 +260,6 @@ class RegularizationLogger(keras.callbacks.Callback):
             )
 
     def _log(self) -> None:
-        assert self._measure is not None  # made when training begins
         point = {"step": self._step, "epoch": self._epoch}
         columns = self._balances.columns()
         for row in self._measure():
@@ -279,7 +272,6 @@ class RegularizationLogger(keras.callbacks.Callback):
         A callback that restores earlier weights may have run before: what was logged
         of the last step then stays as it is.
         """
-        assert self._measure is not None  # made when training begins
         kept = len(self._rows)
         self._log()
         again = self._rows[kept:]
@@ -297,10 +289,10 @@ class RegularizationLogger(keras.callbacks.Callback):
     def _write(self, store: Store) -> None:
         trial = {"trial": f"fit-{len(store.finished()) + 1:03d}"}
         found = self._balances if self._failed_epoch is None else Balances(None)
-        final = fit_record(self.model, self._rows, self._failed_epoch)
+        final = _records.fit_record(self.model, self._rows, self._failed_epoch)
         final |= {"epochs": self._epoch, "penalty": self.penalty(), **found.final()}
         store.write(
             [trial | row for row in self._rows],
-            [trial | final | environment()],
-            [trial | t for t in tensor_records(self.model, u_of=found.u_of)],
+            [trial | final | _records.environment()],
+            [trial | t for t in _records.tensor_records(self.model, u_of=found.u_of)],
         )
