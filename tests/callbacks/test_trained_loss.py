@@ -233,6 +233,24 @@ def test_the_logger_takes_weights_as_a_third():
     assert plain != pytest.approx(expected, rel=1e-3)
 
 
+class Doubled(keras.Model):
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        return ops.mean(ops.square(y - y_pred)) * (2.0 if training else 1.0)
+
+
+@pytest.mark.parametrize("batch_size", [7, N])
+def test_a_loss_of_the_models_own_is_that_of_inference(batch_size):
+    model, plain = dense({}, model=Doubled), dense({})
+    plain.set_weights(model.get_weights())
+    model.compile("sgd")
+    plain.compile("sgd", "mse")
+    found, right = (kregkit.optimality(m, X, Y, batch_size) for m in (model, plain))
+    for one, other in zip(found.tensors, right.tensors, strict=True):
+        np.testing.assert_allclose(one.u, other.u, rtol=0, atol=1e-6)
+
+
 def frames():
     import pandas as pd
 
@@ -266,8 +284,9 @@ def test_a_series_is_a_column_as_in_fit():
 
     model = keras.Sequential([keras.Input((4,)), layers.Dense(1)])
     model.compile("sgd", "mse")
-    found = kregkit.optimality(model, X, pd.Series(Y[:, 0]))
-    right = kregkit.optimality(model, X, Y[:, :1])
+    given = {"loss": lambda y, outputs: ops.abs(y - outputs)}  # broadcasts a vector
+    found = kregkit.optimality(model, X, pd.Series(Y[:, 0]), **given)
+    right = kregkit.optimality(model, X, Y[:, :1], **given)
     np.testing.assert_array_equal(found.tensors[0].u, right.tensors[0].u)
 
 
