@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
+import keras
 import numpy as np
 from keras import backend, ops
 
@@ -231,3 +232,12 @@ def _group_step(
         fall * fall * fall
     )
     return value, tangent, 1.5 * bend * ops.square(tangent - s)
+
+
+def addable(value: Tensor, w: Tensor) -> Tensor:
+    """Return the penalty of a variable in the dtype of the loss that Keras adds it to.
+
+    That is `floatx`, in a layer of another dtype too.
+    """
+    variable = isinstance(w, keras.Variable)
+    return ops.cast(value, keras.config.floatx()) if variable else value

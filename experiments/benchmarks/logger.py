@@ -88,6 +88,7 @@ def main() -> None:
 
         def call(callbacks: CallbackList = callbacks) -> None:
             callbacks.on_epoch_begin(0)
+            callbacks.on_train_batch_end(0)
             callbacks.on_epoch_end(0, {})
 
         arms = {

@@ -4,20 +4,22 @@ The one rule: what is compared with the data's gradient is the subdifferential o
 penalty, at a kink too, and never the one slope that a backend picks there.
 """
 
+import contextlib
 import functools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import keras
 import numpy as np
 from keras import ops
 
+from kregkit.callbacks._data_loss import DataLoss, Loss, Term, over_of
 from kregkit.callbacks._gradient import gradient
-from kregkit.callbacks._loss_terms import LossTerms
 from kregkit.callbacks._measuring import compiled
-from kregkit.callbacks._penalties import Penalties, total
-from kregkit.errors import ModelError, ParameterError, must
+from kregkit.callbacks._penalties import total
+from kregkit.callbacks._rows import arrays, count, take
+from kregkit.errors import ModelError
 from kregkit.numerics import Tensor, accumulable
 from kregkit.optimizers import proximable, unhandled
 from kregkit.weights import walk
@@ -30,14 +32,16 @@ shrinks beside the step is below what float32 can tell."""
 INSIDE: Final = 0.1
 """A weight is inside where its distance is at most this share of the strength."""
 
-Loss = Callable[[Any, Any], Tensor]
+_SAMPLE: Final = 48
+"""Rows on which it is tried whether a term of batches is that of all of them."""
 
 
 class Descent:
-    """`u = −∂(data loss)/∂w` of every trained weight: the mean over rows, inference.
+    """`u = −∂(data loss)/∂w` of every trained weight, in inference mode.
 
-    The data loss is what the model trains on while every regularizer is silent; what
-    layers add by `add_loss` is a part of it. Nothing of the model is changed.
+    The data loss is that of all rows at once: what the model trains on while every
+    regularizer is silent. What layers add by `add_loss` is a part of it. Nothing of the
+    model is changed.
 
     Args:
         model: a built model.
@@ -60,81 +64,143 @@ class Descent:
                 f"optimality: model {model.name!r} has no weights yet; begin it with "
                 "`keras.Input`, or call it on data."
             )
-        if loss is None and getattr(model, "_compile_loss", None) is None:
-            raise ModelError(
-                f"optimality: model {model.name!r} was compiled without a loss; "
-                "compile it with one, or give `loss`."
-            )
         self.model = model
+        self._loss = DataLoss(model, loss)
         trained = {id(variable) for variable in model.trainable_variables}
         self.weights = [w for w in walk(model) if id(w.variable) in trained]
         self._variables = list(model.variables)
         place = {id(variable): index for index, variable in enumerate(self._variables)}
         self._places = [place[id(weight.variable)] for weight in self.weights]
-        self._loss = loss
-        self._penalties = Penalties(model)
-        paths = self._penalties.paths
-        self.activities = paths[: len(self._penalties.layers)]
+        penalties = self._loss.penalties
+        self.activities = penalties.paths[: len(penalties.layers)]
         # Partial: TensorFlow warns of one function that is traced for many models.
         self._add = compiled(functools.partial(self._added))
+        self._measure = compiled(functools.partial(self._measured))
+        self._over: list[str] = []
 
-    def __call__(self, x: Any, y: Any, batch_size: int) -> list[Any]:
+    def __call__(
+        self, x: Any, y: Any, batch_size: int, sample_weight: Any = None
+    ) -> list[Any]:
         """Return `u` of each of `weights`, as arrays.
 
         Raises:
-            ParameterError: x and y have no rows, or not as many as each other.
+            ParameterError: x, y and weights have no rows, or not as many as each other;
+                more rows than a batch, and a loss that is not one over rows.
+            ModelError: a loss of `compile` without a reduction.
         """
-        counts = {len(leaf) for leaf in keras.tree.flatten((x, y))}
-        if len(counts) != 1 or counts == {0}:
-            rule = "of as many rows as `x`, which must be at least one"
-            raise ParameterError(must("optimality", "y", rule, sorted(counts)))
-        (count,) = counts
-        self._build_loss(x, y)
+        data = (x, y, sample_weight)
+        names = ("x", "y", "sample_weight")
+        data = tuple(
+            arrays("optimality", *own) for own in zip(names, data, strict=True)
+        )
+        rows = count("optimality", **dict(zip(names, data, strict=True)))
+        self._loss.build(*take(data[:2], slice(0, 1)))
         values = [variable.value for variable in self._variables]
         sums = [ops.zeros_like(values[place]) for place in self._places]
-        for start in range(0, count, batch_size):
-            rows = slice(start, min(start + batch_size, count))
-            now = keras.tree.map_structure(
-                lambda leaf, r=rows: _tensor(leaf[r]), (x, y)
-            )
-            share = ops.convert_to_tensor((rows.stop - start) / count, "float32")
-            sums = self._add(sums, values, *now, share)
+        if rows <= batch_size:
+            sums = self._add(sums, values, *take(data, slice(None)), None)
+            return [ops.convert_to_numpy(u) for u in sums]
+        if not self._over:  # as it is when the functions below are traced
+            self._over = self._tried(values, data, rows, batch_size)
+        begins = range(0, rows, batch_size)
+        batches = [slice(begin, min(begin + batch_size, rows)) for begin in begins]
+        totals = self._totals(values, data, batches, rows)
+        for batch in batches:
+            sums = self._add(sums, values, *take(data, batch), totals)
         return [ops.convert_to_numpy(u) for u in sums]
 
     def _added(
-        self, sums: list[Tensor], values: list[Tensor], x: Any, y: Any, share: Tensor
+        self,
+        sums: list[Tensor],
+        values: list[Tensor],
+        x: Any,
+        y: Any,
+        weights: Any,
+        totals: Tensor | None,
     ) -> list[Tensor]:
-        """Return the sums with what so many rows add."""
+        """Return the sums with what a batch adds; without totals, it is all rows."""
 
         def data_loss(own: list[Tensor]) -> tuple[Tensor, None]:
             given = list(values)
             for place, w in zip(self._places, own, strict=True):
                 given[place] = w
-            mapping = list(zip(self._variables, given, strict=True))
-            with (
-                self._penalties.silenced(),
-                keras.StatelessScope(state_mapping=mapping, collect_losses=True),
-            ):
-                outputs = self.model(x, training=False)
-                if self._loss is None:
-                    compute = LossTerms.untouched(self.model)
-                    return compute(x=x, y=y, y_pred=outputs), None
-                loss = ops.mean(accumulable(self._loss(y, outputs)))
-                added = (total(accumulable(term)) for term in self.model.losses)
-                return sum(added, loss), None
+            with self._at(given):
+                if totals is None:
+                    return self._loss.whole(x, y, weights), None
+                terms = self._loss.terms(x, y, weights)
+                sizes = self._sizes(terms, x)
+                shares = ops.unstack(sizes / totals)
+                return sum(
+                    ops.cast(share, term.value.dtype) * term.value
+                    for term, share in zip(terms, shares, strict=True)
+                ), None
 
         gradients, _ = gradient(data_loss, [values[place] for place in self._places])
+        return [u - g for u, g in zip(sums, gradients, strict=True)]
+
+    def _measured(self, values: list[Tensor], x: Any, y: Any, weights: Any) -> Tensor:
+        with self._at(values):
+            return self._sizes(self._loss.terms(x, y, weights), x)
+
+    @contextlib.contextmanager
+    def _at(self, values: list[Tensor]) -> Iterator[None]:
+        """Let the model have these values, and no penalties."""
+        mapping = list(zip(self._variables, values, strict=True))
+        penalties = self._loss.penalties
+        with (
+            penalties.silenced(),
+            penalties.absent(),
+            keras.StatelessScope(state_mapping=mapping, collect_losses=True),
+        ):
+            yield
+
+    def _sizes(self, terms: list[Term], x: Any) -> Tensor:
+        """Return by what the terms of a batch count beside those of others."""
+        first = next(leaf for leaf in keras.tree.flatten(x) if leaf is not None)
+        of = {"rows": ops.shape(first)[0], "sum": 1.0}
+        sizes = [
+            term.size if over == "size" else of[over]
+            for term, over in zip(terms, self._over, strict=True)
+        ]
+        return ops.stack([ops.cast(size, _dtype()) for size in sizes])
+
+    def _totals(
+        self, values: list[Tensor], data: Any, batches: list[slice], rows: int
+    ) -> Tensor:
+        """Return the sizes of the terms of all rows together."""
+        totals = np.array([rows if over == "rows" else 1.0 for over in self._over])
+        if "size" in self._over:
+            each = [self._measure(values, *take(data, batch)) for batch in batches]
+            found = np.sum([ops.convert_to_numpy(sizes) for sizes in each], axis=0)
+            masked = np.array(self._over) == "size"
+            totals[masked] = found[masked]
+        # Where all rows are masked, or have no weight, there is no loss.
+        return ops.convert_to_tensor(np.where(totals, totals, 1.0), _dtype())
+
+    def _tried(
+        self, values: list[Tensor], data: Any, rows: int, batch_size: int
+    ) -> list[str]:
+        """Return what each term is over, tried on two parts of a sample and on both.
+
+        Raises:
+            ParameterError: a term of both is not that of the two parts.
+        """
+        sample = np.unique(np.linspace(0, rows - 1, min(rows, _SAMPLE)).astype(int))
+        parts = [sample[::3], np.setdiff1d(sample, sample[::3]), sample]
+        found = []
+        for part in parts:
+            with self._at(values):
+                found.append(self._loss.terms(*take(data, np.sort(part))))
+        sizes = [len(part) for part in parts]
         return [
-            u - ops.cast(share, u.dtype) * g
-            for u, g in zip(sums, gradients, strict=True)
+            over_of(self.model, sizes, list(terms), batch_size)
+            for terms in zip(*found, strict=True)
         ]
 
-    def _build_loss(self, x: Any, y: Any) -> None:
-        """Let Keras make what it counts losses with, which no trace may do on JAX."""
-        loss = self.model._compile_loss if self._loss is None else None
-        if loss is not None and not loss.built:
-            first = keras.tree.map_structure(lambda leaf: _tensor(leaf[:1]), (x, y))
-            loss.build(first[1], self.model(first[0], training=False))
+
+def _dtype() -> str:
+    """Return the dtype of counts: they overflow half precision."""
+    return "float64" if keras.config.floatx() == "float64" else "float32"
 
 
 def distance(regularizer: Any, w: Tensor, u: Tensor) -> Tensor:
@@ -209,10 +275,3 @@ def root_mean_square(distances: Iterable[Any]) -> float | None:
         return None
     found = math.sqrt(sum(np.square(d).sum() for d in arrays) / size)
     return found if math.isfinite(found) else None
-
-
-def _tensor(leaf: Any) -> Tensor:
-    """Return an array as `fit` gives it to a model: of floatx, where it is floats."""
-    leaf = np.asarray(leaf)
-    floats = np.issubdtype(leaf.dtype, np.floating)
-    return ops.convert_to_tensor(leaf, keras.config.floatx() if floats else None)

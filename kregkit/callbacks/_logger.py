@@ -1,7 +1,6 @@
 """`RegularizationLogger`: norms, sparsity and loss terms while a model trains.
 
-The one rule: what is logged is declared in `schema.ROWS`; a column is never decided
-by what happens to come first.
+The columns of the log are those of `schema.ROWS`, whatever happens to be logged first.
 """
 
 import html
@@ -13,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from kregkit import _keras
+from kregkit.callbacks import _records
 from kregkit.callbacks._loss_terms import LossTerms
-from kregkit.callbacks._measuring import Measuring
+from kregkit.callbacks._measuring import Measuring, built
 from kregkit.callbacks._optimality import Balances
-from kregkit.callbacks._records import environment, fit_record, tensor_records
+from kregkit.callbacks._rows import arrays
+from kregkit.callbacks._steps import Steps
+from kregkit.callbacks._without_effect import warn_of_what_does_nothing
 from kregkit.errors import (
-    ModelError,
     ParameterError,
     StoreError,
     UnknownNameError,
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
     import polars as pl
     from matplotlib.figure import Figure
 
-_LOSSES = ("loss", "data_loss", "val_loss", "val_data_loss")
 _COLUMNS = {name: kind for name, kind in ROWS.items() if name != "trial"}
 _SHOWN = ("layer", "tensor", "l2", "zero_fraction", "near_zero_fraction", "hoyer")
 
@@ -46,14 +47,19 @@ class RegularizationLogger(keras.callbacks.Callback):
     batch, in inference mode. It adds to the logs of `fit` and to its history:
     `data_loss`, the loss without any penalty, `penalty/<path>` for each regularizer,
     and both with `val_`. `loss` is their sum. A penalty of an activity is a mean per
-    sample. Every callback sees `data_loss`; those listed after this one see the
-    penalties too. `EarlyStopping("val_data_loss", mode="min")` needs its mode, since
+    sample. Every callback sees them, and nothing else that the model returns changes:
+    what a callback evaluates or trains on by itself is in none of them. Where it does
+    so within an epoch, `loss` is that of the epoch's batches too, which Keras's own
+    would not be. `EarlyStopping("val_data_loss", mode="min")` needs its mode, since
     Keras guesses that of its own metrics only.
 
     Spectral norms come from a power iteration that continues from one logging point
     to the next; at the last one they are exact, for kernels whose smaller side is at
-    most 1024. Steps are those of this `fit`. After a `fit` that was interrupted, call
-    `detach`, or train the model with a logger again.
+    most 1024. A step is a batch that `fit` trained on; with `initial_epoch`, or where
+    `BackupAndRestore` goes on with a `fit`, it follows those of earlier epochs, whose
+    rows are the earlier logger's. After an interrupted `fit`, call `detach`, or train
+    the model with a logger again. A copy of a logger, pickled too, has rows and no
+    model.
 
     A store gets one trial at the end of each `fit`, with the tensors that the model
     ends with; where a callback restored earlier ones, these are older than the rows.
@@ -65,23 +71,29 @@ class RegularizationLogger(keras.callbacks.Callback):
             end of the execution that reaches it.
         store: a folder to keep the log in, as a store that `kregkit report` reads.
         score: the name of a metric of the model that is kept as the score.
-        optimality: `(x, y)`, the training part: `kkt_residual` and `gradient_ratio` of
-            `kregkit.optimality` are logged too, each time by a pass over these rows.
+        optimality: `(x, y)` or `(x, y, sample_weight)`, the training part:
+            `kkt_residual` and `gradient_ratio` of `kregkit.optimality` are logged too,
+            each time by a pass over these rows.
 
     Raises:
-        ParameterError: `every` is not "epoch" or a positive int, `optimality` no pair,
-            or, in `fit`, a penalty's word for groups means other axes in its layer.
+        ParameterError: `every` is not "epoch" or a positive int, `optimality` no such
+            tuple, data that are not arrays, or, in `fit`, a penalty's word for groups
+            that means other axes in its layer.
         StoreError: the store cannot be written, or holds a study.
         VersionError: in `fit`, when other versions wrote the store.
         UnknownNameError: in `fit`, when no metric is called as `score` says.
         ModelError: in `fit`, for a model that is not built, without a probe.
 
     Warns:
-        UserWarning: the model's own `train_step`, `test_step` or `compute_loss` (or
-            more than one replica) hides the terms of its loss: `data_loss` is null.
+        UserWarning: in `fit`, regularizers do nothing: set after their layer was built,
+            or on a weight that is not trained; or the model's own `train_step`,
+            `test_step` or `compute_loss` (or more than one replica) hides the terms of
+            its loss: `data_loss` is null.
     """
 
     _step: int
+    _steps: Steps
+    _measure: Measuring
     _failed_epoch: int | None
 
     def __init__(
@@ -90,29 +102,30 @@ class RegularizationLogger(keras.callbacks.Callback):
         every: str | int = "epoch",
         store: str | Path | None = None,
         score: str | None = None,
-        optimality: tuple[Any, Any] | None = None,
+        optimality: tuple[Any, ...] | None = None,
     ) -> None:
         super().__init__()
         steps = isinstance(every, int) and not isinstance(every, bool) and every > 0
         if every != "epoch" and not steps:
             rule = '"epoch" or a positive number of steps'
             raise ParameterError(must("RegularizationLogger", "every", rule, every))
-        self._probe = probe
+        self._probe = arrays("RegularizationLogger", "probe", probe)
         self._balances = Balances(optimality)
         self._every = every if isinstance(every, int) else 0
-        if self._every:
-            # Not a method: Keras would then hand over the logs of every step.
-            self.on_train_batch_end = self._on_step
         self._store = None if store is None else Store(Path(store))
         self._score = score
         self._terms: LossTerms | None = None
         self._measuring: Callable[[Any, Any], Measuring] = Measuring
-        self._measure: Measuring | None = None
         self._reset()
         if self._store is not None:
             if self._store.study() is not None:
                 raise StoreError(f"{store}: holds a study; choose another folder")
             self._store.begin()
+
+    @property
+    def async_safe(self) -> bool:
+        """Whether Keras need not wait for the logs of each step: it only counts."""
+        return not self._every
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -161,6 +174,11 @@ class RegularizationLogger(keras.callbacks.Callback):
         last = table.filter(table["step"] == table["step"].max())
         return f"<p>{html.escape(repr(self))}</p>{last[list(_SHOWN)]._repr_html_()}"
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy keeps: arguments and rows, nothing of a model."""
+        of_a_fit = dict.fromkeys(("_model", "_terms", "_measure", "_steps"))
+        return {**self.__dict__, **of_a_fit}
+
     def set_model(self, model: Any) -> None:
         """Take a model; Keras calls this before `on_train_begin` of any callback."""
         super().set_model(model)
@@ -171,12 +189,66 @@ class RegularizationLogger(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._reset()
         if self._store is not None:
-            self._store.check_resumable(environment())
-        self._iterations = int(self.model.optimizer.iterations)
-        self._build()
+            self._store.check_resumable(_records.environment())
+        built(self.model, self._probe)
         refuse_groups(self.model)
         self._measure = self._measuring(self.model, self._probe)
         self._balances.begin(self.model)
+        warn_of_what_does_nothing(self.model)
+        self._attach()
+        self._steps = Steps(self.model, (self.params or {}).get("steps"))
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._steps.begin_epoch(epoch)
+        self._epoch, self._step = epoch, self._steps.done
+        terms = LossTerms.held_by(self.model)
+        if terms is not None:
+            terms.begin_epoch()
+        if not self._rows:
+            self._log()
+
+    def on_train_batch_end(
+        self, batch: int, logs: dict[str, Any] | None = None
+    ) -> None:
+        executed = self._steps.executed()
+        if not self._every:
+            return
+        done = self._steps.update(executed)
+        earlier, self._step = self._step, self._steps.done
+        if self._step // self._every > earlier // self._every:
+            self._epoch += done == (self.params or {}).get("steps")
+            _keras.synchronize(self.model)
+            self._log()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        logs = {} if logs is None else logs
+        if self._score is not None and self._score not in logs:
+            raise UnknownNameError(unknown("RegularizationLogger", self._score, logs))
+        self._epoch = epoch + 1
+        if not self._steps.update():
+            return  # the data had ended, as Keras has warned
+        self._step = self._steps.done
+        losses = [float(logs[name]) for name in _records.LOSSES if name in logs]
+        if self._failed_epoch is None and not all(map(math.isfinite, losses)):
+            self._failed_epoch = self._epoch
+        if not self._every:
+            self._log()
+        point = {"step": self._step, "epoch": self._epoch}
+        self._rows.append(point | _records.model_row(logs, self._score))
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        self.detach()
+        self._finish()
+        if self._store is not None:
+            self._write(self._store)
+        del self._measure
+
+    def _reset(self) -> None:
+        self._rows: list[dict[str, Any]] = []
+        self._step = self._epoch = 0
+        self._failed_epoch = None
+
+    def _attach(self) -> None:
         if LossTerms.held_by(self.model) is not None:
             return  # kept from before, or attached by another logger of this fit
         obstacle = LossTerms.obstacle(self.model)
@@ -184,67 +256,10 @@ class RegularizationLogger(keras.callbacks.Callback):
             self._terms = LossTerms(self.model)
         else:
             warnings.warn(
-                f"RegularizationLogger: `data_loss` is null: {obstacle}.", stacklevel=2
+                f"RegularizationLogger: `data_loss` is null: {obstacle}.", stacklevel=3
             )
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self._epoch, self._before = epoch, self._step
-        terms = LossTerms.held_by(self.model)
-        if terms is not None:
-            terms.begin_epoch()
-        if not self._rows:
-            self._log()
-
-    def _on_step(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        # With several steps per execution the last index of an epoch may lie beyond it.
-        steps = self.params.get("steps")
-        done = batch + 1 if steps is None else min(batch + 1, steps)
-        earlier, self._step = self._step, self._before + done
-        if self._step // self._every > earlier // self._every:
-            self._epoch += done == steps
-            self._log()
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        logs = {} if logs is None else logs
-        terms = LossTerms.held_by(self.model)
-        if terms is not None:
-            logs.update(terms.penalties(validated="val_data_loss" in logs))
-        if self._score is not None and self._score not in logs:
-            raise UnknownNameError(unknown("RegularizationLogger", self._score, logs))
-        self._epoch = epoch + 1
-        self._step = int(self.model.optimizer.iterations) - self._iterations
-        losses = [float(logs[name]) for name in _LOSSES if name in logs]
-        if self._failed_epoch is None and not all(map(math.isfinite, losses)):
-            self._failed_epoch = self._epoch
-        if not self._every:
-            self._log()
-        self._rows.append(self._model_row(logs))
-
-    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        self.detach()
-        self._finish()
-        if self._store is not None:
-            self._write(self._store)
-        self._measure = None
-
-    def _reset(self) -> None:
-        self._rows: list[dict[str, Any]] = []
-        self._step = self._before = self._epoch = 0
-        self._failed_epoch = None
-
-    def _build(self) -> None:
-        """Build a model that was given no input shape, as `fit` would a step later."""
-        if self.model.built:
-            return
-        if self._probe is None:
-            raise ModelError(
-                f"RegularizationLogger: model {self.model.name!r} has no weights "
-                "before its first step. Begin it with `keras.Input`, or give a `probe`."
-            )
-        self.model(keras.tree.map_structure(lambda x: x[:1], self._probe))
 
     def _log(self) -> None:
-        assert self._measure is not None  # made when training begins
         point = {"step": self._step, "epoch": self._epoch}
         columns = self._balances.columns()
         for row in self._measure():
@@ -257,7 +272,6 @@ class RegularizationLogger(keras.callbacks.Callback):
         A callback that restores earlier weights may have run before: what was logged
         of the last step then stays as it is.
         """
-        assert self._measure is not None  # made when training begins
         kept = len(self._rows)
         self._log()
         again = self._rows[kept:]
@@ -272,29 +286,13 @@ class RegularizationLogger(keras.callbacks.Callback):
         for row in last or again:
             row.update(exact.get((row["layer"], row["tensor"]), {}))
 
-    def _model_row(self, logs: dict[str, Any]) -> dict[str, Any]:
-        """Return the row of the whole model, from the logs of one epoch."""
-        row: dict[str, Any] = {name: _finite(logs.get(name)) for name in _LOSSES}
-        penalties = [logs[name] for name in logs if name.startswith("penalty/")]
-        if row["data_loss"] is not None:
-            row["penalty"] = _finite(math.fsum(map(float, penalties)))
-        if self._score is not None:
-            row["score"] = _finite(logs.get(self._score))
-            row["val_score"] = _finite(logs.get(f"val_{self._score}"))
-        point = {"step": self._step, "epoch": self._epoch}
-        return point | {"layer": "", "tensor": "model", "role": "model"} | row
-
     def _write(self, store: Store) -> None:
         trial = {"trial": f"fit-{len(store.finished()) + 1:03d}"}
         found = self._balances if self._failed_epoch is None else Balances(None)
-        final = fit_record(self.model, self._rows, self._failed_epoch)
+        final = _records.fit_record(self.model, self._rows, self._failed_epoch)
         final |= {"epochs": self._epoch, "penalty": self.penalty(), **found.final()}
         store.write(
             [trial | row for row in self._rows],
-            [trial | final | environment()],
-            [trial | t for t in tensor_records(self.model, u_of=found.u_of)],
+            [trial | final | _records.environment()],
+            [trial | t for t in _records.tensor_records(self.model, u_of=found.u_of)],
         )
-
-
-def _finite(value: Any) -> float | None:
-    return None if value is None or not math.isfinite(float(value)) else float(value)

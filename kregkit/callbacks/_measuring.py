@@ -1,6 +1,6 @@
 """Everything that a logging point measures, in one compiled function.
 
-The one rule: one call, one transfer. Each tensor alone would cost a round trip.
+It is one call with one transfer: each tensor alone would cost a round trip.
 """
 
 import math
@@ -12,8 +12,11 @@ import keras
 import numpy as np
 from keras import ops
 
+from kregkit import _keras
 from kregkit.callbacks._outputs import recording, watched
 from kregkit.callbacks._penalties import activity_penalty, penalised_weights, total
+from kregkit.callbacks._rows import take
+from kregkit.errors import ModelError
 from kregkit.groups import activation_axes, weight_axes
 from kregkit.measure import (
     as_matrix,
@@ -83,7 +86,7 @@ class Measuring:
 
     def begin(self, probe: Any) -> None:
         """Begin anew, with another probe, for the next training of the model."""
-        self._probe = keras.tree.map_structure(_tensor, probe)
+        self._probe = take(probe, slice(None))
         self._vectors, self._steps = self.starts, self.first_steps
 
     def __call__(self) -> list[dict[str, Any]]:
@@ -208,7 +211,7 @@ class Measuring:
             return
         samples = keras.tree.flatten(probe)[0].shape[0]
         with recording(self._watched, samples) as outputs:
-            self._model(probe, training=False)
+            self._model(probe, **_keras.training_argument(self._model, False))
         for place in self._watched:
             for index, output in enumerate(outputs[id(place.layer)]):
                 yield (
@@ -216,6 +219,22 @@ class Measuring:
                     "activation" if index == 0 else f"activation#{index + 1}",
                     output,
                 )
+
+
+def built(model: Any, probe: Any) -> None:
+    """Build a model that was given no input shape, as `fit` would a step later.
+
+    Raises:
+        ModelError: there is no probe to build it with.
+    """
+    if model.built:
+        return
+    if probe is None:
+        raise ModelError(
+            f"RegularizationLogger: model {model.name!r} has no weights before its "
+            "first step. Begin it with `keras.Input`, or give a `probe`."
+        )
+    model(take(probe, slice(0, 1)))
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -234,7 +253,3 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
         return torch.no_grad()(function)  # type: ignore[no-any-return]  # untyped
     return function
-
-
-def _tensor(leaf: Any) -> Tensor | None:
-    return None if leaf is None else ops.convert_to_tensor(leaf)

@@ -11,13 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from keras import ops
 
-from kregkit.callbacks._descent import (
-    INSIDE,
-    Descent,
-    Loss,
-    distance,
-    root_mean_square,
-)
+from kregkit.callbacks._data_loss import Loss
+from kregkit.callbacks._descent import INSIDE, Descent, distance, root_mean_square
+from kregkit.callbacks._rows import arrays, of_classes
 from kregkit.errors import ParameterError, must
 from kregkit.optimizers import proximable, unhandled
 from kregkit.regularizers._base import placed
@@ -138,29 +134,42 @@ class Optimality:
 
 
 def optimality(
-    model: Any, x: Any, y: Any, batch_size: int = 256, loss: Loss | None = None
+    model: Any,
+    x: Any,
+    y: Any,
+    batch_size: int = 256,
+    loss: Loss | None = None,
+    sample_weight: Any = None,
+    class_weight: dict[int, float] | None = None,
 ) -> Optimality:
     """Return how far each weight is from where data and penalty balance.
 
     A minimum of data loss and penalties has `u ∈ strength·∂value(w)` for every weight,
     with `u = −∂(data loss)/∂w`. Of L1: `|u| <= strength` where `w = 0`, and
-    `u = strength·sign(w)` elsewhere; of L2, `u = 2·strength·w`. The data loss is the
-    mean over all rows, in inference mode, without any penalty; a loss that a layer
-    adds by itself belongs to it. Regularizers of Keras's own count as the penalties
-    that they are. The rows of all batches weigh the same.
+    `u = strength·sign(w)` elsewhere; of L2, `u = 2·strength·w`. The data loss is what
+    `model.compute_loss` gives for all rows at once, in inference mode, without any
+    penalty: with the reduction, masks and weights that the model trains with, and what
+    layers add by `add_loss`. Regularizers of Keras's own count as the penalties that
+    they are.
 
     Args:
         model: a built model, compiled, or trained by a loop of your own.
         x: the rows to take the data loss over: the training part. An array, or a list
-            or dictionary of arrays as `fit` takes them.
+            or dictionary of arrays as `fit` takes them; pandas frames and sparse
+            matrices of SciPy too.
         y: their targets, likewise.
         batch_size: rows at a time; without influence on the result but for rounding.
-        loss: a function of y and outputs, instead of the loss of `compile`.
+        loss: a function of y and outputs, instead of the loss of `compile`; of the
+            values that it returns the mean is taken.
+        sample_weight: the weights of `fit`, of rows or of time steps.
+        class_weight: those of `fit`, by class, instead.
 
     Raises:
-        ParameterError: x and y differ in rows, or `batch_size` is not a positive int.
-        ModelError: a model without weights or loss, or a backend other than
-            TensorFlow, JAX and PyTorch.
+        ParameterError: x, y and weights differ in rows or are not arrays, `batch_size`
+            is not a positive int, or the loss of more rows than that is not a mean or a
+            sum over them.
+        ModelError: a model without weights or loss, a loss with `reduction=None`, or a
+            backend other than TensorFlow, JAX and PyTorch.
 
     Warns:
         UserWarning: the model has activity penalties, which are left out: then what
@@ -173,23 +182,39 @@ def optimality(
         )
     descent = Descent(model, loss)
     _warn_of_activities("optimality", descent)
-    return _balances(descent, x, y, batch_size)
+    if class_weight is not None:
+        if sample_weight is not None:
+            rule = "None where there is a `class_weight`"
+            raise ParameterError(
+                must("optimality", "sample_weight", rule, sample_weight)
+            )
+        sample_weight = of_classes("optimality", y, class_weight)
+    return _balances(descent, x, y, sample_weight, batch_size)
 
 
 class Balances:
     """The balance of a model's weights at every logging point of a `fit`.
 
     Args:
-        data: `(x, y)`, or None to leave everything out.
+        data: `(x, y)` or `(x, y, sample_weight)`, or None to leave everything out.
     """
 
-    def __init__(self, data: tuple[Any, Any] | None) -> None:
-        if data is not None and not (isinstance(data, tuple) and len(data) == 2):
-            rule = "a pair (x, y)"
-            raise ParameterError(must("RegularizationLogger", "optimality", rule, data))
+    def __init__(self, data: tuple[Any, ...] | None) -> None:
+        owner = "RegularizationLogger"
+        if data is not None and not (isinstance(data, tuple) and len(data) in (2, 3)):
+            rule = "a tuple (x, y) or (x, y, sample_weight)"
+            raise ParameterError(must(owner, "optimality", rule, data))
+        if data is not None:
+            data = tuple(
+                arrays(owner, f"optimality[{i}]", own) for i, own in enumerate(data)
+            )
         self._data = data
         self._descent: Descent | None = None
         self._last: Optimality | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy keeps: the data, nothing of a model."""
+        return {**self.__dict__, "_descent": None, "_last": None}
 
     def begin(self, model: Any) -> None:
         """Begin anew, with the model that is trained."""
@@ -233,8 +258,14 @@ def _warn_of_activities(owner: str, descent: Descent) -> None:
         )
 
 
-def _balances(descent: Descent, x: Any, y: Any, batch_size: int = 256) -> Optimality:
-    us = descent(x, y, batch_size)
+def _balances(
+    descent: Descent,
+    x: Any,
+    y: Any,
+    sample_weight: Any = None,
+    batch_size: int = 256,
+) -> Optimality:
+    us = descent(x, y, batch_size, sample_weight)
     return Optimality(tuple(map(_balance, descent.weights, us)))
 
 

@@ -1,10 +1,8 @@
-"""What a store keeps of a model that has been trained.
+"""What a store keeps of a model that has been trained, by a logger or in a study."""
 
-The one rule: a logger of anyone's own `fit` and a study write the same columns.
-"""
-
+import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import keras
 import numpy as np
@@ -12,6 +10,8 @@ import numpy as np
 import kregkit
 from kregkit.schema import SCHEMA_VERSION, TENSOR_BINS, TENSOR_SAMPLE, TENSOR_WHOLE
 from kregkit.weights import walk
+
+LOSSES: Final = ("loss", "data_loss", "val_loss", "val_data_loss")
 
 
 def environment() -> dict[str, Any]:
@@ -50,6 +50,22 @@ def fit_record(
         "val_data_loss": last.get("val_data_loss"),
         "val_score": last.get("val_score"),
     }
+
+
+def model_row(logs: dict[str, Any], score: str | None) -> dict[str, Any]:
+    """Return what the log says of the whole model, from the logs of one epoch."""
+    row: dict[str, Any] = {name: _finite(logs.get(name)) for name in LOSSES}
+    penalties = [logs[name] for name in logs if name.startswith("penalty/")]
+    if row["data_loss"] is not None:
+        row["penalty"] = _finite(math.fsum(map(float, penalties)))
+    if score is not None:
+        row["score"] = _finite(logs.get(score))
+        row["val_score"] = _finite(logs.get(f"val_{score}"))
+    return {"layer": "", "tensor": "model", "role": "model"} | row
+
+
+def _finite(value: Any) -> float | None:
+    return None if value is None or not math.isfinite(float(value)) else float(value)
 
 
 def tensor_records(

@@ -15,7 +15,7 @@ from keras import ops
 
 from kregkit.errors import ParameterError, must
 from kregkit.known import ONLY_ON, STRENGTH, Range
-from kregkit.numerics import Tensor, accumulable
+from kregkit.numerics import Tensor, accumulable, addable
 from kregkit.regularizers._handled import handled
 from kregkit.regularizers._parameters import array_or_number, given, number, plain
 from kregkit.weights import Weight, weight_at_work
@@ -121,7 +121,7 @@ class Penalty(keras.regularizers.Regularizer, ABC):
         if only == "kernel" and self._is_of_activities(sys._getframe(1).f_locals):
             rule = "a kernel, and not the output of a layer"
             raise ParameterError(must(type(self).__name__, "w", rule, tuple(w.shape)))
-        return self.computed(w, weight)
+        return addable(self.computed(w, weight), w)
 
     @final
     def computed(self, w: Tensor, weight: Weight | None = None) -> Tensor:

@@ -17,7 +17,7 @@ from keras import ops
 
 from kregkit._keras import applies_itself, training_step
 from kregkit.errors import ModelError
-from kregkit.numerics import Tensor
+from kregkit.numerics import Tensor, addable
 from kregkit.weights import Weight, weight_at_work
 
 if TYPE_CHECKING:
@@ -115,9 +115,10 @@ class ProximalPenalty(keras.regularizers.Regularizer):
 
     def __call__(self, w: Tensor) -> Tensor:
         self._weight = self._weight or weight_at_work(w)
+        given = w
         if not self.has_gradient():
             w = ops.stop_gradient(ops.convert_to_tensor(w))
-        return self.penalty.computed(w, self._weight)
+        return addable(self.penalty.computed(w, self._weight), given)
 
     def is_given(self, w: Tensor) -> bool:
         """Return whether a tensor is the variable, or the value that it has now."""

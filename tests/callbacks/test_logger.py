@@ -171,7 +171,8 @@ def test_frozen_weights_are_measured_and_not_penalised():
     model.get_layer("hidden").trainable = False
     model.compile("sgd", model.loss)
     log = RegularizationLogger()
-    table = fit(model, log)
+    with pytest.warns(UserWarning, match="'hidden/kernel' has L1, but it is not tra"):
+        table = fit(model, log)
     hidden = table.filter(layer="hidden", tensor="kernel")
     assert hidden["l2"].n_unique() == 1
     model_row = table.filter(tensor="model").row(-1, named=True)
@@ -267,7 +268,8 @@ def test_frozen_weights_have_no_penalty_in_the_rows():
     model = make("sequential")
     model.get_layer("hidden").trainable = False
     model.compile("sgd", model.loss)
-    table = fit(model, RegularizationLogger())
+    with pytest.warns(UserWarning, match="'hidden/kernel' has L1, but it is not tra"):
+        table = fit(model, RegularizationLogger())
     assert table.filter(layer="hidden", tensor="kernel")["penalty"].null_count() == 3
     assert table.filter(layer="output", tensor="kernel")["penalty"].null_count() == 0
 

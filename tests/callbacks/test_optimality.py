@@ -264,7 +264,8 @@ def test_what_cannot_be_asked_is_refused():
     with pytest.raises(ParameterError) as refused:
         RegularizationLogger(optimality=3)
     assert str(refused.value) == (
-        "RegularizationLogger: `optimality` must be a pair (x, y); received 3."
+        "RegularizationLogger: `optimality` must be a tuple (x, y) or "
+        "(x, y, sample_weight); received 3."
     )
 
 
