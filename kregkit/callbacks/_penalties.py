@@ -9,6 +9,7 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
+import keras
 from keras import ops
 
 from kregkit.layers import ActivityRegularization
@@ -110,7 +111,7 @@ def _recorder(recorded: dict[int, Tensor], layer: Any, adds: _Adds) -> _Adds:
         value = adds(*output)
         earlier = recorded.get(id(layer))
         recorded[id(layer)] = value if earlier is None else earlier + value
-        return ops.zeros((), value.dtype)
+        return ops.zeros((), keras.config.floatx())  # which Keras adds to its loss
 
     return record
 
