@@ -281,6 +281,15 @@ CODE: Final = Choice(("relu", "sigmoid"), "relu")
 CODE_LAYER: Final = "code"
 """The layer of an autoencoder whose output is its code."""
 
+LOSSES: Final[dict[str, str]] = {
+    "huber": "regression",
+    "log_cosh": "regression",
+    "mean_absolute_error": "regression",
+    "mean_squared_error": "regression",
+    "sparse_categorical_crossentropy": "classification",
+}
+"""Losses that a study can name, with the task that each is for."""
+
 OPTIMIZERS: Final[dict[str, frozenset[str]]] = {
     "adadelta": frozenset(),
     "adagrad": frozenset(),

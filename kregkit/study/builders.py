@@ -40,7 +40,7 @@ def build_own(
         StudyError: the function fails, or returns something else than a model with
             these inputs and outputs.
     """
-    function = _imported(builder, folder)
+    function = imported(builder, folder)
     with _importable(folder), told(f"{builder}(input_shape, outputs)"):
         model = function(input_shape, outputs)
         if not isinstance(model, keras.Model):
@@ -123,7 +123,8 @@ def summary(error: BaseException) -> str:
     return f"{type(error).__name__}: {line}".rstrip(": ") + "."
 
 
-def _imported(builder: str, folder: Path) -> Callable[..., Any]:
+def imported(builder: str, folder: Path) -> Callable[..., Any]:
+    """Return the user's "package.module:function"."""
     module, _, name = builder.partition(":")
     with _importable(folder), told(f"importing {module!r}"):
         found = importlib.import_module(module)

@@ -113,7 +113,7 @@ class ModelConfig(Part):
     def _check(self) -> Self:
         if (self.name is None) == (self.build is None):
             raise fact("must hold either `name` or `build`")
-        if self.build and not re.fullmatch(r"\w+(\.\w+)*:\w+", self.build):
+        if self.build and not re.fullmatch(values.OWN, self.build):
             raise must("like 'package.module:function'", "build")
         taken = MODELS[self.name][1] if self.name else frozenset[str]()
         for option in ("code", "filters", "hidden"):
@@ -141,6 +141,7 @@ class TrainConfig(Part):
     batch_size: values.Count = 32
     optimizer: values.OptimizerName = "adam"
     learning_rate: values.Positive = LEARNING_RATE
+    loss: values.LossName | None = None
     momentum: values.Momentum | None = None
     nesterov: bool | None = None
     weight_decay: values.NotNegative | None = None

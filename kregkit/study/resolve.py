@@ -20,6 +20,7 @@ from kregkit.errors import DataError, ParameterError
 from kregkit.known import DECOUPLED
 from kregkit.regularizers._base import placed
 from kregkit.study import data as datasets
+from kregkit.study import losses
 from kregkit.study.builders import build_own, check_own, told
 from kregkit.study.config import StudyConfig
 from kregkit.study.data import Data, Split
@@ -135,10 +136,10 @@ class Study:
         )
 
     def loss(self) -> keras.losses.Loss:
-        """Return the loss: cross-entropy of logits, or the mean squared error."""
-        if self.task == "regression":
-            return keras.losses.MeanSquaredError()
-        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        """Return the loss; without one in the file that of the task."""
+        return losses.made(
+            self.config.train.loss or losses.DEFAULTS[self.task], self.folder
+        )
 
     def metric(self) -> keras.metrics.Metric:
         """Return the metric "score": accuracy, or R²."""
@@ -181,6 +182,10 @@ def resolve(config: StudyConfig, file: Path) -> Study:
                 )
             with located(file, "sweep", index, *list(sweep.structure)[:1]):
                 _check_shapes(penalty, model, cell.target, chosen)
+    if config.train.loss is not None:
+        with located(file, "train", "loss"):
+            y = study.split(0).y_train
+            losses.check_loss(config.train.loss, folder, study.task, y, study.outputs)
     if config.model.build is not None:
         split, builder = study.split(0), config.model.build
         with located(file, "data"), told(f"a call of {builder}"):

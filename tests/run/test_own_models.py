@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from small_study import OWN, assert_close_stores, trained, written
+from small_study import STUDY as SMALL
 
 from kregkit.errors import StudyError
 from kregkit.store import Store
@@ -89,3 +90,31 @@ def test_a_train_step_that_raises_is_told_in_one_line(tmp_path):
         "training the model of own_broken:build raised RuntimeError: the first line "
         "and the cause."
     )
+
+
+LOSS = """
+from keras import ops
+
+def cubed(y, outputs):
+    return ops.mean(ops.abs(outputs - y) ** 3, axis=-1)
+"""
+
+
+def test_a_loss_of_the_users_is_trained_alike_by_both_engines(tmp_path):
+    (tmp_path / "own_loss.py").write_text(LOSS)
+    text = SMALL.replace("iris", "diabetes").replace(
+        '["kernel", "activity"]', '"kernel"'
+    )
+    plain = written(tmp_path, text)
+    trained(plain, tmp_path / "plain", engine="batch")
+    file = written(
+        tmp_path, text.replace("epochs = 2", 'epochs = 2\nloss = "own_loss:cubed"')
+    )
+    stores = []
+    for engine in ("batch", "fit"):
+        trained(file, tmp_path / engine, engine=engine)
+        stores.append(Store(tmp_path / engine / "store").read())
+    assert_close_stores(*stores)
+    squared = Store(tmp_path / "plain" / "store").read().finals
+    assert not set(squared["trial"]) & set(stores[0].finals["trial"])
+    assert (squared["val_data_loss"] != stores[0].finals["val_data_loss"]).all()
