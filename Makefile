@@ -36,8 +36,8 @@ test-browser: $(VENV)/.installed-browser
 # The optimizers on the other backends; the engine `batch` on JAX, which is the one of
 # them that it supports; values, gradients and proxes on both.
 test-backends: $(BACKENDS)/.installed
-	KERAS_BACKEND=jax $(BACKENDS)/bin/python -m pytest -n 2 --dist worksteal -m "jax and not tensorflow" tests/batch tests/optimizers tests/callbacks/test_consolidate*.py tests/toolkit/test_across_backends.py tests/toolkit/test_curvature.py
-	KERAS_BACKEND=torch $(BACKENDS)/bin/python -m pytest -n 2 --dist worksteal -m "torch and not tensorflow" tests/toolkit tests/optimizers
+	KERAS_BACKEND=jax $(BACKENDS)/bin/python -m pytest -n 2 --dist worksteal -m "jax and not tensorflow" tests/batch tests/optimizers tests/callbacks/test_consolidate*.py tests/callbacks/test_training_loops.py tests/toolkit/test_across_backends.py tests/toolkit/test_curvature.py
+	KERAS_BACKEND=torch $(BACKENDS)/bin/python -m pytest -n 2 --dist worksteal -m "torch and not tensorflow" tests/toolkit tests/optimizers tests/callbacks/test_consolidate_resumed.py tests/callbacks/test_training_loops.py
 
 check-python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else "kregkit needs Python $(SUPPORTED), for which TensorFlow has wheels; this is Python %d.%d. Name another one: make PYTHON=python3.12" % v)'

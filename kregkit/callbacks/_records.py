@@ -8,6 +8,8 @@ import keras
 import numpy as np
 
 import kregkit
+from kregkit._keras import applies_itself
+from kregkit.optimizers import is_handled
 from kregkit.schema import SCHEMA_VERSION, TENSOR_BINS, TENSOR_SAMPLE, TENSOR_WHOLE
 from kregkit.weights import walk
 
@@ -28,11 +30,14 @@ def environment() -> dict[str, Any]:
     }
 
 
-def solver(optimizer: Any) -> str:
-    """Return what an optimizer, or one inside it, says of how penalties act."""
-    found = getattr(optimizer, "solver", None)
-    inner = getattr(optimizer, "inner_optimizer", None)
-    return found or ("gradient" if inner is None else solver(inner))
+def solver(model: Any) -> str:
+    """Return how the penalties of weights act in the training of a model."""
+    if model.optimizer is not None and applies_itself(model.optimizer):
+        return "gradient"  # which is no Proximal, and holds none
+    handled = any(
+        is_handled(weight.regularizer) for weight in model.trainable_variables
+    )
+    return "proximal" if handled else "gradient"
 
 
 def fit_record(
@@ -45,7 +50,7 @@ def fit_record(
         "status": "done" if failed_epoch is None else "failed",
         "failed_epoch": failed_epoch,
         "model": model.name,
-        "solver": solver(model.optimizer),
+        "solver": solver(model),
         "engine": "fit",
         "val_data_loss": last.get("val_data_loss"),
         "val_score": last.get("val_score"),

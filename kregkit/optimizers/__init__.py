@@ -1,6 +1,7 @@
 """Optimizers that end at exact zeros, and the steps that optimizers take."""
 
 from kregkit.optimizers._penalties import (
+    is_handled,
     proximable,
     refuse_groups,
     unhandled,
@@ -13,6 +14,7 @@ __all__ = [
     "Proximal",
     "after_update",
     "innermost",
+    "is_handled",
     "proximable",
     "refuse_groups",
     "step_size",

@@ -19,6 +19,12 @@ def unhandled(regularizer: Any) -> Any:
     )
 
 
+def is_handled(regularizer: Any) -> bool:
+    """Return whether an optimizer takes the proximal steps of a regularizer."""
+    held = isinstance(regularizer, ProximalPenalty)
+    return held and not regularizer.has_gradient()
+
+
 def penalty_of(regularizer: Any) -> Penalty | None:
     """Return the penalty that a regularizer is, as one of this package, or None."""
     match type(regularizer):

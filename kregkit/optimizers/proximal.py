@@ -6,7 +6,7 @@ The one rule: a penalty acts by its proximal step or by its gradient, never by b
 import contextlib
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, Final, Self
+from typing import Any, Final, Self
 
 import keras
 
@@ -88,8 +88,6 @@ class Proximal(keras.optimizers.Optimizer):
             later, a model in which layers share a weight under different regularizers
             (a loop of one's own is not looked at).
     """
-
-    solver: ClassVar[str] = "proximal"
 
     def __init__(
         self,

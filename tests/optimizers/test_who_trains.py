@@ -14,6 +14,7 @@ from kregkit.callbacks import RegularizationLogger
 from kregkit.errors import KregkitError, ModelError, ParameterError
 from kregkit.optimizers import Proximal
 from kregkit.regularizers import L0, L1
+from kregkit.store import Store
 
 pytestmark = [pytest.mark.jax, pytest.mark.torch]
 
@@ -335,3 +336,17 @@ def test_a_name_of_an_optimizer_is_taken():
     assert isinstance(optimizer.inner_optimizer, optimizers.Adam)
     with pytest.raises(ParameterError, match=r"inner_optimizer.*received 'adom'"):
         Proximal("adom")
+
+
+@pytest.mark.parametrize("name", ["a list", "itself"])
+def test_a_store_says_that_penalties_were_proximal(name, tmp_path):
+    model = network()
+    model.compile(AROUND[name](proximal()), "mse")
+    kept = model.optimizer
+    for folder, expected in (("one", "proximal"), ("two", "gradient")):
+        log = RegularizationLogger(store=tmp_path / folder)
+        model.fit(X, Y, batch_size=4, verbose=0, callbacks=[log])
+        found = Store(tmp_path / folder).read().finals["solver"].to_list()
+        assert found == [expected]
+        model.compile(optimizers.SGD(0.1), "mse")
+    assert kept is not model.optimizer
