@@ -79,7 +79,12 @@ def check_own(builder: str, build: Callable[[], keras.Model], rows: Any) -> None
             f"{builder} must return a new model at every call; it returned the same "
             "weights twice."
         )
-    for one, other in zip(first.variables, second.variables, strict=False):
+    if _shapes(first) != _shapes(second):
+        raise StudyError(
+            f"{builder} must return the same structure at every call; it returned "
+            "another one for the same seed."
+        )
+    for one, other in zip(first.variables, second.variables, strict=True):
         values = ops.convert_to_numpy(one), ops.convert_to_numpy(other)
         if not np.array_equal(*values):
             raise StudyError(
@@ -136,6 +141,10 @@ def imported(builder: str, folder: Path) -> Callable[..., Any]:
 def _seeded(build: Callable[[], keras.Model]) -> keras.Model:
     keras.utils.set_random_seed(0)
     return build()
+
+
+def _shapes(model: keras.Model) -> list[Shape]:
+    return [tuple(variable.shape) for variable in model.variables]
 
 
 def _probabilities(model: keras.Model, rows: Any) -> str | None:

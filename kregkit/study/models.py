@@ -98,7 +98,7 @@ def layers_for(
     """
     weights = list(walk(model))
     kernels = {id(w.layer): w.layer for w in weights if w.role == "kernel"}
-    owners = {id(w.layer): w for w in weights if _is_of(w, _owned(target))}
+    owners = {id(w.layer): w for w in weights if is_of(w, _owned(target))}
     chosen = [w.layer for w in owners.values() if _is_named(w, layers, kernels)]
     if not chosen:
         raise ModelError(_none_found(target, layers, list(owners.values())))
@@ -132,7 +132,7 @@ def holders(
     return {
         (w.layer_path, w.name): (w.variable, "regularizer")
         for w in own
-        if _is_of(w, target)
+        if is_of(w, target)
     }
 
 
@@ -141,7 +141,7 @@ def _owned(target: str) -> str:
     return "kernel" if target in ("activity", "bias") else target
 
 
-def _is_of(weight: Weight, target: str) -> bool:
+def is_of(weight: Weight, target: str) -> bool:
     """Return whether a weight is of a target."""
     if target in KERNEL_TARGETS:
         return bool(weight.variable.name == KERNEL_TARGETS[target])

@@ -25,7 +25,7 @@ from kregkit.study.builders import build_own, check_own, told
 from kregkit.study.config import StudyConfig
 from kregkit.study.data import Data, Split
 from kregkit.study.locate import located
-from kregkit.study.models import BUILDERS, layers_for
+from kregkit.study.models import BUILDERS, is_of, layers_for
 from kregkit.study.plan import Trial, digest, plan
 from kregkit.study.tokens import check_tokens
 from kregkit.weights import walk
@@ -169,6 +169,12 @@ def resolve(config: StudyConfig, file: Path) -> Study:
         _check_rows(study)
     with located(file, "model", "build" if config.model.build else "name"):
         model = study.build()
+    if config.model.build is not None:
+        split, builder = study.split(0), config.model.build
+        with located(file, "data"), told(f"a call of {builder}"):
+            check_tokens(model, _inputs(split))
+        with located(file, "model", "build"), told(f"a call of {builder}"):
+            check_own(builder, study.build, split.x_train[:_ROWS])
     for index, sweep in enumerate(config.sweep):
         place = "layers" if sweep.layers else "target"
         for cell in sweep.cells(config.train.learning_rate):
@@ -186,12 +192,6 @@ def resolve(config: StudyConfig, file: Path) -> Study:
         with located(file, "train", "loss"):
             y = study.split(0).y_train
             losses.check_loss(config.train.loss, folder, study.task, y, study.outputs)
-    if config.model.build is not None:
-        split, builder = study.split(0), config.model.build
-        with located(file, "data"), told(f"a call of {builder}"):
-            check_tokens(model, _inputs(split))
-        with located(file, "model", "build"), told(f"a call of {builder}"):
-            check_own(builder, study.build, split.x_train[:_ROWS])
     with located(file, "train", "optimizer"):
         study.optimizer()
     return study
@@ -210,7 +210,7 @@ def _check_shapes(
                 shape = tuple(size or 1 for size in weight.layer.output.shape)
                 place = f"{weight.layer_path}/activity"
                 first.setdefault((shape, None), (penalty, place))
-        elif id(weight.layer) in own and target == weight.role:
+        elif id(weight.layer) in own and is_of(weight, target):
             its = placed(penalty, weight)
             shape = tuple(weight.variable.shape)
             key = shape, getattr(its, "group", None)

@@ -83,6 +83,7 @@ def test_whole_heads_end_at_zero_in_every_kernel():
             assert np.all(heads[~zero] != 0)
 
 
+@pytest.mark.filterwarnings("ignore:RegularizationLogger. these regularizers do noth")
 @pytest.mark.parametrize("case", TRAINED, ids=str)
 def test_logger_and_optimality_take_the_same_axes(case):
     word = next(iter(next(iter(case.axes.values()))))

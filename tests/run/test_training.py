@@ -176,10 +176,10 @@ def build(shape, outputs):
 def test_a_builder_that_changes_its_mind_is_told_at_the_trial(
     tmp_path, engine, monkeypatch
 ):
-    """Before training it is called twice, and for a batch's schedule 4 times more."""
+    """Before training it is called 3 times, and for a batch's schedule 4 times more."""
     monkeypatch.setattr(engines, "MOST", 5)
     name = f"changes_its_mind_{engine}"
-    before = {"fit": 2, "batch": 6}[engine] + 1
+    before = {"fit": 3, "batch": 7}[engine] + 1
     (tmp_path / f"{name}.py").write_text(BUILDER.format(5, before))
     file = written(tmp_path, OWN.format(name).replace("epochs = 2", "epochs = 1"))
     with pytest.raises(ModelError) as refused:

@@ -121,6 +121,12 @@ def test_initial_weights_that_a_seed_does_not_fix_are_refused():
         check_own("m:b", build, ROWS)
 
 
+def test_another_structure_for_the_same_seed_is_refused():
+    widths = iter((3, 4))
+    with pytest.raises(StudyError, match="must return the same structure at every"):
+        check_own("m:b", lambda: sequential(width=next(widths)), ROWS)
+
+
 def test_the_same_weights_twice_are_refused():
     model = sequential()
     with pytest.raises(StudyError, match="it returned the same weights twice"):

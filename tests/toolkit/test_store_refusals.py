@@ -71,6 +71,8 @@ def test_a_column_that_was_added_is_null_where_an_older_store_lacks_it(
             "bias_quantiles",
             "activation_quantiles",
             "step_law_error",
+            "inputs",
+            "classes",
         ],
     }
     assert set().union(*added.values()) == set(schema.ADDED)
