@@ -93,5 +93,5 @@ def widest(study: Any) -> str:
 
 def _of_a_row(output: Any) -> int:
     """Return how many numbers an output has for one row; 0 if that is not known."""
-    shape = getattr(output, "shape", (None, None))[1:]
+    shape: tuple[Any, ...] = getattr(output, "shape", (None, None))[1:]
     return 0 if None in shape else math.prod(shape)
