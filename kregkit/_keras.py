@@ -104,6 +104,25 @@ def model_at_work() -> Any:
     return None
 
 
+def without_values(build: Callable[[], Any]) -> Any:
+    """Return what `build` makes, its variables with shapes and without values.
+
+    A stateless scope defers initial values. It is public; the list of the variables
+    that wait for one is not, and the next such scope would give them all a value.
+    """
+    from keras.src.backend.common import global_state
+
+    waiting = global_state.get_global_attribute(
+        "uninitialized_variables", [], set_to_default=True
+    )
+    before = len(waiting)
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            return build()
+    finally:
+        del waiting[before:]
+
+
 def training_argument(model: Any, training: bool) -> dict[str, bool]:
     """Return `training` as an argument for a call of a model that takes it, else none.
 

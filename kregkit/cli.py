@@ -1,7 +1,7 @@
 """The command line: the only module that prints or reads argv.
 
-The one rule: a mistake of the user is one line and exit status 2, never a traceback.
-Exit status 0: done; 1: the study finished with failed trials; 130: interrupted.
+A mistake of the user is one line and exit status 2, never a traceback. Exit status 0:
+done; 1: the study finished with failed trials; 130: interrupted.
 """
 
 import json
@@ -18,6 +18,7 @@ from typing import Annotated
 
 import typer
 
+from kregkit import __version__
 from kregkit.errors import KregkitError, PartError, StoreError
 
 app = typer.Typer(
@@ -25,10 +26,30 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
-    help="What regularizers do to a Keras model: run studies, read their reports.",
 )
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="A study file.")]
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"kregkit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_tell_version,
+            is_eager=True,
+            help="Print the version and end.",
+        ),
+    ] = False,
+) -> None:
+    """What regularizers do to a Keras model: run studies, read their reports."""
 
 
 class Engine(StrEnum):
@@ -166,6 +187,29 @@ def plan(
         padded = map(str.ljust, words, (10, 16, 10, 10, 13))
         typer.echo(f"{' '.join(padded)} {count:>6}")
     typer.echo(_wrapped(f"{told(resolved.data, config.data)}{found}"))
+
+
+@app.command()
+def init(
+    data: Annotated[
+        Path | None,
+        typer.Argument(metavar="DATA_FILE", help="A .csv, .npz or .parquet file."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="STUDY.toml",
+            help="The file to write; without it, named like the data.",
+        ),
+    ] = None,
+) -> None:
+    """Write a first study file, with comments, that runs as it is."""
+    from kregkit.study.starter import write_starter
+
+    file = write_starter(data, out)
+    typer.echo(f"Study: {file}. Next: kregkit plan {file}")
 
 
 @app.command("list")

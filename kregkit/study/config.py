@@ -1,10 +1,12 @@
 """A study file, read and parsed, or refused with one located line; no Keras.
 
-The one rule: every error has the file and the key's path, and the line where the
-scanner of `locate` is sure of it.
+Every error has the file and the key's path, and the line where the scanner of `locate`
+is sure of it.
 """
 
+import codecs
 import re
+import stat
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -38,12 +40,15 @@ __all__ = [
     "parse",
 ]
 
+MOST_BYTES: Final = 16 * 2**20
+"""The largest study file."""
+
 
 class StudyConfig(Part):
     """A whole study file."""
 
     name: values.FolderName
-    title: str = Field(default_factory=lambda data: str(data.get("name", "")))
+    title: values.Title = Field(default_factory=lambda data: str(data.get("name", "")))
     seeds: values.Counted
     data: DataConfig
     model: ModelConfig
@@ -54,6 +59,7 @@ class StudyConfig(Part):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        self._check_trials()
         first: dict[Cell, int] = {}
         for index, sweep in enumerate(self.sweep):
             own = "weight_decay" in OPTIMIZERS[self.train.optimizer]
@@ -83,6 +89,20 @@ class StudyConfig(Part):
                 first[cell] = index
         return self
 
+    def _check_trials(self) -> None:
+        """Refuse more trials than can be planned, before any of them is made."""
+        combinations = 0
+        for index, sweep in enumerate(self.sweep):
+            combinations += sweep.size
+            trials = combinations * self.seeds
+            if trials > values.MOST_TRIALS:
+                before = " and the sweeps before it" if index else ""
+                raise fact(
+                    f"this sweep{before} and {self.seeds} seeds make {trials} trials; "
+                    f"a study has at most {values.MOST_TRIALS}",
+                    *("sweep", index),
+                )
+
 
 _TABLES: Final[dict[tuple[str | int, ...], type[Part]]] = {
     (): StudyConfig,
@@ -105,12 +125,13 @@ def _keys(path: locate.Path) -> Iterable[str]:
 
 def parse(text: str, file: str) -> StudyConfig:
     """Return the study in `text`; raise `StudyError` with `file` and line."""
+    locate.check_size(text, file)
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise StudyError(f"{file}{_syntax(text, str(error))}") from None
-    except RecursionError:
-        raise StudyError(f"{file}: not TOML: nested too deeply.") from None
+    except (RecursionError, ValueError) as error:  # where `check_size` saw less
+        raise StudyError(f"{file}: not TOML: {error}.") from None
     if not document:
         raise StudyError(f"{file}: is empty.")
     try:
@@ -121,12 +142,26 @@ def parse(text: str, file: str) -> StudyConfig:
 
 def load(file: Path) -> tuple[StudyConfig, str]:
     """Return the study in the file, and the file's text."""
+    if "\0" in str(file):
+        raise StudyError(f"{str(file)!r}: must be a path without the character NUL.")
     try:
-        text = file.read_bytes().decode("utf-8-sig")
+        found = file.stat()
+        if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
+            raise StudyError(f"{file}: is a device or a pipe, not a file.")
+        if found.st_size > MOST_BYTES:
+            raise StudyError(
+                f"{file}: holds {found.st_size} bytes; a study file has at most "
+                f"{MOST_BYTES}."
+            )
+        read = file.read_bytes()
     except FileNotFoundError:
         raise StudyError(f"{file}: no such file.") from None
     except OSError as error:
         raise StudyError(f"{file}: cannot be read: {error.strerror}.") from None
+    if read.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise StudyError(f"{file}: UTF-16 text; a study file is UTF-8.")
+    try:
+        text = read.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise StudyError(f"{file}: not UTF-8 text (byte {error.start + 1}).") from None
     return parse(text, str(file)), text

@@ -1,7 +1,7 @@
 """Which engine trains which trials, and how many of them at a time.
 
-The one rule: this is settled before anything is trained, from the model itself, so
-that `kregkit plan` says what `kregkit run` will do, and why.
+This is settled before anything is trained, from the model itself, so that `kregkit
+plan` says what `kregkit run` will do, and why.
 """
 
 import math
@@ -22,6 +22,7 @@ from kregkit.study.objective import Mixture, Objective
 from kregkit.study.plan import Trial, words
 from kregkit.study.resolve import Study
 from kregkit.study.shared_model import answers, group
+from kregkit.study.sizes import Sizes, outline, sizes
 from kregkit.weights import walk_layers
 
 MOST: Final = 256
@@ -110,9 +111,11 @@ def schedule(
         return Schedule((), "nothing is left to train")
     if engine == "fit":
         return Schedule(_groups(trials, workers), "fit was asked for")
-    why = obstacle(study, trials[0])
+    room, own, why = memory() // (2 * workers), _least(study), None
+    if own.at_a_time(room) >= 1:
+        why = obstacle(study, trials[0])
+        own = own if why else need(study, trials)
     if why is None:
-        own, room = need(study, trials), memory() // (2 * workers)
         most = own.at_a_time(room)
         if most < 1:
             why = (
@@ -147,6 +150,7 @@ def obstacle(study: Study, trial: Trial) -> str | None:
     policy = keras.config.dtype_policy().name
     if policy != "float32":
         return f"the dtype policy is {policy}, not float32"
+    keras.utils.set_random_seed(study.trials[0].seed)
     model = study.build()
     own = (
         name
@@ -162,8 +166,10 @@ def obstacle(study: Study, trial: Trial) -> str | None:
     if (place := next(wide, None)) is not None:
         return f"layer {place.path!r} computes in {place.layer.compute_dtype}"
     why = stacked.obstacle(study.optimizer())
+    # Asked before penalties are set on the model, which have no strength outside of it.
+    constants = why is None and study.own_model and _has_constants(study, model)
     why = why or backends.obstacle(*_forward(study, [trial], model))
-    if why is None and _has_constants(study):
+    if why is None and constants:
         return "the model holds random numbers that are not its variables"
     return why
 
@@ -171,10 +177,7 @@ def obstacle(study: Study, trial: Trial) -> str | None:
 def need(study: Study, trials: Sequence[Trial]) -> Need:
     """Return an upper estimate of the memory that a trial takes in a batch of these."""
     model, trial = study.build(), trials[0]
-    optimizer = study.optimizer()
-    optimizer.build(model.trainable_variables)
-    weights = sum(map(_bytes, model.variables))
-    state = weights + sum(map(_bytes, optimizer.variables))
+    least = _of_state(sizes(study, model))
     with formed(forms(place.layer for place in walk_layers(model))):
         forward = backends.traffic(*_forward(study, trials, model))
     split = study.split(trial.seed)
@@ -183,19 +186,26 @@ def need(study: Study, trials: Sequence[Trial]) -> Need:
     row = split.x_train[0].nbytes + split.y_train[0].nbytes
     batch = study.config.train.batch_size
     return Need(
-        # The state, gradients and the state after, what the optimizer was built on,
-        # and what is stored of a weight and its gradient, a Python float for each;
-        # what a pass keeps for the gradient, or computes on the probe; rows of the test
+        # What a pass keeps for the gradient, or computes on the probe; rows of the test
         # part as they are, disturbed, and once more while they are put together.
-        5 * state
-        + 16 * weights
-        + max(3, PROBE // batch) * forward
-        + row * (7 * PROBE + 4 * batch),
+        least.trial + max(3, PROBE // batch) * forward + row * (7 * PROBE + 4 * batch),
         # As they are, and all seeds' together; the test part's inputs permuted.
         2 * sum(part.nbytes for part in parts) + split.x_test.nbytes,
-        state,
+        least.state,
         forward,
     )
+
+
+def _least(study: Study) -> Need:
+    """Return what a trial takes in any batch, without tracing one."""
+    model = study.build() if study.own_model else outline(study)
+    return _of_state(sizes(study, model))
+
+
+def _of_state(found: Sizes) -> Need:
+    # The state, gradients and the state after, what the optimizer was built on, and
+    # what is stored of a weight and its gradient, a Python float for each.
+    return Need(5 * found.state + 64 * found.weights, 0, found.state, 0)
 
 
 def _groups(trials: Sequence[Trial], workers: int) -> tuple[Unit, ...]:
@@ -211,16 +221,10 @@ def _groups(trials: Sequence[Trial], workers: int) -> tuple[Unit, ...]:
     )
 
 
-def _bytes(variable: keras.Variable) -> int:
-    return int(math.prod(variable.shape)) * 4
-
-
-def _has_constants(study: Study) -> bool:
-    """Return whether two models with the same variables answer differently."""
+def _has_constants(study: Study, first: keras.Model) -> bool:
+    """Return whether a model of another seed with these variables answers otherwise."""
     seed = study.trials[0].seed
     probe = study.split(seed).x_val
-    keras.utils.set_random_seed(seed)
-    first = study.build()
     keras.utils.set_random_seed(seed + 1)
     second = study.build()
     if [v.shape for v in first.variables] != [v.shape for v in second.variables]:

@@ -1,8 +1,10 @@
 """The lines of a TOML text: where each key, table and array element begins.
 
-The one rule: never a wrong line. The scanner knows TOML's strings, comments, tables
-and arrays, and what it found must be exactly the keys that `tomllib` reads from the
-same text; where it is not, there are no lines at all.
+A line is never wrong. The scanner knows TOML's strings, comments, tables and arrays,
+and what it found must be exactly the keys that `tomllib` reads from the same text;
+where it is not, there are no lines at all. The scanner also refuses what `tomllib`
+needs more than seconds for, or cannot read: its time grows with the square of the
+depth of a key, and Python reads no integer of more than 4300 digits.
 """
 
 import contextlib
@@ -11,6 +13,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
+from typing import Final
 
 from kregkit.errors import DataError, KregkitError, StudyError
 
@@ -20,14 +23,42 @@ _IGNORED = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _BLANK = re.compile(r"[ \t]*")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _BARE_VALUE = re.compile(r"[^,\]}\n#]+")
+_NUMBER = re.compile(r"[+-]?[0-9][\w.+-]*")
 _STRING = re.compile(
     # Up to two quotes may stand before the three that close a long string.
-    r'"""(?:\\.|(?!""").)*"""(?:"{0,2})'
-    r"|'''(?:(?!''').)*'''(?:'{0,2})"
-    r'|"(?:\\.|[^"\\\n])*"'
+    r'"""[^"\\]*(?:(?:\\.|"(?!""))[^"\\]*)*"""(?:"{0,2})'
+    r"|'''[^']*(?:'(?!'')[^']*)*'''(?:'{0,2})"
+    r'|"[^"\\\n]*(?:\\.[^"\\\n]*)*"'
     r"|'[^'\n]*'",
     re.DOTALL,
 )
+
+MOST_VALUES: Final = 10_000
+"""The most values in one list."""
+_MOST_PLACES: Final = 50_000
+_MOST_LINES: Final = 100_000
+_DEEPEST: Final = 20
+_LONGEST_NUMBER: Final = 100
+_LONGEST_TEXT: Final = 10_000
+_LONGEST_KEY: Final = 60
+_TOO_DEEP: Final = f"tables and lists are nested more than {_DEEPEST} deep"
+
+
+def check_size(text: str, file: str) -> None:
+    """Raise `StudyError` for a text that is too much to be read.
+
+    Of a text that is not TOML, only what stands before the first mistake is checked.
+    """
+    scan = _Scan(_unix(text))
+    if text.count("\n") > _MOST_LINES:
+        raise StudyError(f"{file}: has more than {_MOST_LINES} lines.")
+    try:
+        scan.document()
+    except _LimitError as error:
+        place = at(file, {error.path: error.line}, error.path)
+        raise StudyError(f"{place}: {error}.") from None
+    except (_UnsureError, tomllib.TOMLDecodeError):
+        return  # `tomllib` says what is wrong
 
 
 def lines(text: str) -> dict[Path, int]:
@@ -76,8 +107,14 @@ def shown(path: Path) -> str:
     """Return the path as users write it: sweep[0].strength."""
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+        text += f"[{part}]" if isinstance(part, int) else f".{_key_shown(part)}"
     return text.removeprefix(".")
+
+
+def _key_shown(key: str) -> str:
+    """Return a key as a short part of one line, quoted where TOML quotes it."""
+    text = key if _BARE_KEY.fullmatch(key) else repr(key)
+    return text if len(text) <= _LONGEST_KEY else f"{text[: _LONGEST_KEY - 3]}..."
 
 
 def at(file: str, found: Mapping[Path, int], path: Path) -> str:
@@ -88,6 +125,15 @@ def at(file: str, found: Mapping[Path, int], path: Path) -> str:
 
 class _UnsureError(Exception):
     """The text has something that the scanner does not know."""
+
+
+class _LimitError(_UnsureError):
+    """The text is larger or deeper than a study file may be."""
+
+    def __init__(self, path: Path, line: int, rule: str) -> None:
+        super().__init__(rule)
+        self.path = path
+        self.line = line
 
 
 def _unix(text: str) -> str:
@@ -101,6 +147,8 @@ class _Scan:
     lines: dict[Path, int] = field(default_factory=dict)
     doubled: tuple[Path, int, int] | None = None
     table: Path = ()
+    _line: int = 1  # of the character at `_counted`
+    _counted: int = 0
     _last: dict[Path, int] = field(default_factory=dict)  # of arrays of tables
 
     def document(self) -> None:
@@ -122,8 +170,7 @@ class _Scan:
             path = self._element((*path, key))
         path = (*path, keys[-1])
         if many:
-            line = self.text.count("\n", 0, start) + 1
-            self.lines.setdefault(path, line)
+            self.lines.setdefault(path, self._line_of(start))
             self._last[path] = self._last.get(path, -1) + 1
             path = self._element(path)
         self._record(path, start)
@@ -147,9 +194,14 @@ class _Scan:
         elif self._next("{"):
             self._inline(path)
         elif self._next('"', "'"):
-            self._take(_STRING)
+            if len(self._take(_STRING)) > _LONGEST_TEXT:
+                self._refuse(path, f"is a text of more than {_LONGEST_TEXT} characters")
         else:
-            self._take(_BARE_VALUE)
+            value = self._take(_BARE_VALUE).rstrip()
+            if len(value) > _LONGEST_NUMBER and _NUMBER.fullmatch(value):
+                self._refuse(
+                    path, f"is a number of more than {_LONGEST_NUMBER} characters"
+                )
 
     def _list(self, path: Path) -> None:
         self.position += 1
@@ -160,6 +212,8 @@ class _Scan:
             self._value((*path, index))
             index += 1
             self._separator("]")
+            if index == MOST_VALUES and not self._next("]"):
+                self._refuse(path, f"is a list of more than {MOST_VALUES} values")
         self.position += 1
 
     def _inline(self, path: Path) -> None:
@@ -188,13 +242,30 @@ class _Scan:
             self._take(_BLANK)
             if not self._next("."):
                 return tuple(keys)
+            if len(keys) > _DEEPEST:
+                raise _LimitError((), self._line_of(self.position), _TOO_DEEP)
             self.position += 1
 
     def _record(self, path: Path, start: int) -> None:
-        line = self.text.count("\n", 0, start) + 1
+        line = self._line_of(start)
+        if len(path) > _DEEPEST:
+            raise _LimitError((), line, _TOO_DEEP)
+        if len(self.lines) >= _MOST_PLACES:
+            raise _LimitError(
+                (), line, f"the file holds more than {_MOST_PLACES} keys and values"
+            )
         if path in self.lines and self.doubled is None:
             self.doubled = (path, line, self.lines[path])
         self.lines[path] = line
+
+    def _line_of(self, position: int) -> int:
+        """Return the line of a position that is not before that of the last call."""
+        self._line += self.text.count("\n", self._counted, position)
+        self._counted = position
+        return self._line
+
+    def _refuse(self, path: Path, rule: str) -> None:
+        raise _LimitError(path, self.lines[path], rule)
 
     def _next(self, *tokens: str) -> bool:
         return self.text.startswith(tokens, self.position)

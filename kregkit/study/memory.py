@@ -1,25 +1,83 @@
-"""How much memory is left, for engines and for readers of data files."""
+"""How much memory is left, for engines and for readers of data files.
+
+The least of four counts: what the machine has available, what the control groups of
+the process and their parents (versions 1 and 2) leave, and what `ulimit -v` and
+`ulimit -d` leave. Systems without such files or limits have the others.
+"""
 
 import os
-from pathlib import Path
+import sys
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 
 
-def memory() -> int:
-    """Return the bytes of memory that this process may still take."""
+def memory(root: Path = Path("/")) -> int:
+    """Return the bytes of memory that this process may still take.
+
+    `root` is the folder that holds `proc` and `sys`.
+    """
     known = os.sysconf_names
     pages = "SC_AVPHYS_PAGES" if "SC_AVPHYS_PAGES" in known else "SC_PHYS_PAGES"
     free = os.sysconf(pages) * os.sysconf("SC_PAGE_SIZE")
-    for line in _lines(Path("/proc/meminfo")):
+    for line in _lines(root / "proc/meminfo"):
         if line.startswith("MemAvailable:"):  # with what caches can give back
             free = int(line.split()[1]) * 1024
-    group = Path("/sys/fs/cgroup")
-    for line in _lines(group / "memory.max"):
-        if line.isdigit():
-            held = sum(map(int, _lines(group / "memory.current")))
-            cached = [row.split() for row in _lines(group / "memory.stat")]
-            held -= sum(int(n) for name, n in cached if name == "inactive_file")
-            free = min(free, int(line) - held)
-    return free
+    return max(0, min([free, *_of_groups(root), *_of_limits(root)]))
+
+
+def _of_groups(root: Path) -> Iterator[int]:
+    """Yield what each control group of this process leaves."""
+    for line in _lines(root / "proc/self/cgroup"):
+        _, controllers, path = line.split(":", 2)
+        mounts = root / "sys/fs/cgroup"
+        if "memory" in controllers.split(","):
+            yield from _of_parents(
+                mounts / "memory",
+                path,
+                ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+                "total_inactive_file",
+            )
+        elif not controllers:
+            names = ("memory.max", "memory.current")
+            for mount in (mounts, mounts / "unified"):
+                yield from _of_parents(mount, path, names, "inactive_file")
+
+
+def _of_parents(
+    mount: Path, path: str, names: tuple[str, str], cache: str
+) -> Iterator[int]:
+    """Yield what a group and its parents leave; without a limit, nothing.
+
+    In a container `path` may be the host's: then the mount itself is the group.
+    """
+    group = PurePosixPath(path.lstrip("/"))
+    inside = [] if ".." in group.parts else [group, *group.parents]
+    for place in dict.fromkeys((*inside, PurePosixPath("."))):
+        limit, used = (_lines(mount / place / name) for name in names)
+        if limit and limit[0].isdigit():
+            cached = [row.split() for row in _lines(mount / place / "memory.stat")]
+            # The kernel drops what files hold in memory before it refuses more.
+            held = sum(map(int, used)) - sum(
+                int(n) for key, n in cached if key == cache
+            )
+            yield int(limit[0]) - held
+
+
+def _of_limits(root: Path) -> Iterator[int]:
+    """Yield what the limits of this process leave."""
+    if sys.platform == "win32":  # has none
+        return
+    import resource
+
+    pages = [int(n) for line in _lines(root / "proc/self/statm") for n in line.split()]
+    if not pages:
+        return
+    size = os.sysconf("SC_PAGE_SIZE")
+    limits = ((resource.RLIMIT_AS, pages[0]), (resource.RLIMIT_DATA, pages[5]))
+    for kind, used in limits:
+        limit, _ = resource.getrlimit(kind)
+        if limit != resource.RLIM_INFINITY:
+            yield limit - used * size
 
 
 def _lines(file: Path) -> list[str]:

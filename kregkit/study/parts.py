@@ -1,10 +1,11 @@
 """The tables of a study file: their keys, and which of them go together; no Keras.
 
-The one rule: a table that exists is valid, as far as can be known without loading data
-or building a model; that is for `resolve`.
+A table that exists is valid, as far as can be known without loading data or building a
+model; that is for `resolve`.
 """
 
 import itertools
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -259,6 +260,20 @@ class SweepConfig(Part):
     def _given(self, name: str, rule: Range | Choice) -> tuple[values.Parameter, ...]:
         default = () if rule.default is None else (rule.default,)
         return self.further.get(name, default)
+
+    @property
+    def size(self) -> int:
+        """The number of combinations, which none of them is made for."""
+        parameters = (
+            math.prod(
+                len(self._given(name, rule))
+                for name, rule in REGULARIZERS[regularizer].items()
+            )
+            for regularizer in self.regularizer
+        )
+        rates = values.count(self.learning_rate) if self.learning_rate else 1
+        strengths = values.count(self.strength)
+        return sum(parameters) * len(self.target) * len(self.solver) * rates * strengths
 
     def cells(self, learning_rate: float) -> Iterator[Cell]:
         """Yield every combination, the strengths of one beside each other.

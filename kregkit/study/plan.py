@@ -1,8 +1,8 @@
 """The trials of a study, in order, each with an id; no Keras.
 
-The one rule: an id is a hash of what determines a trial's result and of nothing
-else, so that a store can say which trials are finished whatever has changed around
-them: title, number of seeds, order of sweeps, engine.
+An id is a hash of what determines a trial's result and of nothing else, so that a
+store can say which trials are finished whatever has changed around them: title, number
+of seeds, order of sweeps, engine.
 """
 
 import hashlib
@@ -84,6 +84,8 @@ def digest(config: StudyConfig, folder: Path) -> str:
         return ""
     file = folder / config.data.file
     try:
+        if not (file.is_file() or file.is_dir()) and file.exists():
+            raise DataError(f"{file}: is a device or a pipe, not a file.")
         with file.open("rb") as opened:
             found = hashlib.file_digest(opened, "sha256").hexdigest()
             return f"{found}:auto" if _told_apart(config, opened) else found

@@ -1,7 +1,7 @@
 """What pydantic refuses, as one line: `file:line: key[2]: expected int, received '3'.`.
 
-The one rule: the first problem in the order of the file is told, with the number of
-the others, and every value is the one that stands in the file.
+The first problem in the order of the file is told, with the number of the others.
+Every value is the one that stands in the file.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -23,6 +23,8 @@ _EXPECTED: Final = {
     "tuple_type": "list of tables",
 }
 _LAST: Final = 10**9
+_LONGEST_VALUE: Final = 80
+_LONGEST_FACT: Final = 400
 
 Known = Callable[[Path], Iterable[str]]
 
@@ -35,9 +37,11 @@ def study_error(
     known: Known,
 ) -> StudyError:
     """Return the error for the first problem; `known` gives a table's keys."""
-    problems = [_problem(detail, document) for detail in error.errors()]
+    details = error.errors(include_url=False, include_input=False)
+    problems = [_problem(detail, document) for detail in details]
+    ends = _ends(lines)
     path, detail = min(
-        problems, key=lambda problem: _order(problem[0], problem[1], lines)
+        problems, key=lambda problem: _order(problem[0], problem[1], lines, ends)
     )
     more = len(problems) - 1
     rest = f" ({more} more problem{'s'[: more > 1]} in this file.)" if more else ""
@@ -47,7 +51,11 @@ def study_error(
 def shown(value: object) -> str:
     """Return the value for a message: one short line."""
     text = str(value).lower() if isinstance(value, bool) else repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return _cut(text, _LONGEST_VALUE)
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
 def _problem(
@@ -76,12 +84,25 @@ def _value(document: Any, path: Path) -> Any:
     return document
 
 
-def _order(path: Path, detail: ErrorDetails, lines: Mapping[Path, int]) -> float:
+def _ends(lines: Mapping[Path, int]) -> dict[Path, int]:
+    """Return the last line of each table, list and value."""
+    ends: dict[Path, int] = {}
+    for path, line in lines.items():
+        for length in range(len(path) + 1):
+            ends[path[:length]] = max(line, ends.get(path[:length], 0))
+    return ends
+
+
+def _order(
+    path: Path,
+    detail: ErrorDetails,
+    lines: Mapping[Path, int],
+    ends: Mapping[Path, int],
+) -> float:
     if detail["type"] == "missing":
         # A missing key is noticed at the end of its table: a typing error in the
         # table, its likely reason, is told first.
-        inside = [lines[own] for own in lines if own[: len(path)] == path]
-        return max(inside) + 0.5 if path and inside else _LAST
+        return ends[path] + 0.5 if path in ends and path else _LAST
     known = (lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines)
     return next(known, _LAST)
 
@@ -97,9 +118,11 @@ def _text(
     where, kind = at(file, lines, path), detail["type"]
     context = detail.get("ctx", {})
     if kind == "unknown":
-        return errors.unknown(where, context["name"], context["known"])
+        name = _cut(context["name"], _LONGEST_VALUE)
+        return errors.unknown(where, name, context["known"])
     if kind == "extra_forbidden":
-        return errors.unknown(where, path[-1], known(path[:-1]))
+        name = _cut(str(path[-1]), _LONGEST_VALUE)
+        return errors.unknown(where, name, known(path[:-1]))
     if kind == "missing":
         return f"{where}: the key {detail['loc'][-1]!r} is missing."
     if kind in _EXPECTED:
@@ -110,5 +133,5 @@ def _text(
         return f"{where}: must be {context['rule']}; received {received}."
     if kind == "fact":
         also = f" (line {lines[context['also']]})." if context["also"] in lines else ""
-        return f"{where}: {context['text']}{also or '.'}"
+        return f"{where}: {_cut(context['text'], _LONGEST_FACT)}{also or '.'}"
     return f"{where}: {detail['msg']}."

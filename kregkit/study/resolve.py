@@ -27,6 +27,7 @@ from kregkit.study.data import Data, Split
 from kregkit.study.locate import located
 from kregkit.study.models import BUILDERS, is_of, layers_for
 from kregkit.study.plan import Trial, digest, plan
+from kregkit.study.sizes import check_memory, outline, widest
 from kregkit.study.tokens import check_tokens
 from kregkit.weights import walk
 
@@ -102,6 +103,11 @@ class Study:
         return self.config.model.name == "autoencoder"
 
     @property
+    def own_model(self) -> bool:
+        """Whether the user's own code builds the model."""
+        return self.config.model.build is not None
+
+    @property
     def task(self) -> str:
         """What is trained: "classification" or "regression"."""
         return "regression" if self.reconstructs else self.data.task
@@ -159,17 +165,23 @@ class Study:
 
 def resolve(config: StudyConfig, file: Path) -> Study:
     """Return the study in `file`, ready for training, or raise a located error."""
-    folder, own_model = file.parent, config.model.build is not None
+    folder = file.parent
     key = "data.name" if config.data.name else "data.file"
     with located(file, *key.split(".")):
-        data = datasets.load(config.data, folder, own_model)
+        data = datasets.load(config.data, folder, config.model.build is not None)
         trials = plan(config, digest(config, folder))
     study = Study(config, folder, data, trials)
     with located(file, "data"):
         _check_rows(study)
+    size = file, "model", widest(study)
+    if not study.own_model:
+        with located(*size):
+            check_memory(study, outline(study))
     with located(file, "model", "build" if config.model.build else "name"):
         model = study.build()
     if config.model.build is not None:
+        with located(*size):
+            check_memory(study, model)
         split, builder = study.split(0), config.model.build
         with located(file, "data"), told(f"a call of {builder}"):
             check_tokens(model, _inputs(split))

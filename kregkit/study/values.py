@@ -1,8 +1,8 @@
 """The values that a study file may hold, as types that say what is wrong with one.
 
-The one rule: strict. "3", true and 3.0 are not the integer 3; only one value where a
-list belongs is taken as a list of one. What is wrong is raised as a short fact with
-the path below the model; `problems` adds file, line and key.
+Values are strict: "3", true and 3.0 are not the integer 3; only one value where a list
+belongs is taken as a list of one. What is wrong is raised as a short fact with the path
+below the model; `problems` adds file, line and key.
 """
 
 import math
@@ -52,6 +52,12 @@ OWN: Final = r"\w+(\.\w+)*:\w+"
 
 MOST: Final = 10_000
 """The largest number of seeds, and of strengths in one range."""
+
+MOST_TRIALS: Final = 100_000
+"""The largest number of combinations of a study's sweeps times its seeds."""
+
+LARGEST: Final = 10**9
+"""The largest count of anything else: epochs, rows of a batch, units of a layer."""
 
 
 def fact(text: str, *below: str | int, also: Path = ()) -> PydanticCustomError:
@@ -174,9 +180,10 @@ def _some(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    first: dict[Any, int] = {}
     for index, value in enumerate(values):
-        if (first := values.index(value)) < index:
-            raise fact(f"{value!r} is in this list twice, at [{first}] too", index)
+        if (earlier := first.setdefault(value, index)) < index:
+            raise fact(f"{value!r} is in this list twice, at [{earlier}] too", index)
     return values
 
 
@@ -192,7 +199,11 @@ SWEPT: Final = _when(bool, "one [[sweep]] or more")
 NOT_EMPTY: Final = _when(bool, "a name or a glob")
 OR_ONE: Any = Field(json_schema_extra=_or_one)
 
-Count = Annotated[int, _when(lambda n: n >= 1, "at least 1")]
+Count = Annotated[
+    int,
+    _when(lambda n: n >= 1, "at least 1"),
+    _when(lambda n: n <= LARGEST, f"at most {LARGEST}"),
+]
 Counted = Annotated[int, _when(lambda n: 1 <= n <= MOST, f"from 1 to {MOST}")]
 Fraction = Annotated[float, _when(lambda x: 0 < x < 1, "above 0 and below 1")]
 Momentum = Annotated[float, _when(lambda x: 0 <= x < 1, "0 or more and below 1")]
@@ -265,6 +276,11 @@ def numbers(swept: tuple[float, ...] | LogRange) -> tuple[float, ...]:
     return swept.numbers() if isinstance(swept, LogRange) else swept
 
 
+def count(swept: tuple[float, ...] | LogRange) -> int:
+    """Return how many numbers these are."""
+    return swept.count if isinstance(swept, LogRange) else len(swept)
+
+
 def _fit(name: str) -> bool:
     letters = name.replace(".", "").replace("_", "").replace("-", "")
     return (
@@ -275,6 +291,8 @@ def _fit(name: str) -> bool:
         and len(name) <= 100
     )
 
+
+Title = Annotated[str, _when(lambda text: "\0" not in text, "without NUL")]
 
 FolderName = Annotated[
     str,

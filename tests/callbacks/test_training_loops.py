@@ -304,6 +304,7 @@ class Looks(keras.callbacks.Callback):
         self.look()
 
 
+@pytest.mark.filterwarnings("ignore:::torch")  # its compiler's own
 @pytest.mark.jax
 @pytest.mark.torch
 @pytest.mark.parametrize("metrics", [None, ["accuracy"]])

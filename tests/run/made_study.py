@@ -17,6 +17,10 @@ class Made(Study):
     model: Callable[[tuple[int, ...], int], Any] | None = None
     rule: Callable[[], Any] | None = None
 
+    @property
+    def own_model(self) -> bool:
+        return self.model is not None
+
     def build(self) -> Any:
         if self.model is None:
             return super().build()
