@@ -169,8 +169,10 @@ def plan(
 
     config, _, trials = planned(study)
     load_backend_quietly()
+    from kregkit.study.advice import advice
     from kregkit.study.data import told
     from kregkit.study.engines import schedule
+    from kregkit.study.estimate import estimate
     from kregkit.study.resolve import resolve
 
     resolved = resolve(config, study)
@@ -187,6 +189,9 @@ def plan(
         padded = map(str.ljust, words, (10, 16, 10, 10, 13))
         typer.echo(f"{' '.join(padded)} {count:>6}")
     typer.echo(_wrapped(f"{told(resolved.data, config.data)}{found}"))
+    typer.echo(_wrapped(str(estimate(resolved, found, workers))))
+    for line in advice(config):
+        typer.echo(_wrapped(f"warning: {line}"))
 
 
 @app.command()

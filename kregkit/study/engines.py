@@ -22,7 +22,7 @@ from kregkit.study.objective import Mixture, Objective
 from kregkit.study.plan import Trial, words
 from kregkit.study.resolve import Study
 from kregkit.study.shared_model import answers, group
-from kregkit.study.sizes import Sizes, outline, sizes
+from kregkit.study.sizes import Sizes, shaped, sizes
 from kregkit.weights import walk_layers
 
 MOST: Final = 256
@@ -83,10 +83,14 @@ class Unit:
 
 @dataclass(frozen=True)
 class Schedule:
-    """How a study is trained: its units in order, and in words why."""
+    """How a study is trained: its units in order, and in words why.
+
+    `memory` are the bytes that the largest batch takes; 0 without one.
+    """
 
     units: tuple[Unit, ...]
     reason: str
+    memory: int = 0
 
     def __str__(self) -> str:
         """Say who trains how many trials, in how many units, and why."""
@@ -139,7 +143,9 @@ def schedule(
         Unit("batch", tuple(ordered[start : start + size]), size)
         for start in range(0, len(ordered), size)
     )
-    return Schedule(units, f"up to {size} trials at a time")
+    seeds = max(len({trial.seed for trial in unit.trials}) for unit in units)
+    taken = size * own.trial + seeds * own.seed
+    return Schedule(units, f"up to {size} trials at a time", taken)
 
 
 def obstacle(study: Study, trial: Trial) -> str | None:
@@ -198,14 +204,14 @@ def need(study: Study, trials: Sequence[Trial]) -> Need:
 
 def _least(study: Study) -> Need:
     """Return what a trial takes in any batch, without tracing one."""
-    model = study.build() if study.own_model else outline(study)
-    return _of_state(sizes(study, model))
+    numbers = study.data.x.size + study.data.y.size
+    return _of_state(sizes(study, shaped(study)), 8 * numbers)
 
 
-def _of_state(found: Sizes) -> Need:
+def _of_state(found: Sizes, seed: int = 0) -> Need:
     # The state, gradients and the state after, what the optimizer was built on, and
     # what is stored of a weight and its gradient, a Python float for each.
-    return Need(5 * found.state + 64 * found.weights, 0, found.state, 0)
+    return Need(5 * found.state + 64 * found.weights, seed, found.state, 0)
 
 
 def _groups(trials: Sequence[Trial], workers: int) -> tuple[Unit, ...]:

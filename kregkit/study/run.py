@@ -1,8 +1,8 @@
 """A study from its file to its store: plan, train what is missing, keep each trial.
 
-The one rule: what is finished is what the store holds. Resuming is a set difference,
-and a run that is killed loses the unit under way and nothing else: a trial of the
-engine `fit`, a batch of the engine `batch`.
+What is finished is what the store holds. Resuming is a set difference, and a run that
+is killed loses the unit under way and nothing else: a trial of the engine `fit`, a
+batch of the engine `batch`.
 """
 
 from collections.abc import Callable
@@ -86,6 +86,7 @@ def train(
         StoreError, VersionError: the store cannot be resumed here.
     """
     from kregkit.callbacks import environment
+    from kregkit.study.advice import advice
     from kregkit.study.data import told
     from kregkit.study.engines import schedule
     from kregkit.study.resolve import resolve
@@ -101,7 +102,9 @@ def train(
     job.store.check_resumable(environment())
     job.store.begin(job.text)
     if units:
-        begin(f"{told(study.data, job.config.data)}{chosen}")
+        lines = [f"{told(study.data, job.config.data)}{chosen}"]
+        lines += [f"warning: {line}" for line in advice(job.config)]
+        begin("\n".join(lines))
     if workers > 1 and len(units) > 1:
         spread(units, job.waiting, job.config, job.file, job.store, workers, progress)
         return job.store.failed()

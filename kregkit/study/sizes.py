@@ -13,6 +13,7 @@ import keras
 from kregkit._keras import without_values
 from kregkit.errors import ModelError
 from kregkit.study.memory import memory
+from kregkit.weights import walk
 
 _FLOAT: Final = 4
 _PROBE: Final = 7
@@ -60,6 +61,24 @@ def slots(optimizer: keras.optimizers.Optimizer) -> tuple[int, int]:
     optimizer.build([keras.Variable([0.0] * _PROBE)])
     kept = sum(math.prod(variable.shape) for variable in optimizer.variables)
     return kept // _PROBE, kept % _PROBE
+
+
+def multiply_adds(model: keras.Model) -> int:
+    """Return the multiplications that the kernels of a model take for one row."""
+    total = 0
+    for weight in walk(model):
+        if weight.role == "kernel":
+            output = getattr(weight.layer, "output", None)
+            shape: tuple[Any, ...] = getattr(output, "shape", ())[1:-1]
+            places = 1 if None in shape else math.prod(shape)
+            total += math.prod(weight.variable.shape) * places
+    return total
+
+
+def shaped(study: Any) -> keras.Model:
+    """Return the study's model: without values, unless the user's code builds it."""
+    model: keras.Model = study.build() if study.own_model else outline(study)
+    return model
 
 
 def outline(study: Any) -> keras.Model:

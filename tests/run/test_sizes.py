@@ -144,7 +144,8 @@ def test_a_model_of_the_users_is_refused_after_one_build(tmp_path, monkeypatch):
 def test_a_model_too_large_for_a_batch_goes_to_fit_untraced(tmp_path, monkeypatch):
     study = made(tmp_path)
     found = sizes(study, outline(study))
-    least = 5 * found.state + 64 * found.weights
+    data = 8 * (study.data.x.size + study.data.y.size)
+    least = 5 * found.state + 64 * found.weights + data
     monkeypatch.setattr(engines, "memory", lambda: 2 * least - 2)
     monkeypatch.setattr(engines, "obstacle", lambda *_: pytest.fail("traced"))
     chosen = schedule(study, study.trials)
