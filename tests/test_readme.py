@@ -54,6 +54,7 @@ def test_the_study_and_its_commands_run(tmp_path, monkeypatch, capsys):
         "report",
         "list",
         "schema",
+        "init",
     ]
     for command in ran:
         monkeypatch.setattr(sys, "argv", command)

@@ -124,10 +124,10 @@ def test_what_is_too_much_is_refused_at_its_place_at_once(kind):
     old, new, message = LARGE[kind]
     assert GOOD.count(old)
     text = GOOD.replace(old, new, 1)
-    before = time.perf_counter()
+    before = time.process_time()
     with pytest.raises(StudyError) as refused:
         config.parse(text, "s.toml")
-    assert time.perf_counter() - before < 2
+    assert time.process_time() - before < 2
     assert str(refused.value) == f"s.toml{message}"
 
 
@@ -274,13 +274,13 @@ def test_mutated_study_files_are_planned_or_refused_in_a_short_line(study):
         text = source
         for _ in range(draw.randint(1, 3)):
             text = draw.choice(MUTATIONS)(text, draw)
-        told, before = "s.toml", time.perf_counter()
+        told, before = "s.toml", time.process_time()
         try:
             plan(config.parse(text, "s.toml"), "")
             planned += 1
         except KregkitError as error:
             told = str(error)
-        assert time.perf_counter() - before < 2, text
+        assert time.process_time() - before < 2, text
         assert told.startswith("s.toml"), text
         assert told.isprintable(), text
         assert len(told) < 1000, text
