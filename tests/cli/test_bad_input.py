@@ -196,10 +196,53 @@ def test_what_is_no_store_is_refused(tmp_path, refused):
     )
 
 
+NO_STORE = "not a store (it has no folder 'parts')"
+LINES = {
+    # arguments, the whole line
+    "report of a file": (("report", "file"), f"file: {NO_STORE}"),
+    "report of a device": (("report", "/dev/null"), f"/dev/null: {NO_STORE}"),
+    "report of several": (("report", "d", "file", "-o", "x"), f"d: {NO_STORE}"),
+    "run of a device": (
+        ("run", "/dev/zero"),
+        "/dev/zero: is a device or a pipe, not a file.",
+    ),
+    "data that is a device": (
+        ("plan", "zero.toml"),
+        "zero.toml:5: data.file: zero.npz: is a device or a pipe, not a file.",
+    ),
+    "data that is a pipe": (
+        ("run", "pipe.toml"),
+        "pipe.toml:5: data.file: pipe.npz: is a device or a pipe, not a file.",
+    ),
+    "data that is a folder": (
+        ("run", "d.toml"),
+        "d.toml:5: data.file: d.npz: cannot be read: Is a directory.",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", LINES)
+def test_what_cannot_be_read_is_refused_in_a_line(kind, tmp_path, refused):
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d.npz").mkdir()
+    (tmp_path / "file").touch()
+    (tmp_path / "zero.npz").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "pipe.npz")
+    for name in ("zero", "pipe", "d"):
+        text = GOOD.replace('name = "iris"', f'file = "{name}.npz"')
+        (tmp_path / f"{name}.toml").write_text(text)
+    arguments, line = LINES[kind]
+    assert refused(*arguments) == line
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
         (),
+        ("--nothing",),
+        ("report",),
+        ("init", "--fresh"),
+        ("list", "more"),
         ("rum",),
         ("run",),
         ("run", "s.toml", "--engine", "nothing"),
