@@ -37,18 +37,13 @@ def _tell_version(asked: bool) -> None:
         raise typer.Exit
 
 
+Version = typer.Option(
+    "--version", callback=_tell_version, is_eager=True, help="Print it and end."
+)
+
+
 @app.callback()
-def options(
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version",
-            callback=_tell_version,
-            is_eager=True,
-            help="Print the version and end.",
-        ),
-    ] = False,
-) -> None:
+def options(version: Annotated[bool, Version] = False) -> None:
     """What regularizers do to a Keras model: run studies, read their reports."""
 
 
@@ -137,13 +132,9 @@ def report(
         typer.echo(f"Report: {make_several(stores, out)}")
         return
     store = stores[0]
-    beside = store.resolve()
-    default = (
-        beside.parent / "report"
-        if beside.name == "store"
-        else Path("reports") / beside.name
-    )
-    out = out or default
+    at = store.resolve()
+    of_run = at.name == "store"
+    out = out or (at.parent / "report" if of_run else Path("reports") / at.name)
     check_out(out)
     try:
         loaded = load(store, skip_unreadable)

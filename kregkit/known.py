@@ -235,14 +235,11 @@ TARGETS: Final = {
 }
 """What a penalty can be put on, with a line each."""
 
-KERNEL_TARGETS: Final = {
-    "depthwise": "depthwise_kernel",
-    "embeddings": "embeddings",
-    "pointwise": "pointwise_kernel",
-    "recurrent": "recurrent_kernel",
+_KINDS = ("depthwise", "pointwise", "recurrent")
+KERNEL_TARGETS: Final = {kind: f"{kind}_kernel" for kind in _KINDS} | {
+    "embeddings": "embeddings"
 }
-"""The targets that are one kind of kernel, and the name of that in its layer."""
-
+"""The targets that are one kind of kernel, and its name in a layer."""
 SOLVERS: Final = ("gradient", "proximal")
 
 DATASETS: Final[dict[str, str]] = {
@@ -281,7 +278,7 @@ CODE: Final = Choice(("relu", "sigmoid"), "relu")
 CODE_LAYER: Final = "code"
 """The layer of an autoencoder whose output is its code."""
 
-LOSSES: Final[dict[str, str]] = {
+LOSSES: Final = {
     "huber": "regression",
     "log_cosh": "regression",
     "mean_absolute_error": "regression",

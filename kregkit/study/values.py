@@ -259,13 +259,9 @@ class LogRange(Part):
         return (ends[0], *(float(f"{value:.12g}") for value in inner), *ends[1:])
 
 
-def _kind(numbers: object) -> str:
-    return "table" if isinstance(numbers, dict | LogRange) else "list"
-
-
 Swept = Annotated[
     Annotated[Strengths, Tag("list")] | Annotated[LogRange, Tag("table")],
-    Discriminator(_kind),
+    Discriminator(lambda own: "table" if isinstance(own, dict | LogRange) else "list"),
     BeforeValidator(_many_or_table),
 ]
 """Numbers above 0: one, a list of them, or a range."""
