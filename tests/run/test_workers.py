@@ -17,6 +17,8 @@ from kregkit import errors
 from kregkit.errors import ModelError
 from kregkit.store import Store
 from kregkit.study import workers
+from kregkit.study.advice import advice
+from kregkit.study.config import load
 from kregkit.study.run import prepare
 
 SMALLER = (
@@ -48,6 +50,8 @@ from pathlib import Path
 from kregkit.errors import KregkitError
 from kregkit.store import Store
 from kregkit.study import workers
+from kregkit.study.advice import advice
+from kregkit.study.config import load
 
 if __name__ == "__main__":
     given = [b"unit" * 2**15] * 9, (), None, Path("s.toml"), Store(Path("store")), 2
@@ -243,12 +247,14 @@ def test_ctrl_c_keeps_what_workers_have_finished(started, tmp_path):
     again = "Interrupted. What is finished is stored: run it again to resume.\n"
     assert out == again
     assert "Traceback" not in err
-    engine, reason, *progress = err.splitlines()
+    engine, reason, *rest = err.splitlines()
     assert (engine, reason) == (
         "engine fit: 800 trials in 2 units",
         "because: fit was asked for",
     )
-    assert all(line.endswith(" trials") for line in progress)
+    told = " ".join(line.strip() for line in rest if not line.endswith(" trials"))
+    advised = " ".join(f"warning: {line}" for line in advice(load(file)[0]))
+    assert told == advised
     assert not any(alive(pid) for pid in own)
     job = prepare(file, tmp_path)
     assert 2 < len(job.trials) - len(job.waiting) < 800
