@@ -50,8 +50,6 @@ from pathlib import Path
 from kregkit.errors import KregkitError
 from kregkit.store import Store
 from kregkit.study import workers
-from kregkit.study.advice import advice
-from kregkit.study.config import load
 
 if __name__ == "__main__":
     given = [b"unit" * 2**15] * 9, (), None, Path("s.toml"), Store(Path("store")), 2
