@@ -161,7 +161,8 @@ def _probabilities(model: keras.Model, rows: Any) -> str | None:
             weight.variable.assign(drawn)
         argument = training_argument(model, False)
         answer = ops.convert_to_numpy(model(rows, **argument)).astype("float64")
-        kinds.add(_bounded(answer[np.isfinite(answer).all(axis=1)]))
+        with np.errstate(over="ignore"):  # exp of logits that are large
+            kinds.add(_bounded(answer[np.isfinite(answer).all(axis=1)]))
     return None if "" in kinds or len(kinds) > 1 else kinds.pop()
 
 
