@@ -1,6 +1,7 @@
 """What a step is, whose results stay as they are, and which pass is which."""
 
 import copy
+import importlib
 import io
 import pickle
 
@@ -307,12 +308,24 @@ class Looks(keras.callbacks.Callback):
 @pytest.mark.filterwarnings("ignore:::torch")  # its compiler's own
 @pytest.mark.jax
 @pytest.mark.torch
-@pytest.mark.parametrize("metrics", [None, ["accuracy"]])
-@pytest.mark.parametrize("way", ["graph", "jit", "eager"])
-def test_what_a_callback_calls_returns_what_it_does_without_a_logger(metrics, way):
+@pytest.mark.parametrize(
+    ("way", "metrics"),
+    [
+        ("graph", None),
+        ("graph", ["accuracy"]),
+        ("jit", ["accuracy"]),
+        ("eager", None),
+        ("eager", ["accuracy"]),
+    ],
+)
+def test_what_a_callback_calls_returns_what_it_does_without_a_logger(way, metrics):
     compiled = {"run_eagerly": way == "eager", "jit_compile": way == "jit"}
     found = []
     for logged in (False, True):
+        if way == "jit" and keras.backend.backend() == "torch":
+            # After eight compilations of a function PyTorch runs it uncompiled, which
+            # rounds otherwise: both runs begin with none.
+            importlib.import_module("torch").compiler.reset()
         looks = Looks()
         log = [RegularizationLogger(probe=X[:4])] if logged else []
         model = make("adam", metrics, **compiled)
