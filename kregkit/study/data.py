@@ -19,6 +19,7 @@ from kregkit.study.inputs import checked_inputs
 from kregkit.study.scaling import Array, Scaling
 from kregkit.study.sources import LOADERS, Arrays, read
 from kregkit.study.targets import checked_targets
+from kregkit.study.wording import several
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +146,11 @@ def rows(data: Data, config: DataConfig, seed: int) -> tuple[Array, Array, Array
         rest, test = _divided(data, rest, n_test, seed)
     train, val = _divided(data, rest, n_val, seed)
     for name, part in (("training", train), ("validation", val), ("test", test)):
-        if data.task == "classification" and not (name == "test" and own_test):
+        fixed = name == "test" and own_test
+        if data.task == "regression":
+            targets = data.y_test if fixed else data.y[part]
+            _check_difference(data, targets, name, None if fixed else seed)
+        elif not fixed:
             _check_every_class(data, part, name, seed)
     return train, val, test
 
@@ -177,6 +182,15 @@ def _check_classes(data: Data, sizes: tuple[int, ...]) -> None:
         raise DataError(
             f"{data.name}: a part of {smallest} row{'s'[: smallest != 1]} cannot hold "
             f"a row of each of {data.outputs} classes."
+        )
+
+
+def _check_difference(data: Data, y: Array, name: str, seed: int | None) -> None:
+    if (y == y[:1]).all():
+        part = f"{name} part" if seed is None else f"{name} part of seed {seed}"
+        raise DataError(
+            f"{data.name}: the targets of the {part} ({several(len(y), 'row')}) do not "
+            "differ, so that R² is not defined."
         )
 
 
