@@ -271,6 +271,7 @@ def _unknown(file: Path, name: str, columns: list[str]) -> str:
             f"{file}: its first line must name the columns, {cell(name)} among them; "
             f"holds {names(columns)}."
         )
-    if len(columns) <= MOST and all(len(column) <= 40 for column in columns):
+    short = all(len(column) <= 40 and column.isprintable() for column in columns)
+    if len(columns) <= MOST and short:
         return unknown(f"{file}: column", name, columns)
     return f"{file}: column: unknown {cell(name)}. Known: {names(columns)}."

@@ -457,6 +457,12 @@ def test_an_unknown_column_names_some_that_are_known(option, tmp_path):
     assert message == f"column: unknown 'z'. Known: {known} and 393 more."
 
 
+def test_an_unknown_column_beside_a_name_of_two_lines_is_told_on_one(tmp_path):
+    content = FRAME.rename(columns={"a": "a\nof it"}).to_csv(index=False)
+    message = refused(tmp_path, content, label="z")
+    assert message == "column: unknown 'z'. Known: 'a\\nof it', 'b', 'y'."
+
+
 PARQUET = {
     "truth": ([True, False] * 30, [1, 0] * 30),
     "decimals": (pl.Series([1.25, 2.5] * 30).cast(pl.Decimal(10, 2)), [1.25, 2.5] * 30),
