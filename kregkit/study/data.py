@@ -146,12 +146,14 @@ def rows(data: Data, config: DataConfig, seed: int) -> tuple[Array, Array, Array
         rest, test = _divided(data, rest, n_test, seed)
     train, val = _divided(data, rest, n_val, seed)
     for name, part in (("training", train), ("validation", val), ("test", test)):
-        fixed = name == "test" and own_test
-        if data.task == "regression":
-            targets = data.y_test if fixed else data.y[part]
-            _check_difference(data, targets, name, None if fixed else seed)
-        elif not fixed:
+        if name == "test" and own_test:
+            continue
+        if data.task == "classification":
             _check_every_class(data, part, name, seed)
+        else:
+            _check_difference(data, data.y[part], f"{name} part of seed {seed}")
+    if data.task == "regression" and data.y_test is not None:
+        _check_difference(data, data.y_test, "test part")
     return train, val, test
 
 
@@ -185,9 +187,8 @@ def _check_classes(data: Data, sizes: tuple[int, ...]) -> None:
         )
 
 
-def _check_difference(data: Data, y: Array, name: str, seed: int | None) -> None:
+def _check_difference(data: Data, y: Array, part: str) -> None:
     if (y == y[:1]).all():
-        part = f"{name} part" if seed is None else f"{name} part of seed {seed}"
         raise DataError(
             f"{data.name}: the targets of the {part} ({several(len(y), 'row')}) do not "
             "differ, so that R² is not defined."
