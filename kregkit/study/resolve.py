@@ -26,6 +26,7 @@ from kregkit.study.config import StudyConfig
 from kregkit.study.data import Data, Split
 from kregkit.study.locate import located
 from kregkit.study.models import BUILDERS, is_of, layers_for
+from kregkit.study.parts import SweepConfig
 from kregkit.study.plan import Trial, digest, plan
 from kregkit.study.sizes import check_memory, outline, widest
 from kregkit.study.tokens import check_tokens
@@ -188,18 +189,7 @@ def resolve(config: StudyConfig, file: Path) -> Study:
         with located(file, "model", "build"), told(f"a call of {builder}"):
             check_own(builder, study.build, split.x_train[:_ROWS])
     for index, sweep in enumerate(config.sweep):
-        place = "layers" if sweep.layers else "target"
-        for cell in sweep.cells(config.train.learning_rate):
-            with located(file, "sweep", index, place):
-                chosen = layers_for(model, cell.target, cell.layers)
-            if cell.regularizer == DECOUPLED:
-                continue
-            with located(file, "sweep", index):
-                penalty = regularizers.make(
-                    cell.regularizer, cell.strength, **dict(cell.parameters)
-                )
-            with located(file, "sweep", index, *list(sweep.structure)[:1]):
-                _check_shapes(penalty, model, cell.target, chosen)
+        _check_cells(sweep, config.train.learning_rate, model, (file, "sweep", index))
     if config.train.loss is not None:
         with located(file, "train", "loss"):
             y = study.split(0).y_train
@@ -207,6 +197,35 @@ def resolve(config: StudyConfig, file: Path) -> Study:
     with located(file, "train", "optimizer"):
         study.optimizer()
     return study
+
+
+def _check_cells(
+    sweep: SweepConfig, learning_rate: float, model: keras.Model, table: Any
+) -> None:
+    """Raise for a combination whose layers or penalty cannot be, located in `table`.
+
+    Shapes are looked at once for combinations that differ in numbers alone.
+    """
+    place = "layers" if sweep.layers else "target"
+    layers: dict[Any, Any] = {}
+    shaped = set()
+    for cell in sweep.cells(learning_rate):
+        where = cell.target, cell.layers
+        if where not in layers:
+            with located(*table, place):
+                layers[where] = layers_for(model, *where)
+        if cell.regularizer == DECOUPLED:
+            continue
+        with located(*table):
+            penalty = regularizers.make(
+                cell.regularizer, cell.strength, **dict(cell.parameters)
+            )
+        words = tuple((n, v) for n, v in cell.parameters if isinstance(v, str))
+        key = cell.regularizer, *where, words
+        if key not in shaped:
+            with located(*table, *list(sweep.structure)[:1]):
+                _check_shapes(penalty, model, cell.target, layers[where])
+            shaped.add(key)
 
 
 def _check_shapes(
