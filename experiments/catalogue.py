@@ -18,10 +18,10 @@ from kregkit import known, regularizers
 from kregkit.callbacks import slope
 from kregkit.known import Choice
 from kregkit.regularizers import GroupLasso, Penalty, SparseGroupLasso
-from kregkit.report import numbers
-from kregkit.report.canvas import INK, slug
-from kregkit.report.html import standalone
-from kregkit.report.page import Figure
+from kregkit.report.page.canvas import INK, slug
+from kregkit.report.page.html import standalone
+from kregkit.report.page.page import Figure
+from kregkit.report.wording import numbers
 
 FOLDER = Path(__file__).resolve().parents[1] / "reports" / "catalogue"
 AMOUNT, REACH, OTHER, FAR = 0.1, 0.5, 0.3, 2.0

@@ -8,34 +8,32 @@ from collections.abc import Iterator, Mapping, Sequence
 import polars as pl
 
 from kregkit.errors import StoreError
-from kregkit.report import (
+from kregkit.report.analysis import meta_analysis
+from kregkit.report.analysis.contrasts import Study
+from kregkit.report.analysis.findings import frame_of_several
+from kregkit.report.data.tables import Tables, tables
+from kregkit.report.frames import csvs
+from kregkit.report.page import folder, html, markdown
+from kregkit.report.page.page import Page, Section
+from kregkit.report.report import Report
+from kregkit.report.sections import (
     answer,
     appendix,
-    codes,
-    compare,
-    describe,
+    autoencoder,
+    descriptive,
+    equal_score,
     evidence,
-    folder,
-    html,
-    markdown,
-    matched_page,
-    pooled,
-    several,
+    several_studies,
+    targets,
 )
-from kregkit.report.contrasts import Study
-from kregkit.report.exports import csvs
-from kregkit.report.findings import frame_of_several
-from kregkit.report.notebook import Report
-from kregkit.report.numbers import count
-from kregkit.report.page import Page, Section
-from kregkit.report.tables import Tables, tables
+from kregkit.report.wording.numbers import count
 from kregkit.store import Contents, check_versions
 
 
 def page(report: Report) -> Page:
     """Return the page; none of its figures is drawn yet."""
     made = report.tables
-    body = _compared(report) if made.compares else describe.sections(made)
+    body = _compared(report) if made.compares else descriptive.sections(made)
     names = sorted(csvs(report.written))
     sections = (*body, *appendix.sections(made, names, report.too_large))
     return Page(made.facts.title, _subtitle(report), sections)
@@ -61,9 +59,9 @@ def files_of_several(named: Mapping[str, Contents]) -> Mapping[str, bytes]:
         if not made.compares:
             raise StoreError(f"{where}: has no regularizer to compare with a baseline")
         studies.append((_titled(made, where, [name for name, _ in studies]), made))
-    read = pooled.read([(name, Study(one)) for name, one in studies])
-    claims = pooled.claims(read)
-    found = several.page(read, claims)
+    read = meta_analysis.read([(name, Study(one)) for name, one in studies])
+    claims = meta_analysis.claims(read)
+    found = several_studies.page(read, claims)
     figures = {
         f"figures/{figure.name}.svg": html.standalone(figure)
         for figure in found.figures
@@ -97,14 +95,14 @@ def _check_several(named: Mapping[str, Contents]) -> None:
 
 def _compared(report: Report) -> Iterator[Section]:
     """Return the answer first, then the evidence."""
-    coded = codes.stored(report.tables)
+    coded = autoencoder.stored(report.tables)
     if coded:
-        yield codes.section(report.study)
+        yield autoencoder.section(report.study)
     yield answer.section(report.study, report.advised)
     if not coded or any(one.judged for one in report.tested):
         yield from evidence.sections(report.tables, report.tested)
-    yield from matched_page.sections(report.study)
-    yield from compare.sections(report.tables, report.runs, report.points)
+    yield from equal_score.sections(report.study)
+    yield from targets.sections(report.tables, report.runs, report.points)
 
 
 def _subtitle(report: Report) -> str:

@@ -8,13 +8,16 @@ import pytest
 
 from experiments.benchmarks import simulated
 from experiments.benchmarks.simulated import Size
-from kregkit.report import claims, markdown, numbers, verdict_words
+from kregkit.report.analysis import claims
+from kregkit.report.analysis.claims import CLAIMS, judge
+from kregkit.report.analysis.contrasts import Study
+from kregkit.report.analysis.operating import best, strong
 from kregkit.report.build import files
-from kregkit.report.claims import CLAIMS, judge
-from kregkit.report.contrasts import Study
-from kregkit.report.notebook import Report
-from kregkit.report.operating import best, strong
-from kregkit.report.tables import tables
+from kregkit.report.data.tables import tables
+from kregkit.report.page import markdown
+from kregkit.report.report import Report
+from kregkit.report.sections import verdict_words
+from kregkit.report.wording import numbers
 from kregkit.store import Contents
 
 SIZE = Size(20, 1149, 360)

@@ -13,10 +13,11 @@ import report_store
 from report_store import FAILED, HOSTILE
 
 import kregkit.report
-from kregkit.report import load, markdown
+from kregkit.report import load
 from kregkit.report.build import files
-from kregkit.report.page import Entry, Page, Section, Table
-from kregkit.report.tables import Tables
+from kregkit.report.data.tables import Tables
+from kregkit.report.page import markdown
+from kregkit.report.page.page import Entry, Page, Section, Table
 from kregkit.store import Store
 
 STORES = ("three", "six", "logged")

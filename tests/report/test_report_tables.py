@@ -13,9 +13,9 @@ from kregkit.errors import StoreError
 from kregkit.report import load
 from kregkit.report.build import files
 from kregkit.report.cells import BASELINE, Place, Series, Setting, whole
-from kregkit.report.function import GAP
-from kregkit.report.pooling import pooled
-from kregkit.report.tables import Tables, tables
+from kregkit.report.data.function_measures import GAP
+from kregkit.report.data.roles import pooled
+from kregkit.report.data.tables import Tables, tables
 from kregkit.schema import ROWS
 from kregkit.store import Store, frame
 

@@ -9,7 +9,7 @@ import pytest
 from test_report_several import study
 
 from kregkit.report.build import files_of_several
-from kregkit.report.folder import write
+from kregkit.report.page.folder import write
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
