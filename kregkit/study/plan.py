@@ -14,10 +14,10 @@ from typing import IO, Any, Final
 
 from kregkit.errors import DataError
 from kregkit.known import DECOUPLED
-from kregkit.study.archives import shape_of_x
-from kregkit.study.config import StudyConfig
-from kregkit.study.features import MAX_LEVELS
-from kregkit.study.values import Parameter
+from kregkit.study.data.archives import shape_of_x
+from kregkit.study.data.features import MAX_LEVELS
+from kregkit.study.file.config import StudyConfig
+from kregkit.study.file.types import Parameter
 
 _DEFAULTS: Final = {"scale": "auto", "missing": "refuse", "max_levels": MAX_LEVELS}
 

@@ -186,11 +186,11 @@ def test_plan_says_why_a_model_is_trained_by_fit(
 
 @pytest.mark.parametrize("engine", ["batch", "fit"])
 def test_an_interrupted_run_says_how_to_resume(study, monkeypatch, capfd, engine):
-    from kregkit.study import engines
-    from kregkit.study.train_batch import Program
-    from kregkit.study.train_fit import Trainer
+    from kregkit.study.engines import schedule
+    from kregkit.study.engines.batch.program import Program
+    from kregkit.study.engines.fit.train_one import Trainer
 
-    monkeypatch.setattr(engines, "MOST", 3)
+    monkeypatch.setattr(schedule, "MOST", 3)
     kind, calls = {"batch": Program, "fit": Trainer}[engine], []
     train = kind.train
 

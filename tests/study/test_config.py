@@ -6,9 +6,9 @@ import pytest
 
 from kregkit.errors import StudyError
 from kregkit.known import DATASETS, MODELS, OPTIMIZERS, REGULARIZERS, SOLVERS, TARGETS
-from kregkit.study import config
-from kregkit.study.parts import DEFAULTS, LAYERS, OWN_TEST
-from kregkit.study.values import LogRange
+from kregkit.study.file import config
+from kregkit.study.file.tables import DEFAULTS, LAYERS, OWN_TEST
+from kregkit.study.file.types import LogRange
 
 GOOD = """\
 name = "l1_vs_l2.digits-1"

@@ -9,8 +9,8 @@ import pytest
 
 from kregkit.errors import DataError, KregkitError, StudyError
 from kregkit.known import DECOUPLED, ONLY_ON, OPTIMIZERS, REGULARIZERS, WITHOUT_GRADIENT
-from kregkit.study import config
-from kregkit.study.resolve import OPTIMIZER_CLASSES, R2, resolve
+from kregkit.study.file import config
+from kregkit.study.problem.resolve import OPTIMIZER_CLASSES, R2, resolve
 
 STUDY = """\
 name = "a"
@@ -263,7 +263,7 @@ def test_fewer_rows_than_a_batch(tmp_path):
 
 
 def test_every_seeds_split_is_tried(tmp_path, monkeypatch):
-    from kregkit.study import data
+    from kregkit.study.data import data
 
     seeds = []
     rows = data.rows
