@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from kregkit import known, regularizers
-from kregkit.callbacks import slope
+from kregkit.kkt.descent import slope
 from kregkit.known import Choice
 from kregkit.regularizers import GroupLasso, Penalty, SparseGroupLasso
 from kregkit.report.page.canvas import INK, slug

@@ -24,7 +24,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "optimality":  # a function, not a module
-        return importlib.import_module("kregkit.callbacks").optimality
+        return importlib.import_module("kregkit.kkt.table").optimality
     if name in __all__:
         return importlib.import_module(f"kregkit.{name}")
     raise AttributeError(f"module 'kregkit' has no attribute {name!r}")

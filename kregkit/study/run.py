@@ -85,7 +85,6 @@ def train(
             runs out, a builder changes its mind or a worker ends.
         StoreError, VersionError: the store cannot be resumed here.
     """
-    from kregkit.callbacks import environment
     from kregkit.study.data.data import told
     from kregkit.study.engines.fit.train_one import deterministic
     from kregkit.study.engines.schedule import schedule
@@ -93,6 +92,7 @@ def train(
     from kregkit.study.engines.workers import spread
     from kregkit.study.file.advice import advice
     from kregkit.study.problem.resolve import resolve
+    from kregkit.watch.records import environment
 
     study = resolve(job.config, job.file)
     chosen = schedule(study, job.waiting, engine, workers)

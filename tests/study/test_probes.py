@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 from kregkit import regularizers
-from kregkit.callbacks import slope
+from kregkit.kkt.descent import slope
 from kregkit.schema import NEAR_ZERO, QUANTILES
 from kregkit.study.plan import Trial
 from kregkit.study.probes import probes

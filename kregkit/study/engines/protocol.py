@@ -14,8 +14,8 @@ from typing import Any, Final
 import keras
 import numpy as np
 
-from kregkit.callbacks import compiled, distance, environment, root_mean_square
 from kregkit.errors import ModelError
+from kregkit.kkt.descent import distance, root_mean_square
 from kregkit.numerics import Tensor
 from kregkit.regularizers import Penalty
 from kregkit.regularizers._base import placed
@@ -23,6 +23,8 @@ from kregkit.study.data.data import Split
 from kregkit.study.plan import Trial, words
 from kregkit.study.problem.models import holders
 from kregkit.study.problem.resolve import Study
+from kregkit.watch.measuring import compiled
+from kregkit.watch.records import environment
 from kregkit.weights import Weight, weight_of
 
 _CHUNK: Final = 256

@@ -14,7 +14,7 @@ import numpy as np
 from keras import ops
 
 from kregkit._keras import training_argument
-from kregkit.callbacks import Measuring, Penalties, compiled, gradient
+from kregkit.kkt.gradient import gradient
 from kregkit.known import CODE_LAYER
 from kregkit.numerics import Tensor
 from kregkit.schema import PROBE
@@ -23,6 +23,8 @@ from kregkit.study.engines.protocol import chunk
 from kregkit.study.plan import Trial
 from kregkit.study.probes import probes
 from kregkit.study.problem.resolve import Study
+from kregkit.watch.measuring import Measuring, compiled
+from kregkit.watch.penalties import Penalties
 from kregkit.weights import walk
 
 Each = Callable[[Callable[[Any], Any], Any], Any]

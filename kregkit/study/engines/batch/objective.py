@@ -14,13 +14,13 @@ import numpy as np
 from keras import ops
 
 from kregkit._keras import training_argument
-from kregkit.callbacks import Penalties
 from kregkit.numerics import Tensor
 from kregkit.regularizers import Penalty
 from kregkit.regularizers._base import placed
 from kregkit.study.plan import Trial
 from kregkit.study.problem.models import holders
 from kregkit.study.problem.resolve import Study
+from kregkit.watch.penalties import Penalties
 from kregkit.weights import Weight, walk
 
 Term = tuple[str, str, str, str, tuple[tuple[str, str], ...]]

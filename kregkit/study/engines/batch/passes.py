@@ -12,7 +12,7 @@ import keras
 from keras import ops
 from keras.metrics import sparse_categorical_accuracy
 
-from kregkit.callbacks import Measuring, compiled, gradient
+from kregkit.kkt.gradient import gradient
 from kregkit.numerics import Tensor
 from kregkit.schema import PROBE
 from kregkit.study.engines.batch.convolutions import formed, forms
@@ -23,6 +23,7 @@ from kregkit.study.engines.protocol import chunk
 from kregkit.study.plan import Trial
 from kregkit.study.probes.probing import Probing
 from kregkit.study.problem.resolve import Study
+from kregkit.watch.measuring import Measuring, compiled
 from kregkit.weights import walk_layers
 
 Part = tuple[Tensor, Tensor, Tensor]

@@ -12,7 +12,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from kregkit.callbacks import Measuring
 from kregkit.numerics import Tensor
 from kregkit.schema import PROBE
 from kregkit.study.data.data import Split
@@ -27,6 +26,7 @@ from kregkit.study.engines.protocol import (
 )
 from kregkit.study.plan import Trial
 from kregkit.study.problem.resolve import Study
+from kregkit.watch.measuring import Measuring
 
 PARTS = ("train", "val", "test")
 

@@ -11,12 +11,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from kregkit.callbacks import Measuring, tensor_records
 from kregkit.study.data.data import Split
 from kregkit.study.engines.protocol import Residuals, Result, result
 from kregkit.study.plan import Trial
 from kregkit.study.probes.probes import step_law_error
 from kregkit.study.problem.resolve import Study
+from kregkit.watch.measuring import Measuring
+from kregkit.watch.records import tensor_records
 
 LOGS = ("loss", "data_loss", "penalty", "score")
 """What is known of a pass over data, in the order of `Recording.logs`."""

@@ -11,7 +11,7 @@ import keras
 from keras import ops
 
 from kregkit._keras import training_argument
-from kregkit.callbacks import Descent, LossTerms, Measuring
+from kregkit.kkt.descent import Descent
 from kregkit.optimizers import Proximal
 from kregkit.regularizers._base import placed
 from kregkit.study.engines.decay import set_decay
@@ -19,6 +19,8 @@ from kregkit.study.plan import Trial
 from kregkit.study.probes.probing import Probing, alone
 from kregkit.study.problem.models import holders
 from kregkit.study.problem.resolve import Study
+from kregkit.watch.loss_terms import LossTerms
+from kregkit.watch.measuring import Measuring
 from kregkit.weights import weight_of
 
 _MOST = 100

@@ -15,14 +15,9 @@ import numpy as np
 from keras import ops
 
 from kregkit._keras import training_argument
-from kregkit.callbacks import (
-    Measuring,
-    Penalties,
-    RegularizationLogger,
-    slope,
-    tensor_records,
-)
+from kregkit.callbacks import RegularizationLogger
 from kregkit.errors import KregkitError, StudyError
+from kregkit.kkt.descent import slope
 from kregkit.schema import PROBE
 from kregkit.study.data.data import Split
 from kregkit.study.engines import backends
@@ -42,6 +37,9 @@ from kregkit.study.plan import Trial
 from kregkit.study.probes.probes import step_law_error
 from kregkit.study.problem.builders import summary
 from kregkit.study.problem.resolve import Study
+from kregkit.watch.measuring import Measuring
+from kregkit.watch.penalties import Penalties
+from kregkit.watch.records import tensor_records
 
 
 class Trainer:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from keras import ops
 
-from kregkit.callbacks._data_loss import Loss
-from kregkit.callbacks._descent import INSIDE, Descent, distance, root_mean_square
-from kregkit.callbacks._rows import arrays, of_classes
 from kregkit.errors import ParameterError, must
+from kregkit.kkt.data_loss import Loss
+from kregkit.kkt.descent import INSIDE, Descent, distance, root_mean_square
 from kregkit.optimizers import proximable, unhandled
 from kregkit.regularizers._base import placed
 from kregkit.store import frame
+from kregkit.watch.rows import arrays, of_classes
 from kregkit.weights import Weight
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class Optimality:
 
     def plot(self) -> "Figure":
         """Return a figure of u against w, with what each penalty allows as a line."""
-        from kregkit.callbacks._plot_optimality import plot
+        from kregkit.kkt.figure import plot
 
         return plot(self.tensors)
 

@@ -9,10 +9,10 @@ import keras
 from keras import ops
 
 from kregkit import _keras
-from kregkit.callbacks._loss_terms import LossTerms
-from kregkit.callbacks._penalties import Penalties, total
 from kregkit.errors import ModelError, ParameterError, must
 from kregkit.numerics import Tensor, accumulable
+from kregkit.watch.loss_terms import LossTerms
+from kregkit.watch.penalties import Penalties, total
 
 Loss = Callable[[Any, Any], Tensor]
 

@@ -5,8 +5,8 @@ import warnings
 from typing import Any
 
 from kregkit import _keras
-from kregkit.callbacks._loss_terms import LossTerms
 from kregkit.errors import ModelError
+from kregkit.watch.loss_terms import LossTerms
 
 
 class Steps:

@@ -14,11 +14,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from kregkit.callbacks._descent import INSIDE, slope
-from kregkit.callbacks._penalties import total
+from kregkit.kkt.descent import INSIDE, slope
+from kregkit.watch.penalties import total
 
 if TYPE_CHECKING:
-    from kregkit.callbacks._optimality import Balance
+    from kregkit.kkt.table import Balance
 
 _PANELS: Final = 12
 _COLUMNS: Final = 3

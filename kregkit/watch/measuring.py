@@ -13,9 +13,6 @@ import numpy as np
 from keras import ops
 
 from kregkit import _keras
-from kregkit.callbacks._outputs import recording, watched
-from kregkit.callbacks._penalties import activity_penalty, penalised_weights, total
-from kregkit.callbacks._rows import take
 from kregkit.errors import ModelError
 from kregkit.groups import activation_axes, weight_axes
 from kregkit.measure import (
@@ -27,6 +24,9 @@ from kregkit.measure import (
 )
 from kregkit.numerics import Tensor, accumulable, safe_norm
 from kregkit.regularizers._base import placed
+from kregkit.watch.outputs import recording, watched
+from kregkit.watch.penalties import activity_penalty, penalised_weights, total
+from kregkit.watch.rows import take
 from kregkit.weights import Place, walk
 
 _FIRST_STEPS, _STEPS, _LAST_STEPS = 60, 3, 300

@@ -14,14 +14,14 @@ import keras
 import numpy as np
 from keras import ops
 
-from kregkit.callbacks._data_loss import DataLoss, Loss, Term, over_of
-from kregkit.callbacks._gradient import gradient
-from kregkit.callbacks._measuring import compiled
-from kregkit.callbacks._penalties import total
-from kregkit.callbacks._rows import arrays, count, take
 from kregkit.errors import ModelError
+from kregkit.kkt.data_loss import DataLoss, Loss, Term, over_of
+from kregkit.kkt.gradient import gradient
 from kregkit.numerics import Tensor, accumulable
 from kregkit.optimizers import proximable, unhandled
+from kregkit.watch.measuring import compiled
+from kregkit.watch.penalties import total
+from kregkit.watch.rows import arrays, count, take
 from kregkit.weights import walk
 
 _STEP: Final = 2.0**-64

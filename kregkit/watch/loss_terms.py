@@ -9,9 +9,9 @@ import numpy as np
 from keras import ops
 
 from kregkit import _keras
-from kregkit.callbacks._penalties import Penalties
 from kregkit.errors import ModelError
 from kregkit.numerics import Tensor
+from kregkit.watch.penalties import Penalties
 
 _STEPS = ("train_step", "test_step")
 _PASSES = ("evaluate", "test_on_batch", "train_on_batch")
