@@ -160,10 +160,10 @@ def plan(
 
     config, _, trials = planned(study)
     load_backend_quietly()
+    from kregkit.study.advice import advice
     from kregkit.study.data.data import told
     from kregkit.study.engines.estimate import estimate
     from kregkit.study.engines.schedule import schedule
-    from kregkit.study.file.advice import advice
     from kregkit.study.problem.resolve import resolve
 
     resolved = resolve(config, study)

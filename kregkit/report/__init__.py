@@ -56,9 +56,9 @@ def make_several(stores: Sequence[Path], out: Path) -> Path:
     Claims are judged in every study and pooled over data sets. Raises as `make` does,
     and `StoreError` when two stores share a trial or a study has no baseline.
     """
-    from kregkit.report.build import files_of_several
     from kregkit.report.data.tables import read
     from kregkit.report.page import folder
+    from kregkit.report.several import files_of_several
 
     out = Path(out)
     folder.check_replaceable(out)

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import polars as pl
 from markupsafe import Markup
@@ -23,9 +22,7 @@ from kregkit.report.analysis.recommendations import Advice, advised
 from kregkit.report.data.tables import Tables
 from kregkit.report.data.trajectories import Courses, courses
 from kregkit.report.page import folder
-
-if TYPE_CHECKING:
-    from kregkit.report.page.page import Figure, Page
+from kregkit.report.page.page import Figure, Page
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,14 +167,22 @@ class Report:
         return self._found["goals"]
 
     @cached_property
-    def page(self) -> "Page":
-        """The page, before it is HTML."""
-        from kregkit.report.build import page
+    def page(self) -> Page:
+        """The page, before it is HTML; none of its figures is drawn yet."""
+        from kregkit.report.sections import appendix, descriptive, one_study
 
-        return page(self)
+        made = self.tables
+        parts = self.study, self.tested, self.advised, self.runs, self.points
+        body = (
+            one_study.sections(*parts) if made.compares else descriptive.sections(made)
+        )
+        names = sorted(frames.csvs(self.written))
+        sections = (*body, *appendix.sections(made, names, self.too_large))
+        subtitle = one_study.subtitle(made, self.left_out)
+        return Page(made.facts.title, subtitle, sections)
 
     @cached_property
-    def figures(self) -> Mapping[str, "Figure"]:
+    def figures(self) -> Mapping[str, Figure]:
         """Name -> figure, with `svg`, `caption`, `alt`, and `plot()` for matplotlib."""
         return {figure.name: figure for figure in self.page.figures}
 
@@ -195,15 +200,20 @@ class Report:
     def _repr_html_(self) -> str:
         return self.html()
 
+    @cached_property
+    def files(self) -> Mapping[str, bytes]:
+        """Every file of the report: path inside its folder -> content."""
+        from kregkit.report.page.files import files
+
+        return files(self.page, frames.csvs(self.written))
+
     def write(self, out: Path | str) -> Path:
         """Write page, report.md, figures and CSV into folder `out`; return index.html.
 
         An earlier report is replaced. Raises `StoreError` when `out` holds anything
         else or cannot be written.
         """
-        from kregkit.report.build import files
-
         out = Path(out)
         folder.check_replaceable(out)
-        folder.write(files(self), out)
+        folder.write(self.files, out)
         return out / folder.INDEX

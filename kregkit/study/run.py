@@ -85,12 +85,12 @@ def train(
             runs out, a builder changes its mind or a worker ends.
         StoreError, VersionError: the store cannot be resumed here.
     """
+    from kregkit.study.advice import advice
     from kregkit.study.data.data import told
     from kregkit.study.engines.fit.train_one import deterministic
     from kregkit.study.engines.schedule import schedule
     from kregkit.study.engines.training import Training
     from kregkit.study.engines.workers import spread
-    from kregkit.study.file.advice import advice
     from kregkit.study.problem.resolve import resolve
     from kregkit.watch.records import environment
 

@@ -7,7 +7,6 @@ import pytest
 
 from kregkit import report
 from kregkit.report import frames
-from kregkit.report.build import files
 from kregkit.report.data.roles import condensed
 from kregkit.report.data.tables import read, tables
 from kregkit.report.page import markdown
@@ -45,7 +44,7 @@ def test_what_is_too_large_is_left_out_said_and_still_to_be_had(
     stores: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Figure, "svg", "<svg />")  # what is drawn is not asked here
-    whole = files(report.load(stores / "three"))
+    whole = report.load(stores / "three").files
     sizes = {
         name: len(whole[f"tables/{name}.csv"].splitlines()) - 1 for name in frames.NAMES
     }
@@ -54,7 +53,7 @@ def test_what_is_too_large_is_left_out_said_and_still_to_be_had(
         monkeypatch.setattr(module, "MOST", most)
     monkeypatch.setattr(targets, "MOST_ROWS", 20)
     loaded = report.load(stores / "three")
-    some, large = files(loaded), [n for n, rows in sizes.items() if rows > most]
+    some, large = loaded.files, [n for n, rows in sizes.items() if rows > most]
     assert "values" in large
     assert {*whole} - {*some} == {f"tables/{name}.csv" for name in large}
     text = some["index.html"].decode()

@@ -17,10 +17,10 @@ from kregkit.errors import StoreError, VersionError
 from kregkit.report.analysis import meta_analysis, recommendations
 from kregkit.report.analysis.contrasts import Study
 from kregkit.report.analysis.findings import frame_of_several
-from kregkit.report.build import files_of_several
 from kregkit.report.data.tables import tables
 from kregkit.report.sections import pooled_claims
 from kregkit.report.sections.verdict_words import VERDICTS
+from kregkit.report.several import files_of_several
 from kregkit.report.statistics import Estimate, random_effects
 from kregkit.report.wording import numbers
 from kregkit.store import Contents, Store

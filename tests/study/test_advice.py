@@ -2,8 +2,8 @@
 
 import pytest
 
+from kregkit.study.advice import advice
 from kregkit.study.file import config
-from kregkit.study.file.advice import advice
 
 STUDY = """\
 name = "a"

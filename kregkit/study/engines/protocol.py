@@ -6,10 +6,9 @@ whichever of them trained it.
 
 import functools
 import json
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import keras
 import numpy as np
@@ -26,8 +25,6 @@ from kregkit.study.problem.resolve import Study
 from kregkit.watch.measuring import compiled
 from kregkit.watch.records import environment
 from kregkit.weights import Weight, weight_of
-
-_CHUNK: Final = 256
 
 
 @dataclass(frozen=True)
@@ -73,14 +70,6 @@ def check_structure(
             f"in {places}."
         )
     return found
-
-
-def chunk(rows: int) -> int:
-    """Return how many rows are evaluated at a time: at most 256, in equal parts.
-
-    Both engines must cut alike, since a layer may add the sum of something to the loss.
-    """
-    return math.ceil(rows / math.ceil(rows / _CHUNK))
 
 
 def result(

@@ -26,6 +26,8 @@ EXACT: Final = 16
 _ROWS: Final = 1024
 """Rows of the training part that are copied at a time."""
 
+_CHUNK: Final = 256
+
 _NOISE, _PERMUTATIONS, _PROJECTIONS = 2, 3, 4
 """Streams of random numbers of a seed, beside that of the order of batches."""
 
@@ -37,6 +39,14 @@ _SAME_ORDER: Final = (
     layers.Reshape,
 )
 """Layers that in inference mode hand on every input, in the order that it has."""
+
+
+def chunk(rows: int) -> int:
+    """Return how many rows are evaluated at a time: at most 256, in equal parts.
+
+    Both engines must cut alike, since a layer may add the sum of something to the loss.
+    """
+    return math.ceil(rows / math.ceil(rows / _CHUNK))
 
 
 def centred(outputs: Any, task: str) -> Any:

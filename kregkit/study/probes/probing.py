@@ -19,7 +19,6 @@ from kregkit.known import CODE_LAYER
 from kregkit.numerics import Tensor
 from kregkit.schema import PROBE
 from kregkit.study.data.data import Split
-from kregkit.study.engines.protocol import chunk
 from kregkit.study.plan import Trial
 from kregkit.study.probes import probes
 from kregkit.study.problem.resolve import Study
@@ -140,7 +139,7 @@ class Probing:
         Of the outputs nothing but sums is kept: those of an autoencoder are large.
         """
         count, *shape = seeds[0].split.x_test.shape
-        size, task = chunk(count), self._study.task
+        size, task = probes.chunk(count), self._study.task
         permuting = np.nan_to_num(nearly).astype(bool)
         mask = permuting.reshape(len(seeds), 1, *shape)
         discrete = _discrete(seeds)

@@ -19,8 +19,8 @@ from kregkit.study.engines.batch.convolutions import formed, forms
 from kregkit.study.engines.batch.objective import Losses, Mixture, Objective
 from kregkit.study.engines.batch.optimizer import Stacked
 from kregkit.study.engines.decay import Decays
-from kregkit.study.engines.protocol import chunk
 from kregkit.study.plan import Trial
+from kregkit.study.probes.probes import chunk
 from kregkit.study.probes.probing import Probing
 from kregkit.study.problem.resolve import Study
 from kregkit.watch.measuring import Measuring, compiled

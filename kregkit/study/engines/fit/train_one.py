@@ -28,13 +28,12 @@ from kregkit.study.engines.protocol import (
     Result,
     Structure,
     check_structure,
-    chunk,
     order,
     result,
     score,
 )
 from kregkit.study.plan import Trial
-from kregkit.study.probes.probes import step_law_error
+from kregkit.study.probes.probes import chunk, step_law_error
 from kregkit.study.problem.builders import summary
 from kregkit.study.problem.resolve import Study
 from kregkit.watch.measuring import Measuring
