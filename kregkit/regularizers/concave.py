@@ -15,7 +15,7 @@ from keras import backend, ops
 from kregkit.known import Range, numeric
 from kregkit.numerics import Tensor, constant, magnitude, summed
 from kregkit.regularizers._base import Penalty
-from kregkit.regularizers._bent import bent, bent_prox
+from kregkit.regularizers._folded_concave import folded_concave, folded_concave_prox
 from kregkit.regularizers._register import register
 
 
@@ -39,10 +39,10 @@ class MCP(Penalty):
     makes_zeros: ClassVar[bool] = True
 
     def _value(self, w: Tensor) -> Tensor:
-        return bent(w, 0.0, self.threshold)
+        return folded_concave(w, 0.0, self.threshold)
 
     def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
-        return bent_prox(w, amount, 0.0, self.threshold)
+        return folded_concave_prox(w, amount, 0.0, self.threshold)
 
 
 @register
@@ -68,10 +68,10 @@ class SCAD(Penalty):
     makes_zeros: ClassVar[bool] = True
 
     def _value(self, w: Tensor) -> Tensor:
-        return bent(w, self.threshold / self.a, self.threshold)
+        return folded_concave(w, self.threshold / self.a, self.threshold)
 
     def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
-        return bent_prox(w, amount, self.threshold / self.a, self.threshold)
+        return folded_concave_prox(w, amount, self.threshold / self.a, self.threshold)
 
 
 @register
@@ -99,7 +99,7 @@ class CappedL1(Penalty):
         return ops.sum(ops.where(size > threshold, threshold, size))
 
     def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
-        return bent_prox(w, amount, self.threshold, self.threshold)
+        return folded_concave_prox(w, amount, self.threshold, self.threshold)
 
 
 @register

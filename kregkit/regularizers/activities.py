@@ -1,7 +1,9 @@
 """Penalties of a layer's output, `h[i, ...]` of sample `i`: for `activity_regularizer`.
 
-The one rule: a value is a sum over samples, since Keras divides the penalty of an
-activity by the batch size: what is trained on is a mean per sample.
+A value is a sum over samples, or the batch size times the published value, since Keras
+divides the penalty of an activity by the batch size: training minimises a mean per
+sample. The penalties of covariances take units on the last axis; pixels and time steps
+are further samples. A batch should have several samples for each unit.
 """
 
 import dataclasses
@@ -18,8 +20,11 @@ from kregkit.regularizers._register import register
 _EDGE: Final = 2.0**-13
 """From both sides exact in float32; 1 − 1e-4 is not."""
 
-_LEAST: Final = 2.0**-24
+_LEAST_PROBABILITY: Final = 2.0**-24
 """The least probability of which the logarithm is taken."""
+
+_ADDED: Final = 1e-4
+"""Added to a variance before its root is taken, as published."""
 
 
 @register
@@ -92,7 +97,7 @@ class EntropyPenalty(Penalty):
 
     def _value(self, w: Tensor) -> Tensor:
         check_rank("EntropyPenalty", w)
-        least = ops.convert_to_tensor(_LEAST, w.dtype)
+        least = ops.convert_to_tensor(_LEAST_PROBABILITY, w.dtype)
         return ops.sum(w * ops.log(larger(w, least)))
 
 
@@ -123,3 +128,71 @@ def check_rank(owner: str, w: Tensor) -> None:
     if len(w.shape) < 2:
         rule = "the output of a layer, with a first axis of samples"
         raise ParameterError(must(owner, "w", rule, tuple(w.shape)))
+
+
+@register
+@dataclasses.dataclass(frozen=True, eq=False)
+class DeCov(Penalty):
+    """`n·½·Σ_{i≠j} C_ij²`, C the covariance of the units over the batch of n.
+
+    C is a mean over samples, not that over one sample less. Cogswell, Ahmed, Girshick,
+    Zitnick and Batra 2016, arXiv:1511.06068.
+    """
+
+    proximal: ClassVar[bool] = False
+    makes_zeros: ClassVar[bool] = False
+
+    def _value(self, w: Tensor) -> Tensor:
+        covariance, samples = _covariance("DeCov", w, 0)
+        return samples * 0.5 * _off_diagonal(covariance)
+
+
+@register
+@dataclasses.dataclass(frozen=True, eq=False)
+class VarianceCovariance(Penalty):
+    """`n/d·(Σⱼ max(γ − √(C_jj + 1e-4), 0) + ν·Σ_{i≠j} C_ij²)`, for d units.
+
+    C is their covariance over the batch of n: units that vary, and not together. Two of
+    the three terms of VICReg: Bardes, Ponce and LeCun 2022, arXiv:2105.04906, who count
+    the second 1 and the first 25 times: ν is 1/25.
+
+    Args:
+        strength: what the value is multiplied by.
+        gamma: γ, the standard deviation that suffices, from 1e-6 to 1e6.
+        nu: ν, from 0 to 1e6.
+    """
+
+    gamma: float = 1.0
+    nu: float = 0.04
+
+    ranges: ClassVar[dict[str, Range]] = numeric("VarianceCovariance")
+    proximal: ClassVar[bool] = False
+    makes_zeros: ClassVar[bool] = False
+
+    def _value(self, w: Tensor) -> Tensor:
+        covariance, samples = _covariance("VarianceCovariance", w, 1)
+        gamma, nu = (ops.convert_to_tensor(x, w.dtype) for x in (self.gamma, self.nu))
+        deviation = ops.sqrt(ops.diagonal(covariance) + _ADDED)
+        hinge = ops.sum(ops.relu(gamma - deviation))
+        value = hinge + nu * _off_diagonal(covariance)
+        return samples * (value / max(covariance.shape[0], 1))
+
+
+def _covariance(owner: str, h: Tensor, less: int) -> tuple[Tensor, Tensor]:
+    """Return the covariance of units, over count − `less`, and the batch size."""
+    check_rank(owner, h)
+    samples = ops.cast(ops.shape(h)[0], h.dtype)
+    flat = ops.reshape(h, (-1, h.shape[-1])) if h.shape[-1] else h[..., :0]
+    count = ops.cast(ops.shape(flat)[0], h.dtype)
+    one = ops.ones_like(count)
+
+    def least(x: Tensor) -> Tensor:
+        return ops.where(x > one, x, one)
+
+    away = flat - ops.sum(flat, axis=0, keepdims=True) / least(count)
+    return ops.transpose(away) @ away / least(count - less), samples
+
+
+def _off_diagonal(square: Tensor) -> Tensor:
+    unit = ops.eye(square.shape[0], dtype=square.dtype)
+    return ops.sum(ops.square(square * (1.0 - unit)))

@@ -8,7 +8,7 @@ from keras import ops
 from kregkit.numerics import Tensor, constant, larger, summed
 
 
-def bent(w: Tensor, knot: Tensor, threshold: Tensor) -> Tensor:
+def folded_concave(w: Tensor, knot: Tensor, threshold: Tensor) -> Tensor:
     """Return the sum of |w| whose slope falls from 1 at the knot to 0 at θ."""
     knot, threshold = (constant(x, w.dtype) for x in (knot, threshold))
     width = threshold - knot
@@ -29,8 +29,10 @@ def bent(w: Tensor, knot: Tensor, threshold: Tensor) -> Tensor:
     return summed(w, each, slope)
 
 
-def bent_prox(w: Tensor, amount: Tensor, knot: Tensor, threshold: Tensor) -> Tensor:
-    """Return the prox of `bent`, whose knot may be the threshold.
+def folded_concave_prox(
+    w: Tensor, amount: Tensor, knot: Tensor, threshold: Tensor
+) -> Tensor:
+    """Return the prox of `folded_concave`, whose knot may be the threshold.
 
     Where `amount` is less than the width of the bend, weights shrink by it up to the
     knot, and ever less beyond, to nothing at the threshold. Elsewhere the bend holds no
