@@ -30,6 +30,7 @@ from kregkit.watch.measuring import Measuring, built
 from kregkit.watch.rows import arrays
 from kregkit.watch.steps import Steps
 from kregkit.watch.without_effect import warn_of_what_does_nothing
+from kregkit.weights import bind
 
 if TYPE_CHECKING:
     import polars as pl
@@ -191,6 +192,7 @@ class RegularizationLogger(keras.callbacks.Callback):
         if self._store is not None:
             self._store.check_resumable(records.environment())
         built(self.model, self._probe)
+        bind(self.model)
         refuse_groups(self.model)
         self._measure = self._measuring(self.model, self._probe)
         self._balances.begin(self.model)

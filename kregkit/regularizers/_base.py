@@ -5,7 +5,6 @@ The one rule: a penalty is `strength * value(w)`, and only this module multiplie
 
 import dataclasses
 import math
-import sys
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Final, Self, final
 
@@ -13,11 +12,18 @@ import keras
 import numpy as np
 from keras import ops
 
+from kregkit._keras import regularizes_activity
 from kregkit.errors import ParameterError, must
 from kregkit.known import ONLY_ON, STRENGTH, Range
 from kregkit.numerics import Tensor, accumulable, addable
 from kregkit.regularizers._handled import handled
-from kregkit.regularizers._parameters import array_or_number, given, number, plain
+from kregkit.regularizers._parameters import (
+    array_or_number,
+    given,
+    number,
+    plain,
+    unknown_layer,
+)
 from kregkit.weights import Weight, weight_at_work
 
 FORMAT = 1
@@ -86,8 +92,15 @@ class Penalty(keras.regularizers.Regularizer, ABC):
         raise ParameterError(f"{type(self).__name__}: has no proximal operator.")
 
     def _on(self, weight: Weight) -> dict[str, Any]:
-        """Return what a weight, of a layer that is known, changes in its penalty."""
+        """Return the parameters that the layer of a weight changes in its penalty."""
         return {}
+
+    def needs_layer(self, rank: int) -> bool:
+        """Return whether the kind of layer decides what it is of a weight of this rank.
+
+        Where it does, `_on` says how.
+        """
+        return False
 
     @final
     def placed(self, weight: Weight | None) -> Self:
@@ -109,18 +122,20 @@ class Penalty(keras.regularizers.Regularizer, ABC):
         """
         if (held := handled(self, w)) is not None:
             return held(w)
-        only = ONLY_ON.get(type(self).__name__)
-        local = only == "activity" or type(self)._on is not Penalty._on
-        weight = weight_at_work(w) if local else None
-        if only == "activity" and (weight is not None or isinstance(w, keras.Variable)):
+        name = type(self).__name__
+        only = ONLY_ON.get(name)
+        local = self.needs_layer(len(w.shape))
+        weight = weight_at_work(w) if local or only == "activity" else None
+        of_a_weight = weight is not None or isinstance(w, keras.Variable)
+        if only == "activity" and of_a_weight:
             rule = "the output of a layer, as an activity_regularizer is given"
             path = w.path if weight is None else weight.variable.path
-            raise ParameterError(
-                must(type(self).__name__, "w", rule, f"the weight {path}")
-            )
-        if only == "kernel" and self._is_of_activities(sys._getframe(1).f_locals):
+            raise ParameterError(must(name, "w", rule, f"the weight {path}"))
+        if only == "kernel" and regularizes_activity(self):
             rule = "a kernel, and not the output of a layer"
-            raise ParameterError(must(type(self).__name__, "w", rule, tuple(w.shape)))
+            raise ParameterError(must(name, "w", rule, tuple(w.shape)))
+        if local and of_a_weight and weight is None:
+            raise ParameterError(unknown_layer(self, w.path))
         return addable(self.computed(w, weight), w)
 
     @final
@@ -128,17 +143,13 @@ class Penalty(keras.regularizers.Regularizer, ABC):
         """Return `strength * value(w)` of a weight, with its gradient."""
         own = self.placed(weight)
         try:
-            return own._scaled(accumulable(ops.convert_to_tensor(w)))
+            return own.scaled(accumulable(ops.convert_to_tensor(w)))
         except ParameterError as error:
             if (weight := weight or weight_at_work(w)) is None:
                 raise
             raise ParameterError(f"{weight.path}: {error}") from None
 
-    def _is_of_activities(self, caller: dict[str, Any]) -> bool:
-        """Return whether it is a layer that calls, with its output."""
-        return getattr(caller.get("self"), "activity_regularizer", None) is self
-
-    def _scaled(self, w: Tensor) -> Tensor:
+    def scaled(self, w: Tensor) -> Tensor:
         """Return `strength·value(w)`, of what is float32 or float64."""
         value = self._value(w)
         return ops.convert_to_tensor(self.strength, value.dtype) * value

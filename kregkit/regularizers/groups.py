@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from keras import ops
 
-from kregkit.groups import Group
+from kregkit.groups import OF_LAYERS, Group
 from kregkit.known import STRENGTH, WEIGHTING, Range, numeric
 from kregkit.numerics import (
     Tensor,
@@ -85,6 +85,9 @@ class SparseGroupLasso(Penalty):
         two_strengths(self, "l1", "l21")
         object.__setattr__(self, "group", checked("SparseGroupLasso", self.group))
         word("SparseGroupLasso", "weighting", self.weighting, WEIGHTING)
+
+    def needs_layer(self, rank: int) -> bool:
+        return rank > 1 and self.group in OF_LAYERS
 
     def _on(self, weight: Weight) -> dict[str, Any]:
         return axes_in("SparseGroupLasso", self.group, weight)

@@ -101,7 +101,7 @@ class L1L2(Penalty):
     def _value(self, w: Tensor) -> Tensor:
         return _mixed(w, self.ratio, 1.0 - self.ratio)
 
-    def _scaled(self, w: Tensor) -> Tensor:
+    def scaled(self, w: Tensor) -> Tensor:
         """Return `l1·Σ|w| + l2·Σw²`: Keras's value to the last bit, where given."""
         if "_live" not in self.__dict__:
             return _mixed(w, self.l1, self.l2)

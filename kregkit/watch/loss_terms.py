@@ -46,7 +46,7 @@ class LossTerms:
         shape = (len(self.names) + 2,)
         self._sums = _keras.add_step_variables(model, shape, "training", "validation")
         self._training, self._validation = self._sums
-        self._compute_loss = model.compute_loss
+        self.original = model.compute_loss
         self._reported = _keras.reported(model)
         # An optimizer may look at the regularizers when it is built: not in a step.
         if model.optimizer is not None and not model.optimizer.built:
@@ -72,7 +72,7 @@ class LossTerms:
     def untouched(cls, model: Any) -> Callable[..., Tensor]:
         """Return the `compute_loss` that a model has without such terms."""
         held = cls.held_by(model)
-        return model.compute_loss if held is None else held._compute_loss  # type: ignore[no-any-return]  # Keras is untyped
+        return model.compute_loss if held is None else held.original  # type: ignore[no-any-return]  # Keras is untyped
 
     @staticmethod
     def obstacle(model: Any) -> str | None:
@@ -122,7 +122,7 @@ class LossTerms:
         training: bool = True,
     ) -> Tensor:
         """Return the total that Keras would return, and sum its terms within a step."""
-        data = self._compute_loss(x, y, y_pred, sample_weight, training)
+        data = self.original(x, y, y_pred, sample_weight, training)
         if self._values is None:
             return data
         # Of a layer in float64 they are float64, which Keras does not add to its loss.
@@ -133,7 +133,7 @@ class LossTerms:
             [data, *values],
             ops.shape(first)[0],
         )
-        terms = [self.model._aggregate_additional_loss(value) for value in values]
+        terms = [_keras.aggregated(self.model, value) for value in values]
         return ops.sum([data, *terms]) if terms else data
 
     def _add(self, sums: Any, terms: list[Tensor], rows: Any) -> None:

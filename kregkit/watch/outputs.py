@@ -11,6 +11,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from kregkit._keras import own_variables
 from kregkit.numerics import Tensor
 from kregkit.weights import OPAQUE, Place, output_places
 
@@ -30,7 +31,7 @@ def watched(model: Any) -> list[Place]:
     for path, place in output_places(model).items():
         layer = place.layer
         if path == place.path and (
-            layer._trainable_variables
+            own_variables(layer)
             or isinstance(layer, _ACTIVATIONS | OPAQUE)
             or layer.activity_regularizer is not None
         ):

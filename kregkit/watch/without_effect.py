@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any, Final
 
+from kregkit._keras import own_fixed_variables, own_variables
 from kregkit.optimizers import proximable, unhandled
 from kregkit.weights import Place, Weight, walk_layers
 
@@ -75,7 +76,7 @@ def _weights(places: list[Place]) -> Iterator[Weight]:
     """Yield the weights of layers themselves, without those of layers inside them."""
     for place in places:
         own = place.layer
-        for variable in (*own._trainable_variables, *own._non_trainable_variables):
+        for variable in (*own_variables(own), *own_fixed_variables(own)):
             path = f"{place.path}/{variable.name}".lstrip("/")
             role = variable.name
             yield Weight(path, place.path, role, role, own, variable)

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 import keras
 
+from kregkit._keras import functions_of
+
 SUPPORTED: Final = ("tensorflow", "jax")
 
 
@@ -99,11 +101,8 @@ def _graph(forward: Callable[[Any], Any], given: Any) -> Any:
 def _operations(graph: Any) -> list[Any]:
     """Return the operations of a graph and of the functions that it calls."""
     found = list(graph.get_operations())
-    for name in graph._functions:
-        function = graph._get_function(name)
-        inner = getattr(function, "graph", None)
-        if inner is not None:
-            found += inner.get_operations()
+    for inner in functions_of(graph):
+        found += inner.get_operations()
     return found
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 from keras import layers
 
+from kregkit._keras import calls
 from kregkit.schema import ACTIVE, NEAR_ZERO, QUANTILES
 from kregkit.study.plan import Trial
 from kregkit.study.problem.models import holders
@@ -137,7 +138,7 @@ def first_kernel(model: Any) -> Weight | None:
     readers: list[Any] = []
     # A functional model has operations that are no layers, in the order of the graph.
     for operation in getattr(model, "operations", model.layers):
-        for node in operation._inbound_nodes:
+        for node in calls(operation):
             if known.isdisjoint(map(id, node.input_tensors)):
                 continue
             if _keeps_order(operation):

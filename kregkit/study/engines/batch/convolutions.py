@@ -22,6 +22,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kregkit._keras import register_converter, stacked
 from kregkit.numerics import Tensor
 
 Pair = tuple[int, int]
@@ -97,16 +98,12 @@ def gathered(
 def grouped_works() -> bool:
     """Return whether this TensorFlow has grouped convolutions with gradients.
 
-    The registry of converters is not public, and without oneDNN the gradient fails.
+    Without oneDNN the gradient fails.
     """
     import tensorflow as tf
 
-    try:
-        from tensorflow.python.ops.parallel_for.pfor import RegisterPFor
-    except ImportError:
+    if not register_converter("Conv", _grouped):
         return False
-    with contextlib.suppress(AssertionError):  # registered before
-        RegisterPFor("Conv")(_grouped)
 
     @tf.function(autograph=False)  # type: ignore[untyped-decorator]  # untyped
     def probe(x: Tensor, kernel: Tensor) -> Any:
@@ -153,7 +150,6 @@ def _ungrouped(
 def _grouped(operation: Any) -> Any:
     """Convert `Conv` for `tf.vectorized_map`: inputs, kernels, or both, are stacked."""
     import tensorflow as tf
-    from tensorflow.python.ops.parallel_for.pfor import wrap
 
     (x, many_inputs, _), (kernel, many_kernels, _) = map(operation.input, (0, 1))
     how = {
@@ -163,7 +159,7 @@ def _grouped(operation: Any) -> Any:
     }
     if not many_kernels:  # the trials go into the rows
         y = tf.nn.conv2d(tf.reshape(x, (-1, *x.shape[2:])), kernel, **how)
-        return wrap(tf.reshape(y, (tf.shape(x)[0], -1, *y.shape[1:])), True)
+        return stacked(tf.reshape(y, (tf.shape(x)[0], -1, *y.shape[1:])))
     trials, tall, wide, channels, filters = kernel.shape
     kernel = tf.transpose(kernel, (1, 2, 3, 0, 4))
     kernel = tf.reshape(kernel, (tall, wide, channels, trials * filters))
@@ -172,7 +168,7 @@ def _grouped(operation: Any) -> Any:
         x = tf.reshape(x, (-1, *x.shape[1:3], trials * x.shape[4]))
     y = tf.nn.conv2d(x, kernel, **how)
     y = tf.reshape(y, (-1, *y.shape[1:3], trials, filters))
-    return wrap(tf.transpose(y, (3, 0, 1, 2, 4)), True)
+    return stacked(tf.transpose(y, (3, 0, 1, 2, 4)))
 
 
 def _taps(size: int, kernel: int, stride: int, dilation: int, padding: str) -> Any:

@@ -7,19 +7,15 @@ trial.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 from keras.optimizers import Optimizer
 
+from kregkit._keras import BASE, decays, index_of, replace_rules, without_strategy
 from kregkit.numerics import Tensor
 from kregkit.optimizers import KNOWN, after_update, step_size
-
-_BASE: Any = next(
-    parent for parent in Optimizer.__mro__ if parent.__name__ == "BaseOptimizer"
-)
 
 Proxes = Mapping[int, Callable[[Tensor, Tensor], Tensor]]
 """For the index of a weight its proximal step: of the stack, and of the step size,
@@ -49,12 +45,10 @@ class Stacked:
         self._optimizer = optimizer
         self._constraints = [w.constraint for w in model.trainable_variables]
         if keras.backend.backend() == "tensorflow":
-            _without_strategy(optimizer)
-        optimizer._clip_gradients = self._clip
+            without_strategy(optimizer)
         after_update(optimizer, self._proximal_point)
-        self._update = optimizer.update_step
-        optimizer.update_step = self._update_step
-        optimizer._apply_weight_decay = self._apply_weight_decay
+        rules = self._clip, self._update_step, self._decay
+        self._update = replace_rules(optimizer, *rules)
         self._proxes: Proxes = {}
         self._rates: Tensor | None = None
         self._decays: Sequence[Tensor | None] = ()
@@ -77,7 +71,7 @@ class Stacked:
         the optimizer. `rates` are the learning rates of the trials; None: likewise.
         """
         self._proxes, self._decays, self._rates = proxes, decays, rates
-        weights, slots = _BASE.stateless_apply(
+        weights, slots = BASE.stateless_apply(
             self._optimizer, slots, gradients, weights
         )
         constrained = [
@@ -95,14 +89,14 @@ class Stacked:
     ) -> None:
         self._update(gradient, weights, self._rate(learning_rate, weights))
 
-    def _apply_weight_decay(self, stacked: list[Tensor]) -> None:
+    def _decay(self, stacked: list[Tensor]) -> None:
         """Decay weights as Keras does, each trial by its own learning rate."""
         optimizer = self._optimizer
         for weights in stacked:
-            decay = self._decays[optimizer._get_variable_index(weights)]
+            decay = self._decays[index_of(optimizer, weights)]
             if decay is not None:
                 decay = _along(decay, weights)
-            elif optimizer._use_weight_decay(weights):
+            elif decays(optimizer, weights):
                 decay = optimizer.weight_decay
             if decay is not None:
                 rate = self._rate(optimizer.learning_rate, weights)
@@ -150,25 +144,3 @@ def _copies(weight: keras.Variable, trials: int) -> keras.Variable:
     return keras.Variable(
         np.zeros(shape, weight.dtype), trainable=True, name=weight.name
     )
-
-
-def _without_strategy(optimizer: Any) -> None:
-    """Give an optimizer of the TensorFlow backend the backend-neutral methods.
-
-    Its own ones want variables that they may assign to, for `tf.distribute`.
-    """
-    for name in ("assign", "assign_add", "assign_sub", "_var_key"):
-        setattr(optimizer, name, getattr(_BASE, name).__get__(optimizer))
-    optimizer._backend_update_step = _BASE._backend_update_step.__get__(optimizer)
-    if isinstance(optimizer, keras.optimizers.Nadam):
-        update = optimizer._backend_update_step
-
-        def with_product(grads: Any, variables: Any, learning_rate: Any) -> None:
-            # What Nadam does before it calls its parent's.
-            product = optimizer._u_product
-            step = ops.cast(optimizer.iterations + 1, product.dtype)
-            factor = 1.0 - 0.5 * ops.power(0.96, step)
-            optimizer.assign(product, product * optimizer.beta_1 * factor)
-            update(grads, variables, learning_rate)
-
-        optimizer._backend_update_step = with_product

@@ -1,14 +1,19 @@
-"""What `kregkit._keras` reads from the inside of Keras is still there."""
+"""Which step, model and optimizer is at work, as `kregkit._keras` reads the stack."""
 
 import keras
 import numpy as np
 import pytest
 from keras import optimizers
-from loops import X, Y, network
 
 from kregkit import _keras
 
 pytestmark = [pytest.mark.jax, pytest.mark.torch]
+X, Y = np.zeros((8, 3), "float32"), np.zeros((8, 2), "float32")
+
+
+def network(penalty=None):
+    layer = keras.layers.Dense(2, use_bias=False, kernel_regularizer=penalty)
+    return keras.Sequential([keras.Input((3,)), layer])
 
 
 def seen_by_a_regularizer(look, **compiled):
