@@ -108,8 +108,8 @@ class Phases:
 
     @property
     def penalties(self) -> dict[int, Penalty]:
-        """Return them as they lie in the layers of their weights."""
-        return {index: held.placed for index, held in self.handled.items()}
+        """The penalties by the index of their weight, without what its layer changes."""
+        return {index: held.penalty for index, held in self.handled.items()}
 
     @property
     def one_step(self) -> bool:

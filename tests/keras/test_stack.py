@@ -84,11 +84,21 @@ def test_optimizers_that_hold_others_are_told_apart():
         assert not _keras.applies_itself(several)
 
 
+class Seen(keras.constraints.Constraint):
+    """Keeps what it is called with."""
+
+    def __init__(self):
+        self.found = []
+
+    def __call__(self, w):
+        self.found.append(w)
+        return w
+
+
 def test_every_optimizer_calls_the_constraint_of_what_it_updates():
     for make in (optimizers.SGD, optimizers.Adam, optimizers.Lion, optimizers.Ftrl):
         variable = keras.Variable(np.ones((3, 2), "float32"))
-        seen = []
-        variable.constraint = lambda w, seen=seen: seen.append(w) or w
+        seen = variable.constraint = Seen()
         optimizer = make(0.1)
         optimizer.apply([keras.ops.ones((3, 2))], [variable])
-        assert len(seen) == 1
+        assert len(seen.found) == 1
