@@ -16,6 +16,7 @@ from kregkit.report import (
     describe,
     evidence,
     folder,
+    further,
     html,
     markdown,
     matched_page,
@@ -37,7 +38,8 @@ def page(report: Report) -> Page:
     made = report.tables
     body = _compared(report) if made.compares else describe.sections(made)
     names = sorted(csvs(report.written))
-    sections = (*body, *appendix.sections(made, names, report.too_large))
+    named = further.sections(report.study)
+    sections = (*body, *named, *appendix.sections(made, names, report.too_large))
     return Page(made.facts.title, _subtitle(report), sections)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 from markupsafe import Markup
 
-from kregkit.report import exports, findings, folder
+from kregkit.report import exports, findings, folder, further
 from kregkit.report.claims import Tested, judge
 from kregkit.report.contrasts import Study
 from kregkit.report.operating import Operating
@@ -45,6 +45,9 @@ class Report:
     | trajectories | time ("epoch", "step"), moment; mean, lowest, highest of seeds |
     | operating | strength: that at which a series is compared (null: not reached); |
     | | at_edge: it is the strongest tried; collapse_strength |
+    | metrics | metric, of those that the study names; baseline, mean: on the test |
+    | | part, at the lowest validation loss (strength); effect, low, high: their |
+    | | difference for the same seed; seeds; why there is no interval |
 
     Three say what the report concludes, and begin with names of their own:
 
@@ -115,7 +118,8 @@ class Report:
 
     @cached_property
     def _found(self) -> dict[str, pl.DataFrame]:
-        return dict(findings.frames(self.study, self.tested, self.advised))
+        found = findings.frames(self.study, self.tested, self.advised)
+        return {**found, "metrics": further.frame(self.study)}
 
     def _frame(self, name: str) -> pl.DataFrame:
         if name not in self._made:
@@ -151,6 +155,11 @@ class Report:
     def operating(self) -> pl.DataFrame:
         """The strength at which each series is compared."""
         return self._frame("operating")
+
+    @property
+    def metrics(self) -> pl.DataFrame:
+        """The further metrics of the study on the test part, against the baseline."""
+        return self._found["metrics"]
 
     @property
     def contrasts(self) -> pl.DataFrame:

@@ -17,13 +17,8 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from kregkit.errors import StudyError
 from kregkit.known import DECOUPLED, ONE_AMOUNT, ONE_STEP, OPTIMIZERS, Choice
 from kregkit.study import locate, values
-from kregkit.study.parts import (
-    Cell,
-    DataConfig,
-    ModelConfig,
-    SweepConfig,
-    TrainConfig,
-)
+from kregkit.study.cell import Cell
+from kregkit.study.parts import DataConfig, ModelConfig, SweepConfig, TrainConfig
 from kregkit.study.problems import study_error
 from kregkit.study.values import LogRange, Part, fact
 

@@ -18,6 +18,7 @@ from kregkit.schema import PROBE
 from kregkit.study.convolutions import formed, forms
 from kregkit.study.decay import Decays
 from kregkit.study.objective import Losses, Mixture, Objective
+from kregkit.study.part_metrics import PartMetrics
 from kregkit.study.plan import Trial
 from kregkit.study.probing import Probing
 from kregkit.study.protocol import chunk
@@ -71,6 +72,7 @@ class Passes:
         self._forms = forms(place.layer for place in walk_layers(model))
         self._objective = Objective(model, study, self.mixture)
         self.probing = Probing(study, model, self.measuring, self._map)
+        self.metrics = PartMetrics(study, model)
         self._metric = study.metric()
         # Compiled apart too, so that what an epoch calls is traced once.
         self.measure = compiled(self._measured)

@@ -20,7 +20,7 @@ from kregkit.errors import DataError, ParameterError
 from kregkit.known import DECOUPLED
 from kregkit.regularizers._base import placed
 from kregkit.study import data as datasets
-from kregkit.study import losses
+from kregkit.study import losses, metrics
 from kregkit.study.builders import build_own, check_own, told
 from kregkit.study.config import StudyConfig
 from kregkit.study.data import Data, Split
@@ -204,6 +204,10 @@ def resolve(config: StudyConfig, file: Path) -> Study:
         with located(file, "train", "loss"):
             y = study.split(0).y_train
             losses.check_loss(config.train.loss, folder, study.task, y, study.outputs)
+    for name in config.train.metrics or ():
+        with located(file, "train", "metrics"):
+            y = study.split(0).y_train
+            metrics.check_metric(name, folder, study.task, y, study.outputs)
     with located(file, "train", "optimizer"):
         study.optimizer()
     return study

@@ -16,6 +16,7 @@ from kregkit.optimizers import Proximal
 from kregkit.regularizers._base import placed
 from kregkit.study.decay import set_decay
 from kregkit.study.models import holders
+from kregkit.study.part_metrics import PartMetrics
 from kregkit.study.plan import Trial
 from kregkit.study.probing import Probing, alone
 from kregkit.study.resolve import Study
@@ -61,6 +62,7 @@ class Shared:
         self.measuring = Measuring(model, probe)
         self.descent = Descent(model, study.loss())
         self.probing = Probing(study, model, self.measuring, alone)
+        self.metrics = PartMetrics(study, model)
         self.resettable = False
         # A step of the model's own is not looked into, nor is another backend's.
         known = keras.backend.backend() == "tensorflow"
