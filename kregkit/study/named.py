@@ -26,7 +26,7 @@ def _named(names: Iterable[str], rule: str) -> AfterValidator:
 
 
 def _schema(names: Iterable[str]) -> Any:
-    known = [{"enum": sorted(names)}, {"pattern": f"^{OWN}$"}]
+    known: list[Any] = [{"enum": sorted(names)}, {"pattern": f"^{OWN}$"}]
     return Field(json_schema_extra={"anyOf": known})
 
 
