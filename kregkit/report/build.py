@@ -16,7 +16,7 @@ from kregkit.report import (
     describe,
     evidence,
     folder,
-    further,
+    further_page,
     html,
     markdown,
     matched_page,
@@ -38,7 +38,7 @@ def page(report: Report) -> Page:
     made = report.tables
     body = _compared(report) if made.compares else describe.sections(made)
     names = sorted(csvs(report.written))
-    named = further.sections(report.study)
+    named = further_page.sections(report.study)
     sections = (*body, *named, *appendix.sections(made, names, report.too_large))
     return Page(made.facts.title, _subtitle(report), sections)
 

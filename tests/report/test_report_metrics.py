@@ -11,7 +11,7 @@ from scipy import stats
 
 from kregkit import report
 from kregkit.report.exports import csvs
-from kregkit.report.further import sections
+from kregkit.report.further_page import sections
 from kregkit.schema import METRICS
 from kregkit.store import Store
 
