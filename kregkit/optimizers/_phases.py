@@ -108,7 +108,7 @@ class Phases:
 
     @property
     def penalties(self) -> dict[int, Penalty]:
-        """The penalties by the index of their weight, without what its layer changes."""
+        """The penalties by the index of their weight, as they were given."""
         return {index: held.penalty for index, held in self.handled.items()}
 
     @property

@@ -15,7 +15,7 @@ from kregkit.report.cells import Place, Series, Setting
 from kregkit.report.data.tables import Tables
 from kregkit.report.data.trajectories import Courses
 
-_SETTING = dict.fromkeys(
+SETTING = dict.fromkeys(
     ("target", "regularizer", "layers", "solver", "parameters"), pl.String
 ) | {"learning_rate": pl.Float64, "strength": pl.Float64}
 _PLACE = dict.fromkeys(Place._fields, pl.String)
@@ -26,13 +26,13 @@ _EFFECT: Mapping[str, Any] = (
     | {"agree": pl.Int64}
 )
 _COLUMNS: Mapping[str, Mapping[str, Any]] = {
-    "cells": {**_SETTING, **_PLACE, **_EFFECT},
-    "trials": {"trial": pl.String, **_SETTING}
+    "cells": {**SETTING, **_PLACE, **_EFFECT},
+    "trials": {"trial": pl.String, **SETTING}
     | {"seed": pl.Int64, "failed": pl.Boolean, "failed_epoch": pl.Int64},
     "values": {"trial": pl.String, **_PLACE, "value": pl.Float64},
-    "trajectories": {**_SETTING, **_PLACE, "time": pl.String, "moment": pl.Int64}
+    "trajectories": {**SETTING, **_PLACE, "time": pl.String, "moment": pl.Int64}
     | dict.fromkeys(("mean", "lowest", "highest"), pl.Float64),
-    "operating": {**_SETTING, "at_edge": pl.Boolean, "collapse_strength": pl.Float64},
+    "operating": {**SETTING, "at_edge": pl.Boolean, "collapse_strength": pl.Float64},
 }
 
 
@@ -62,7 +62,7 @@ def frame(
         "trajectories": lambda: _courses(runs),
         "operating": lambda: _operating(tables, points),
     }[name]()
-    return _frame(rows, _COLUMNS[name])
+    return framed(rows, _COLUMNS[name])
 
 
 def csvs(frames: Mapping[str, pl.DataFrame]) -> Mapping[str, bytes]:
@@ -87,14 +87,14 @@ def _values(tables: Tables) -> pl.DataFrame:
 def _cells(tables: Tables) -> Iterable[dict[str, Any]]:
     for c in tables.cells:
         numbers = {name: getattr(c, name) for name in _EFFECT}
-        yield {**_setting(c.setting), **c.place._asdict(), **numbers}
+        yield {**setting_columns(c.setting), **c.place._asdict(), **numbers}
 
 
 def _trials(tables: Tables) -> Iterable[dict[str, Any]]:
     for trial in tables.trials:
         yield {
             "trial": trial.trial,
-            **_setting(trial.setting),
+            **setting_columns(trial.setting),
             "seed": trial.seed,
             "failed": trial.failed,
             "failed_epoch": trial.failed_epoch,
@@ -108,7 +108,7 @@ def _courses(runs: Courses) -> Iterable[dict[str, Any]]:
         ):
             place = Place(course.role, "", course.role, course.measure)
             yield {
-                **_setting(course.setting),
+                **setting_columns(course.setting),
                 **place._asdict(),
                 "time": course.time,
                 "moment": moment,
@@ -121,13 +121,14 @@ def _courses(runs: Courses) -> Iterable[dict[str, Any]]:
 def _operating(tables: Tables, points: Sequence[Operating]) -> Iterable[dict[str, Any]]:
     for point in points:
         yield {
-            **_setting(point.setting),
+            **setting_columns(point.setting),
             "at_edge": point.at_edge,
             "collapse_strength": collapse_strength(tables, point.series),
         }
 
 
-def _setting(setting: Setting) -> dict[str, Any]:
+def setting_columns(setting: Setting) -> dict[str, Any]:
+    """Return what was trained, as the columns of `SETTING`."""
     series = setting.series or (None,) * len(Series._fields)
     return dict(zip(Series._fields, series, strict=True)) | {
         "strength": setting.strength,
@@ -135,9 +136,10 @@ def _setting(setting: Setting) -> dict[str, Any]:
     }
 
 
-def _frame(
+def framed(
     rows: Iterable[Mapping[str, Any]], columns: Mapping[str, Any]
 ) -> pl.DataFrame:
+    """Return rows as a frame; where all learning rates are equal, without them."""
     frame = pl.DataFrame(list(rows), schema=columns)
     if "learning_rate" in columns and frame["learning_rate"].null_count() == len(frame):
         return frame.drop("learning_rate")  # there is one: no column says so

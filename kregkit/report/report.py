@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 from markupsafe import Markup
 
-from kregkit.report import frames
+from kregkit.report import frames, further
 from kregkit.report.analysis import findings
 from kregkit.report.analysis.claims import Tested, judge
 from kregkit.report.analysis.contrasts import Study
@@ -44,6 +44,9 @@ class Report:
     | trajectories | time ("epoch", "step"), moment; mean, lowest, highest of seeds |
     | operating | strength: that at which a series is compared (null: not reached); |
     | | at_edge: it is the strongest tried; collapse_strength |
+    | metrics | metric, of those that the study names; baseline, mean: on the test |
+    | | part, at the lowest validation loss (strength); effect, low, high: their |
+    | | difference for the same seed; seeds; why there is no interval |
 
     Three say what the report concludes, and begin with names of their own:
 
@@ -114,7 +117,8 @@ class Report:
 
     @cached_property
     def _found(self) -> dict[str, pl.DataFrame]:
-        return dict(findings.frames(self.study, self.tested, self.advised))
+        found = findings.frames(self.study, self.tested, self.advised)
+        return {**found, "metrics": further.frame(self.study)}
 
     def _frame(self, name: str) -> pl.DataFrame:
         if name not in self._made:
@@ -152,6 +156,11 @@ class Report:
         return self._frame("operating")
 
     @property
+    def metrics(self) -> pl.DataFrame:
+        """The further metrics of the study on the test part, against the baseline."""
+        return self._found["metrics"]
+
+    @property
     def contrasts(self) -> pl.DataFrame:
         """What the claims rest on, and what is compared at equal score."""
         return self._found["contrasts"]
@@ -169,7 +178,12 @@ class Report:
     @cached_property
     def page(self) -> Page:
         """The page, before it is HTML; none of its figures is drawn yet."""
-        from kregkit.report.sections import appendix, descriptive, one_study
+        from kregkit.report.sections import (
+            appendix,
+            descriptive,
+            further_metrics,
+            one_study,
+        )
 
         made = self.tables
         parts = self.study, self.tested, self.advised, self.runs, self.points
@@ -177,7 +191,8 @@ class Report:
             one_study.sections(*parts) if made.compares else descriptive.sections(made)
         )
         names = sorted(frames.csvs(self.written))
-        sections = (*body, *appendix.sections(made, names, self.too_large))
+        named = further_metrics.sections(self.study)
+        sections = (*body, *named, *appendix.sections(made, names, self.too_large))
         subtitle = one_study.subtitle(made, self.left_out)
         return Page(made.facts.title, subtitle, sections)
 

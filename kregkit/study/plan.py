@@ -2,7 +2,8 @@
 
 An id is a hash of what determines a trial's result and of nothing else, so that a
 store can say which trials are finished whatever has changed around them: title, number
-of seeds, order of sweeps, engine.
+of seeds, order of sweeps, engine. Metrics are part of it, though nothing is trained by
+them: a trial that is finished without them lacks them.
 """
 
 import hashlib

@@ -5,7 +5,16 @@ import tomllib
 import pytest
 
 from kregkit.errors import StudyError
-from kregkit.known import DATASETS, MODELS, OPTIMIZERS, REGULARIZERS, SOLVERS, TARGETS
+from kregkit.known import (
+    DATASETS,
+    LOSSES,
+    MODELS,
+    OPTIMIZERS,
+    REGULARIZERS,
+    SOLVERS,
+    TARGETS,
+)
+from kregkit.schema import METRICS
 from kregkit.study.file import config
 from kregkit.study.file.tables import DEFAULTS, LAYERS, OWN_TEST
 from kregkit.study.file.types import LogRange
@@ -395,6 +404,9 @@ def test_json_schema_names_everything_that_a_study_can_hold():
     text = json.dumps(schema)
     for names in (DATASETS, MODELS, OPTIMIZERS, REGULARIZERS, SOLVERS, TARGETS):
         assert f'"enum": {json.dumps(sorted(names))}' in text
+    for names in (LOSSES, METRICS):
+        own = {"enum": sorted(names)}, {"pattern": r"^\w+(\.\w+)*:\w+$"}
+        assert f'"anyOf": {json.dumps(own)}' in text
     one, many = parts["SweepConfig"]["properties"]["target"]["anyOf"]
     assert many["items"] == one
 

@@ -19,6 +19,8 @@ from kregkit.report.statistics import FEWEST
 COUNTED: Final = frozenset({"train_score", "val_score", "test_score", "noise_cost"})
 """Measures that count rows: equal values in all seeds do not mean no spread."""
 
+NO_SPREAD: Final = "every seed has the same difference, so that its spread is not known"
+
 
 class Study:
     """The tables of a study, asked for contrasts."""
@@ -78,13 +80,13 @@ class Study:
         compare = statistics.log_ratio if of == "log ratio" else statistics.difference
         seeds = sorted(seed for seed in {*one} & {*other} if seed is not None)
         effects = [
-            compare(self._value(one[s], s, place), self._value(other[s], s, place))
+            compare(self.value(one[s], s, place), self.value(other[s], s, place))
             for s in seeds
         ]
         known = statistics.estimate(effects, self.tables.overlap(place))
         why = self._why(seeds, one, other, effects)
         if not why and known and known.error == 0 and place.measure in COUNTED:
-            why = "every seed has the same difference, so that its spread is not known"
+            why = NO_SPREAD
         return Contrast(
             about,
             rule,
@@ -96,7 +98,8 @@ class Study:
             why,
         )
 
-    def _value(self, setting: Setting | None, seed: int, place: Place) -> float | None:
+    def value(self, setting: Setting | None, seed: int, place: Place) -> float | None:
+        """Return what was measured of a seed's trial; null where it is not defined."""
         trial = self._trial(setting, seed) if setting else None
         return self.tables.values.get((trial.trial, place)) if trial else None
 

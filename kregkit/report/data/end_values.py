@@ -6,6 +6,7 @@ large store: a place is one array over the trials, with nan where it is not defi
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -16,10 +17,9 @@ from kregkit.report.data import function_measures
 from kregkit.report.data.roles import POOLED, last, wholes
 from kregkit.schema import MEASURES
 
+PARTS = ("train", "val", "test")
 SCORES = tuple(
-    f"{part}_{measure}"
-    for part in ("train", "val", "test")
-    for measure in ("score", "data_loss")
+    f"{part}_{measure}" for part in PARTS for measure in ("score", "data_loss")
 )
 
 
@@ -81,6 +81,15 @@ def values(rows: pl.DataFrame, finals: pl.DataFrame) -> Values:
         for measure, value in (scores | function_measures.measures(row)).items():
             if value is not None:
                 made.put_one(of_model(measure), row["trial"], value)
-        for place, value in function_measures.magnitudes(row):
+        for place, value in (*function_measures.magnitudes(row), *_metrics(row)):
             made.put_one(place, row["trial"], value)
     return made
+
+
+def _metrics(row: Mapping[str, Any]) -> Iterator[tuple[Place, float]]:
+    """Yield the metrics that a row of `finals` holds, as test_accuracy and so on."""
+    for part in PARTS if row["metric_names"] else ():
+        found = zip(row["metric_names"], row[f"{part}_metrics"], strict=True)
+        for name, value in found:
+            if value is not None:
+                yield of_model(f"{part}_{name}"), value

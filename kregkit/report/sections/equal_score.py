@@ -87,7 +87,7 @@ def _table(study: Study, pair: Pair) -> Table:
     strengths = (Entry("Strengths"), *(_strengths(pair, *both) for both in chosen))
     made = [strengths]
     for row in rows(study, pair):
-        found = (_entry(one, regression) for one in row.contrasts)
+        found = (entry(one, regression) for one in row.contrasts)
         made.append((Entry(row.about), *found))
     return Table(
         f"{pair.name}: each at the strongest strength whose validation score is at "
@@ -109,7 +109,8 @@ def _strengths(pair: Pair, one: Chosen, other: Chosen) -> Entry:
     return Entry(", ".join(words), note)
 
 
-def _entry(one: Contrast, regression: bool) -> Entry:
+def entry(one: Contrast, regression: bool) -> Entry:
+    """Return an effect with its interval, or with those of the seeds."""
     if one.estimate is not None and one.estimate.error > 0:
         between = bounds(one, *one.estimate.interval(), regression)
         return Entry(shown(one, one.estimate.value, regression), between)
@@ -161,4 +162,4 @@ def _across(found: dict[str, Contrast], studies: Sequence[One]) -> Iterator[Entr
         yield Entry(shown(shape, pooled.estimate.value, False), between)
     for study in studies:
         own = found.get(study.name)
-        yield _entry(own, study.study.tables.facts.regression) if own else blank
+        yield entry(own, study.study.tables.facts.regression) if own else blank

@@ -17,9 +17,9 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from kregkit.errors import StudyError
 from kregkit.known import DECOUPLED, ONE_AMOUNT, ONE_STEP, OPTIMIZERS, Choice
 from kregkit.study.file import locate, types
+from kregkit.study.file.cell import Cell
 from kregkit.study.file.errors import study_error
 from kregkit.study.file.tables import (
-    Cell,
     DataConfig,
     ModelConfig,
     SweepConfig,

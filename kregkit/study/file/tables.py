@@ -8,7 +8,6 @@ import itertools
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -27,7 +26,8 @@ from kregkit.known import (
     Choice,
     Range,
 )
-from kregkit.study.file import types
+from kregkit.study.file import named, types
+from kregkit.study.file.cell import Cell
 from kregkit.study.file.types import Part, fact, must
 
 OWN_TEST: Final = frozenset({"mnist", "fashion_mnist", "cifar10"})
@@ -142,7 +142,8 @@ class TrainConfig(Part):
     batch_size: types.Count = 32
     optimizer: types.OptimizerName = "adam"
     learning_rate: types.Positive = LEARNING_RATE
-    loss: types.LossName | None = None
+    loss: named.LossName | None = None
+    metrics: named.MetricNames | None = None
     momentum: types.Momentum | None = None
     nesterov: bool | None = None
     weight_decay: types.NotNegative | None = None
@@ -163,28 +164,6 @@ class TrainConfig(Part):
             "weight_decay": self.weight_decay,
         }
         return {name: value for name, value in given.items() if value is not None}
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One combination of a sweep: a trial without its seed."""
-
-    regularizer: str
-    target: str
-    layers: str
-    solver: str
-    parameters: tuple[tuple[str, types.Parameter], ...]
-    learning_rate: float
-    strength: float
-
-    def __str__(self) -> str:
-        """Return the combination in words, for messages."""
-        further = "".join(f", {n} {types.told(v)}" for n, v in self.parameters)
-        return (
-            f"{self.regularizer} on {self.target} (layers {self.layers!r}, solver "
-            f"{self.solver!r}) at strength {self.strength:g}, learning rate "
-            f"{self.learning_rate:g}{further}"
-        )
 
 
 class SweepConfig(Part):

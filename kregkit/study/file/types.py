@@ -6,7 +6,6 @@ below the model; `problems` adds file, line and key.
 """
 
 import math
-import re
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Final, Self, TypeAlias
 
@@ -25,7 +24,6 @@ from pydantic_core import PydanticCustomError
 from kregkit.known import (
     CODE,
     DATASETS,
-    LOSSES,
     MODELS,
     OPTIMIZERS,
     REGULARIZERS,
@@ -132,15 +130,6 @@ def _known(names: Iterable[str]) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _loss(name: str) -> str:
-    if ":" in name:
-        if not re.fullmatch(OWN, name):
-            raise must("a loss of Keras's, or like 'package.module:function'")
-    elif name not in LOSSES:
-        raise unknown(name, LOSSES)
-    return name
-
-
 def _one_of(names: Iterable[str]) -> Any:
     enum: Any = sorted(names)
     return Field(json_schema_extra={"enum": enum})
@@ -218,7 +207,6 @@ OptimizerName = Annotated[str, _known(OPTIMIZERS), _one_of(OPTIMIZERS)]
 RegularizerName = Annotated[str, _known(REGULARIZERS), _one_of(REGULARIZERS)]
 TargetName = Annotated[str, _known(TARGETS), _one_of(TARGETS)]
 SolverName = Annotated[str, _known(SOLVERS), _one_of(SOLVERS)]
-LossName = Annotated[str, AfterValidator(_loss)]
 Task = Annotated[str, _known(TASKS), _one_of(TASKS)]
 Scale = Annotated[str, _known(SCALES), _one_of(SCALES)]
 Missing = Annotated[str, _known(MISSING), _one_of(MISSING)]

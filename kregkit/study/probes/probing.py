@@ -39,6 +39,17 @@ def alone(function: Callable[[Any], Any], stacked: Any) -> Any:
     return keras.tree.map_structure(lambda own: own[None], function(given))
 
 
+@contextlib.contextmanager
+def holding(
+    variables: list[Any], values: list[Tensor], penalties: Penalties
+) -> Iterator[None]:
+    """Let the variables of a model have these values, and compute no penalty."""
+    mapping = list(zip(variables, values, strict=True))
+    scope = keras.StatelessScope(state_mapping=mapping, collect_losses=True)
+    with penalties.absent(), scope:
+        yield
+
+
 class _Seed:
     """What is the same for all trials of a seed: data, and what is drawn for it."""
 
@@ -192,10 +203,10 @@ class Probing:
         drawn = {own: probes.directions(own.seed, *shape) for own in {*seeds}}
         squares = np.zeros(len(seeds))
         for start in range(0, count, size):
-            now = _tensor(_filled(x[:, start : start + size], size))
+            now = _tensor(filled(x[:, start : start + size], size))
             for index in range(len(drawn[seeds[0]])):
                 v = np.stack([drawn[own][index, start : start + size] for own in seeds])
-                squares += _array(self._pull(values, now, _tensor(_filled(v, size))))
+                squares += _array(self._pull(values, now, _tensor(filled(v, size))))
         return np.sqrt(squares / count)
 
     def _activity(self, seeds: list[_Seed], values: list[Tensor]) -> dict[str, Any]:
@@ -220,7 +231,7 @@ class Probing:
 
     def _f(self, values: list[Tensor], x: Any, size: int) -> Any:
         """Return f at up to `size` rows of every trial, `(trials, rows, outputs)`."""
-        outputs = _array(self._answer(values, _tensor(_filled(x, size))))
+        outputs = _array(self._answer(values, _tensor(filled(x, size))))
         return probes.centred(outputs[:, : x.shape[1]], self._study.task)
 
     def _answered(self, values: list[Tensor], x: Tensor) -> Tensor:
@@ -228,7 +239,7 @@ class Probing:
         argument = training_argument(self._model, False)
 
         def one(own: Any) -> Tensor:
-            with self._model_of(own[0]):
+            with holding(self._measuring.variables, own[0], self._penalties):
                 return ops.cast(self._model(own[1], **argument), "float32")
 
         return self._each(one, (values, x))
@@ -246,21 +257,11 @@ class Probing:
         """Return the activations that have a row, of every trial."""
 
         def one(own: Any) -> list[Tensor]:
-            with self._model_of(own[0]):
+            with holding(self._measuring.variables, own[0], self._penalties):
                 return self._measuring.activations(own[1])
 
         found: list[Tensor] = self._each(one, (values, probe))
         return found
-
-    @contextlib.contextmanager
-    def _model_of(self, values: list[Tensor]) -> Iterator[None]:
-        """Let the model have these values, and compute no penalty."""
-        mapping = list(zip(self._measuring.variables, values, strict=True))
-        with (
-            self._penalties.absent(),
-            keras.StatelessScope(state_mapping=mapping, collect_losses=True),
-        ):
-            yield
 
 
 def _discrete(seeds: list[_Seed]) -> bool:
@@ -268,7 +269,7 @@ def _discrete(seeds: list[_Seed]) -> bool:
     return bool(seeds[0].split.x_test.dtype.kind == "i")
 
 
-def _filled(x: Any, size: int) -> Any:
+def filled(x: Any, size: int) -> Any:
     """Return x with rows of zeros up to `size`: other shapes are compiled again."""
     kind = x.dtype if x.dtype.kind == "i" else "float32"
     filled = np.zeros((len(x), size, *x.shape[2:]), kind)

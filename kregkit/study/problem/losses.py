@@ -27,7 +27,7 @@ _CLASSES: Final[dict[str, Callable[[], keras.losses.Loss]]] = {
     ),
 }
 
-_ROWS: Final = 3
+ROWS: Final = 3
 """Rows that a function of the user is tried on."""
 
 
@@ -69,12 +69,17 @@ def check_loss(name: str, folder: Path, task: str, y: Any, outputs: int) -> None
             raise StudyError(f"is for {LOSSES[name]}; this study is a {task}.")
         return
     function = imported(name, folder)
-    given = np.zeros((_ROWS, outputs), "float32")
+    given = np.zeros((ROWS, outputs), "float32")
     with told(f"{name}(y, outputs)"):
-        found = function(ops.convert_to_tensor(y[:_ROWS]), ops.convert_to_tensor(given))
+        found = function(ops.convert_to_tensor(y[:ROWS]), ops.convert_to_tensor(given))
         values = ops.convert_to_numpy(found)
-    if values.shape != (_ROWS,):
+    check_rows(name, values, ROWS)
+
+
+def check_rows(name: str, values: Any, rows: int) -> None:
+    """Raise for what a function of the user's returned for so many rows."""
+    if values.shape != (rows,):
         raise StudyError(
-            f"{name} must return a number for each row, of shape ({_ROWS},) for "
-            f"{_ROWS} rows; received {values.shape}."
+            f"{name} must return a number for each row, of shape ({rows},) for "
+            f"{rows} rows; received {values.shape}."
         )

@@ -25,7 +25,7 @@ from kregkit.study.file.config import StudyConfig
 from kregkit.study.file.locate import located
 from kregkit.study.file.tables import SweepConfig
 from kregkit.study.plan import Trial, digest, plan
-from kregkit.study.problem import losses
+from kregkit.study.problem import losses, metrics
 from kregkit.study.problem.builders import build_own, check_own, told
 from kregkit.study.problem.models import BUILDERS, is_of, layers_for
 from kregkit.study.problem.sizes import check_memory, outline, widest
@@ -194,6 +194,10 @@ def resolve(config: StudyConfig, file: Path) -> Study:
         with located(file, "train", "loss"):
             y = study.split(0).y_train
             losses.check_loss(config.train.loss, folder, study.task, y, study.outputs)
+    for name in config.train.metrics or ():
+        with located(file, "train", "metrics"):
+            y = study.split(0).y_train
+            metrics.check_metric(name, folder, study.task, y, study.outputs)
     with located(file, "train", "optimizer"):
         study.optimizer()
     return study

@@ -20,6 +20,7 @@ from kregkit.study.engines.batch.objective import Losses, Mixture, Objective
 from kregkit.study.engines.batch.optimizer import Stacked
 from kregkit.study.engines.decay import Decays
 from kregkit.study.plan import Trial
+from kregkit.study.probes.part_metrics import PartMetrics
 from kregkit.study.probes.probes import chunk
 from kregkit.study.probes.probing import Probing
 from kregkit.study.problem.resolve import Study
@@ -72,6 +73,7 @@ class Passes:
         self._forms = forms(place.layer for place in walk_layers(model))
         self._objective = Objective(model, study, self.mixture)
         self.probing = Probing(study, model, self.measuring, self._map)
+        self.metrics = PartMetrics(study, model)
         self._metric = study.metric()
         # Compiled apart too, so that what an epoch calls is traced once.
         self.measure = compiled(self._measured)

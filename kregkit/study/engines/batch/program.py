@@ -122,6 +122,7 @@ class Program:
                 passes.model,
                 passes.mixture.owned(trial),
                 self._residuals,
+                passes.metrics,
                 seconds,
             )
             for index, trial in enumerate(asked)

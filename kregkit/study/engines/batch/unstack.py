@@ -14,6 +14,7 @@ import numpy as np
 from kregkit.study.data.data import Split
 from kregkit.study.engines.protocol import Residuals, Result, result
 from kregkit.study.plan import Trial
+from kregkit.study.probes.part_metrics import PartMetrics
 from kregkit.study.probes.probes import step_law_error
 from kregkit.study.problem.resolve import Study
 from kregkit.watch.measuring import Measuring
@@ -61,6 +62,7 @@ def unstack(
     model: keras.Model,
     owned: frozenset[tuple[str, str]],
     residuals: Residuals,
+    metrics: PartMetrics,
     seconds: float,
 ) -> Result:
     """Return the result of the trial at `index`; `owned` is what its penalty is on."""
@@ -118,6 +120,7 @@ def unstack(
         slopes = {v: g[index] for v, g in zip(trained, recording.slopes, strict=True)}
         found = {
             **recording.probed[index],
+            **metrics(split, [value[index] for value in recording.values]),
             "kkt_residual": residuals(trial, model, value_of, u_of),
             "step_law_error": step_law_error(
                 trial, model, value_of, lambda variable: slopes[id(variable)]

@@ -16,6 +16,7 @@ from kregkit.optimizers import Proximal
 from kregkit.regularizers._base import placed
 from kregkit.study.engines.decay import set_decay
 from kregkit.study.plan import Trial
+from kregkit.study.probes.part_metrics import PartMetrics
 from kregkit.study.probes.probing import Probing, alone
 from kregkit.study.problem.models import holders
 from kregkit.study.problem.resolve import Study
@@ -63,6 +64,7 @@ class Shared:
         self.measuring = Measuring(model, probe)
         self.descent = Descent(model, study.loss())
         self.probing = Probing(study, model, self.measuring, alone)
+        self.metrics = PartMetrics(study, model)
         self.resettable = False
         # A step of the model's own is not looked into, nor is another backend's.
         known = keras.backend.backend() == "tensorflow"

@@ -95,8 +95,10 @@ class Trainer:
             found["step_law_error"] = step_law_error(
                 trial, model, ops.convert_to_numpy, _slope
             )
-            values = [ops.expand_dims(v.value, 0) for v in shared.measuring.variables]
-            found |= shared.probing([trial], {trial.seed: split}, values)[0]
+            values = [v.value for v in shared.measuring.variables]
+            stacked = [ops.expand_dims(value, 0) for value in values]
+            found |= shared.probing([trial], {trial.seed: split}, stacked)[0]
+            found |= shared.metrics(split, values)
         if shared.resettable:
             self._shared = shared
         return result(
