@@ -3,11 +3,13 @@
 PYTHON ?= python3
 VENV := .venv
 BACKENDS := .venv-backends
+OLDEST := .venv-keras-oldest
+NEWEST := .venv-keras-newest
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 BIN := $(VENV)/bin
 SUPPORTED := 3.11, 3.12, 3.13
 
-.PHONY: demo l1_vs_l2 test test-long test-browser test-backends check-python clean
+.PHONY: demo l1_vs_l2 test test-keras test-long test-browser test-backends check-python clean
 
 demo: $(VENV)/.installed
 	$(BIN)/kregkit run experiments/l1_vs_l2_digits.toml --out build/demo
@@ -36,8 +38,15 @@ test-browser: $(VENV)/.installed-browser
 # The optimizers on the other backends; the engine `batch` on JAX, which is the one of
 # them that it supports; values, gradients and proxes on both.
 test-backends: $(BACKENDS)/.installed
-	KERAS_BACKEND=jax $(BACKENDS)/bin/python -m pytest -n 2 --dist worksteal -m "jax and not tensorflow" tests/batch tests/optimizers tests/callbacks/test_consolidate*.py tests/callbacks/test_training_loops.py tests/toolkit/test_across_backends.py tests/toolkit/test_curvature.py
-	KERAS_BACKEND=torch $(BACKENDS)/bin/python -m pytest -n 2 --dist worksteal -m "torch and not tensorflow" tests/toolkit tests/optimizers tests/callbacks/test_consolidate_resumed.py tests/callbacks/test_training_loops.py
+	KERAS_BACKEND=jax $(BACKENDS)/bin/python -m pytest -n 2 --dist worksteal -m "jax and not tensorflow" tests/keras tests/batch tests/optimizers tests/callbacks/test_consolidate*.py tests/callbacks/test_training_loops.py tests/toolkit/test_across_backends.py tests/toolkit/test_curvature.py
+	KERAS_BACKEND=torch $(BACKENDS)/bin/python -m pytest -n 2 --dist worksteal -m "torch and not tensorflow" tests/keras tests/toolkit tests/optimizers tests/callbacks/test_consolidate_resumed.py tests/callbacks/test_training_loops.py
+
+# What is read from the inside of Keras, and training, on the oldest Keras and TensorFlow
+# that are supported, and on the newest Keras that there is, supported or not.
+KERAS_SUITE := tests/keras tests/optimizers tests/callbacks/test_training_loops.py tests/callbacks/test_logger.py
+
+test-keras: $(OLDEST)/.installed $(NEWEST)/.installed
+	for env in $(OLDEST) $(NEWEST); do $$env/bin/python -m pytest -n 2 --dist worksteal $(KERAS_SUITE) || exit 1; done
 
 check-python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else "kregkit needs Python $(SUPPORTED), for which TensorFlow has wheels; this is Python %d.%d. Name another one: make PYTHON=python3.12" % v)'
@@ -69,5 +78,16 @@ $(BACKENDS)/.installed: pyproject.toml | check-python
 	$(BACKENDS)/bin/python $(PIP_INSTALL) --editable '.[test,jax,torch]'
 	touch $@
 
+$(OLDEST)/.installed: pyproject.toml | check-python
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python $(PIP_INSTALL) --editable '.[test]' 'keras==3.14.1' 'tensorflow==2.20.*'
+	touch $@
+
+$(NEWEST)/.installed: pyproject.toml | check-python
+	$(PYTHON) -m venv $(NEWEST)
+	$(NEWEST)/bin/python $(PIP_INSTALL) --editable '.[test]'
+	$(NEWEST)/bin/python $(PIP_INSTALL) --upgrade keras
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(BACKENDS) $(BROWSER)/node_modules
+	rm -rf $(VENV) $(BACKENDS) $(OLDEST) $(NEWEST) $(BROWSER)/node_modules

@@ -15,13 +15,14 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from kregkit import known, regularizers
-from kregkit.callbacks import slope
+from kregkit.kkt.descent import slope
 from kregkit.known import Choice
 from kregkit.regularizers import GroupLasso, Penalty, SparseGroupLasso
-from kregkit.report import numbers
-from kregkit.report.canvas import INK, slug
-from kregkit.report.html import standalone
-from kregkit.report.page import Figure
+from kregkit.report.page.canvas import INK, slug
+from kregkit.report.page.html import standalone
+from kregkit.report.page.page import Figure
+from kregkit.report.wording import numbers
+from kregkit.specs import SPECS
 
 FOLDER = Path(__file__).resolve().parents[1] / "reports" / "catalogue"
 AMOUNT, REACH, OTHER, FAR = 0.1, 0.5, 0.3, 2.0
@@ -242,13 +243,13 @@ def row(cls: type[Penalty]) -> str:
     name = cls.__name__
     further = [
         f"`{key} = {rule.default if isinstance(rule, Choice) else f'{rule.default:g}'}`"
-        for key, rule in known.REGULARIZERS[name].items()
+        for key, rule in SPECS[name].parameters.items()
     ]
     cells = (
         f"`{name}`",
-        f"`{known.FORMULAS[name]}`".replace("|", "\\|"),
+        f"`{SPECS[name].formula}`".replace("|", "\\|"),
         ", ".join(further) or "–",
-        known.ONLY_ON.get(name, "any"),
+        SPECS[name].only_on or "any",
         prox(cls),
         "yes" if cls.convex else "no",
         "; ".join(sources(cls)),
@@ -261,7 +262,7 @@ def prox(cls: type[Penalty]) -> str:
     if not cls.proximal:
         return "no"
     zeros = "with zeros" if drawn_one(cls).makes_zeros else "yes"
-    return f"{zeros}, one step" if cls.one_amount else zeros
+    return f"{zeros}, one step" if cls.scalar_step_only else zeros
 
 
 def drawn_one(cls: type[Penalty]) -> Penalty:
@@ -328,7 +329,7 @@ def picture(cls: type[Penalty]) -> Figure:
 
 def files() -> dict[str, bytes]:
     """Return the page and its figures by their names in the folder."""
-    order = [name for name in known.REGULARIZERS if name != known.DECOUPLED]
+    order = [name for name in SPECS if name != known.DECOUPLED]
     classes = {cls.__name__: cls for cls in regularizers.classes()}
     text = INTRODUCTION
     text += "| regularizer | formula | parameters | on | prox | convex | source |\n"

@@ -11,6 +11,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 __all__ = [
+    "bind",
     "callbacks",
     "errors",
     "layers",
@@ -23,8 +24,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "optimality":  # a function, not a module
-        return importlib.import_module("kregkit.callbacks").optimality
+    if name == "bind":  # a function, as the next
+        return importlib.import_module("kregkit.weights").bind
+    if name == "optimality":
+        return importlib.import_module("kregkit.kkt.table").optimality
     if name in __all__:
         return importlib.import_module(f"kregkit.{name}")
     raise AttributeError(f"module 'kregkit' has no attribute {name!r}")

@@ -83,8 +83,8 @@ def run(
 ) -> None:
     """Train a study, store every trial, and write the report."""
     from kregkit.report import check_out, make
+    from kregkit.study.engines.workers import load_backend_quietly
     from kregkit.study.run import prepare, train
-    from kregkit.study.workers import load_backend_quietly
 
     job = prepare(study, out, fresh)
     check_out(job.report)
@@ -155,16 +155,16 @@ def plan(
     ] = 1,
 ) -> None:
     """Say what would be trained, how often, by which engine and why; train nothing."""
+    from kregkit.study.engines.workers import load_backend_quietly
     from kregkit.study.run import planned
-    from kregkit.study.workers import load_backend_quietly
 
     config, _, trials = planned(study)
     load_backend_quietly()
     from kregkit.study.advice import advice
-    from kregkit.study.data import told
-    from kregkit.study.engines import schedule
-    from kregkit.study.estimate import estimate
-    from kregkit.study.resolve import resolve
+    from kregkit.study.data.data import told
+    from kregkit.study.engines.estimate import estimate
+    from kregkit.study.engines.schedule import schedule
+    from kregkit.study.problem.resolve import resolve
 
     resolved = resolve(config, study)
     found = schedule(resolved, trials, engine.value, workers)
@@ -202,7 +202,7 @@ def init(
     ] = None,
 ) -> None:
     """Write a first study file, with comments, that runs as it is."""
-    from kregkit.study.starter import write_starter
+    from kregkit.study.file.starter import write_starter
 
     file = write_starter(data, out)
     typer.echo(f"Study: {file}. Next: kregkit plan {file}")
@@ -211,14 +211,14 @@ def init(
 @app.command("list")
 def list_names() -> None:
     """List the regularizers, data sets and models that a study can name."""
-    from kregkit.known import DATASETS, FORMULAS, MODELS, OPTIMIZERS, TARGETS
+    from kregkit import known, specs
 
     tables: dict[str, dict[str, str]] = {
-        "regularizers": FORMULAS,
-        "targets": TARGETS,
-        "data sets": DATASETS,
-        "models": {name: line for name, (line, _) in MODELS.items()},
-        "optimizers": {n: ", ".join(sorted(o)) for n, o in OPTIMIZERS.items()},
+        "regularizers": {name: spec.formula for name, spec in specs.SPECS.items()},
+        "targets": known.TARGETS,
+        "data sets": known.DATASETS,
+        "models": {name: line for name, (line, _) in known.MODELS.items()},
+        "optimizers": {n: ", ".join(sorted(o)) for n, o in known.OPTIMIZERS.items()},
     }
     names = max(len(name) for lines in tables.values() for name in lines)
     # Lines stay whole in a pipe, for what searches them.
@@ -236,7 +236,7 @@ def list_names() -> None:
 @app.command()
 def schema() -> None:
     """Print the JSON schema of a study file, for editors."""
-    from kregkit.study.config import json_schema
+    from kregkit.study.file.config import json_schema
 
     typer.echo(json.dumps(json_schema(), indent=2))
 

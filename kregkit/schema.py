@@ -42,6 +42,44 @@ MEASURES: Final[dict[str, str]] = {
 }
 """Every measure with its definition. Norms of activations are means per sample."""
 
+METRICS: Final[dict[str, tuple[str, str]]] = {
+    "accuracy": ("classification", "share of rows whose class has the largest output"),
+    "balanced_accuracy": (
+        "classification",
+        "mean over classes of the share of their rows that are found (recall)",
+    ),
+    "crossentropy": (
+        "classification",
+        "mean of -log p over rows, p the probability that softmax gives the class",
+    ),
+    "f1_macro": ("classification", "mean over classes of F1"),
+    "mean_absolute_error": ("regression", "mean of |y - output|"),
+    "mean_squared_error": ("regression", "mean of (y - output)²"),
+    "median_absolute_error": (
+        "regression",
+        "median of |y - output| over rows, of several targets their mean",
+    ),
+    "r2": ("regression", "1 - Σ(y - output)² / Σ(y - mean of y)²"),
+    "roc_auc": (
+        "classification",
+        "area under the ROC curve, with three classes or more the mean of one class "
+        "against the others",
+    ),
+    "root_mean_squared_error": (
+        "regression",
+        "root of the mean of (y - output)² over rows, of several targets their mean",
+    ),
+    "top_3_accuracy": (
+        "classification",
+        "share of rows whose class is among the three largest outputs",
+    ),
+    "top_5_accuracy": (
+        "classification",
+        "share of rows whose class is among the five largest outputs",
+    ),
+}
+"""Metrics that a study can name, with the task that each is for and its definition."""
+
 _MEASURED: Final = dict.fromkeys(MEASURES, "float")
 
 ROWS: Final[dict[str, str]] = {
@@ -129,6 +167,10 @@ FINALS: Final[dict[str, str]] = {
     # probe's rows in which it is active, by ACTIVE
     "inputs": "str",  # what they are and what is done to them, in words
     "classes": "str",  # with their numbers; null where these are the labels
+    "metric_names": "strs",  # of `[train] metrics`; null: the study file names none
+    "train_metrics": "doubles",  # the values of these metrics, in their order, on each
+    "val_metrics": "doubles",  # part, with the final weights; what is not defined is
+    "test_metrics": "doubles",  # null. `study.metrics` has the definitions
 }
 
 ADDED: Final = (
@@ -145,6 +187,10 @@ ADDED: Final = (
     "step_law_error",
     "kkt_residual",
     "gradient_ratio",
+    "metric_names",
+    "train_metrics",
+    "val_metrics",
+    "test_metrics",
 )
 """Columns that older stores lack, the last of their tables; there they are null."""
 

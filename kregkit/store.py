@@ -43,6 +43,8 @@ def frame(rows: Iterable[Mapping[str, Any]], schema: Mapping[str, str]) -> Any:
         "bool": pl.Boolean(),
         "ints": pl.List(pl.Int64()),
         "floats": pl.List(pl.Float32()),
+        "doubles": pl.List(pl.Float64()),
+        "strs": pl.List(pl.String()),
     }
     rows = list(rows)
     unknown = {key for row in rows for key in row} - set(schema)

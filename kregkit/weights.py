@@ -4,13 +4,13 @@ The one rule: paths are built from layer names from the model down, so that they
 the same for Sequential, functional, nested and subclassed models.
 """
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import FrameType
 from typing import Any
 
 from keras import layers
+
+from kregkit._keras import own_variables, regularized, sublayers
 
 KERNELS = frozenset(
     {
@@ -80,10 +80,8 @@ def walk(model: Any) -> Iterator[Weight]:
     """
     found: dict[int, Weight] = {}
     for place in (Place("", model), *walk_layers(model)):
-        # The layer's own list: `layer.weights` would repeat those of sublayers, and
-        # leave frozen ones in another order.
         names: dict[str, int] = {}
-        for variable in place.layer._trainable_variables:
+        for variable in own_variables(place.layer):
             held = found.get(id(variable))
             inside = held is not None and f"/{place.path}/".startswith(
                 f"/{held.layer_path}/".replace("//", "/")
@@ -103,25 +101,38 @@ def weight_of(model: Any, variable: Any) -> Weight | None:
     return next((own for own in walk(model) if own.variable is variable), None)
 
 
-def weight_at_work(w: Any) -> Weight | None:
-    """Return the weight whose penalty Keras computes, if it is what was given, or None.
+def bind(model: Any) -> None:
+    """Note on every weight of a built model which weight of which layer it is.
 
-    Keras calls a regularizer with a tensor and nothing else: only the stack knows the
-    variable and the model.
+    A penalty on groups, or of a kernel as a matrix, depends on the kind of layer: the
+    units of a transposed convolution are on another axis. Keras tells the layer in
+    `fit` and in `model.losses`. Elsewhere, as in a loop of your own with `Proximal`, or
+    where you call `layer.kernel_regularizer(layer.kernel)`, a model must be bound.
     """
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        if frame.f_code.co_name == "_get_regularization_losses":
-            own = frame.f_locals
-            given = own.get("v") is w and "variable" in own
-            return weight_of(own["self"], own["variable"]) if given else None
-        frame = frame.f_back
-    return None
+    for weight in walk(model):
+        weight.variable.kregkit_weight = weight
+
+
+def bound(variable: Any) -> Weight | None:
+    """Return the weight that a variable was bound as, or None."""
+    return getattr(variable, "kregkit_weight", None)
+
+
+def weight_at_work(w: Any) -> Weight | None:
+    """Return the weight whose penalty is computed of `w`, or None.
+
+    It is the one that Keras is at, or a variable that was bound.
+    """
+    found = regularized(w)
+    if found is None:
+        return bound(w)
+    layer, variable = found
+    return bound(variable) or weight_of(layer, variable)
 
 
 def _below(layer: Any, prefix: str, seen: set[int]) -> Iterator[Place]:
     names: dict[str, int] = {}
-    for child in layer._layers:
+    for child in sublayers(layer):
         if id(child) in seen:
             continue
         seen.add(id(child))

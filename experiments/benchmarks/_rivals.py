@@ -17,8 +17,9 @@ from typing import Any
 
 import keras
 
-from kregkit.study import config, train_fit
-from kregkit.study.resolve import Study, resolve
+from kregkit.study.engines.fit import train_one
+from kregkit.study.file import config
+from kregkit.study.problem.resolve import Study, resolve
 from kregkit.weights import walk
 
 STRENGTHS = [1e-6, 1e-4, 1e-2, 1e-1]
@@ -56,9 +57,9 @@ def fitted(study: Study) -> dict[str, Any]:
 
 def process(study: Study, folder: str) -> dict[str, float]:
     """Train one trial by kregkit's `fit`; the caller times the whole process."""
-    train_fit.deterministic()
+    train_one.deterministic()
     trial = next(trial for trial in study.trials if trial.regularizer == "L2")
-    return {"inside": train_fit.train(study, trial).final["wall_seconds"]}
+    return {"inside": train_one.train(study, trial).final["wall_seconds"]}
 
 
 def keras_tuner(study: Study, folder: str) -> dict[str, float]:

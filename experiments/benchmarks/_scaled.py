@@ -24,10 +24,10 @@ from experiments.benchmarks._studies import (
     sample,
 )
 from experiments.benchmarks.resnet50 import peak_mib
-from kregkit.callbacks import Measuring
-from kregkit.study.resolve import Study
-from kregkit.study.train_batch import Program
-from kregkit.study.train_fit import deterministic
+from kregkit.study.engines.batch.program import Program
+from kregkit.study.engines.fit.train_one import deterministic
+from kregkit.study.problem.resolve import Study
+from kregkit.watch.measuring import Measuring
 
 EPOCHS, STRENGTHS, ROUNDS, SIDE, PRODUCTS = 5, 34, 5, 2048, 10
 WIDTHS = (64, 64, 32, 10)

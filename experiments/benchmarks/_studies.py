@@ -19,13 +19,13 @@ from experiments.benchmarks._interleave import Arm, timed
 from kregkit.callbacks import RegularizationLogger
 from kregkit.schema import PROBE
 from kregkit.store import Store
-from kregkit.study.config import parse
-from kregkit.study.engines import schedule
+from kregkit.study.engines.batch.program import Program
+from kregkit.study.engines.fit.train_one import attach
+from kregkit.study.engines.schedule import schedule
+from kregkit.study.engines.training import Training
+from kregkit.study.file.config import parse
 from kregkit.study.plan import Trial
-from kregkit.study.resolve import Study, resolve
-from kregkit.study.train_batch import Program
-from kregkit.study.train_fit import attach
-from kregkit.study.training import Training
+from kregkit.study.problem.resolve import Study, resolve
 
 One = TypeVar("One")
 

@@ -23,11 +23,11 @@ import keras
 
 from experiments.benchmarks._interleave import around, emit, figure, ratios, timed
 from experiments.benchmarks._studies import epochs, made, plain, sample, train
-from kregkit.study import train_fit
-from kregkit.study.engines import schedule
+from kregkit.study.engines.batch.program import Program
+from kregkit.study.engines.fit import train_one
+from kregkit.study.engines.schedule import schedule
 from kregkit.study.plan import Trial
-from kregkit.study.resolve import Study
-from kregkit.study.train_batch import Program
+from kregkit.study.problem.resolve import Study
 
 TRIALS, EPOCHS, FITS, ROUNDS = 64, 40, 4, 2
 KINDS: dict[str, tuple[str, float | None]] = {
@@ -70,7 +70,7 @@ def measured(kind: str, model: str, limit: float | None) -> None:
     chosen = sample(trials, FITS)
     plains, fits = (
         [functools.partial(timed, functools.partial(one, study, t)) for t in chosen]
-        for one in (plain, train_fit.train)
+        for one in (plain, train_one.train)
     )
     for first in (plains[0], fits[0]):  # what is loaded when it is needed first
         first()
@@ -105,7 +105,7 @@ def measured(kind: str, model: str, limit: float | None) -> None:
 
 def main() -> None:
     """Measure and print the figures."""
-    train_fit.deterministic()
+    train_one.deterministic()
     for kind, (model, limit) in KINDS.items():
         measured(kind, model, limit)
 

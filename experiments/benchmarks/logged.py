@@ -30,10 +30,10 @@ from experiments.benchmarks._studies import (
     made,
     sample,
 )
-from kregkit.callbacks import Measuring, compiled
 from kregkit.store import Store
-from kregkit.study.train_batch import Program
-from kregkit.study.train_fit import deterministic
+from kregkit.study.engines.batch.program import Program
+from kregkit.study.engines.fit.train_one import deterministic
+from kregkit.watch.measuring import Measuring, compiled
 
 TRIALS, EPOCHS, ROUNDS, LIMIT = 215, 5, 60, 0.15
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from kregkit.report.verdicts import Part
+from kregkit.report.analysis.verdicts import Part
 from kregkit.schema import FINALS, PROBE, ROLES, ROWS, SCHEMA_VERSION, TENSORS
 from kregkit.store import Contents, frame
 

@@ -29,8 +29,9 @@ from pathlib import Path
 
 from experiments.benchmarks._interleave import around, emit, figure, ratios, timed
 from experiments.benchmarks._studies import plain, sample
-from kregkit.study import config, train_fit
-from kregkit.study.resolve import Study, resolve
+from kregkit.study.engines.fit import train_one
+from kregkit.study.file import config
+from kregkit.study.problem.resolve import Study, resolve
 from kregkit.study.run import prepare, train
 
 FILE = Path(__file__).resolve().parents[1] / "l1_vs_l2_digits.toml"
@@ -55,7 +56,7 @@ def shared(study: Study) -> float:
         for trial in study.trials
         if (trial.regularizer, trial.target) == ("L2", "kernel")
     ]
-    trainer = train_fit.Trainer(study)
+    trainer = train_one.Trainer(study)
     first, *others = sample(alike, SHARED + 1)
     trainer.train(first)
     runs = [functools.partial(trainer.train, trial) for trial in others]
@@ -79,10 +80,10 @@ def main() -> None:
     """Measure and print the figures."""
     study = resolve(config.load(FILE)[0], FILE)
     chosen = sample(study.trials, FITS)
-    train_fit.deterministic()
+    train_one.deterministic()
     fits, plains = (
         [functools.partial(timed, functools.partial(one, study, t)) for t in chosen]
-        for one in (train_fit.train, plain)
+        for one in (train_one.train, plain)
     )
     fits[0]()  # what is loaded when it is needed first
     plains[0]()

@@ -17,9 +17,9 @@ import numpy as np
 
 from experiments.benchmarks import simulated
 from experiments.benchmarks.simulated import Size, Truth
-from kregkit.report.claims import Tested, judge
-from kregkit.report.contrasts import Study
-from kregkit.report.tables import tables
+from kregkit.report.analysis.claims import Tested, judge
+from kregkit.report.analysis.contrasts import Study
+from kregkit.report.data.tables import tables
 
 STUDIES = 1000
 SIZES = (Size(20, 1149, 360), Size(20, 113, 36), Size(10, 364, 114), Size(5, 1149, 360))

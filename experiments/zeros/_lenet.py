@@ -11,8 +11,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from kregkit.study.config import DataConfig
-from kregkit.study.data import Split, load, split
+from kregkit.study.data.data import Split, load, split
+from kregkit.study.file.config import DataConfig
 
 BATCH = 100
 KERNELS = 784 * 300 + 300 * 100 + 100 * 10

@@ -13,13 +13,6 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from kregkit import _keras
-from kregkit.callbacks import _records
-from kregkit.callbacks._loss_terms import LossTerms
-from kregkit.callbacks._measuring import Measuring, built
-from kregkit.callbacks._optimality import Balances
-from kregkit.callbacks._rows import arrays
-from kregkit.callbacks._steps import Steps
-from kregkit.callbacks._without_effect import warn_of_what_does_nothing
 from kregkit.errors import (
     ParameterError,
     StoreError,
@@ -27,9 +20,17 @@ from kregkit.errors import (
     must,
     unknown,
 )
+from kregkit.kkt.table import Balances
 from kregkit.optimizers import refuse_groups
 from kregkit.schema import ROWS
 from kregkit.store import Store, frame
+from kregkit.watch import records
+from kregkit.watch.loss_terms import LossTerms
+from kregkit.watch.measuring import Measuring, built
+from kregkit.watch.rows import arrays
+from kregkit.watch.steps import Steps
+from kregkit.watch.without_effect import warn_of_what_does_nothing
+from kregkit.weights import bind
 
 if TYPE_CHECKING:
     import polars as pl
@@ -189,8 +190,9 @@ class RegularizationLogger(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._reset()
         if self._store is not None:
-            self._store.check_resumable(_records.environment())
+            self._store.check_resumable(records.environment())
         built(self.model, self._probe)
+        bind(self.model)
         refuse_groups(self.model)
         self._measure = self._measuring(self.model, self._probe)
         self._balances.begin(self.model)
@@ -228,13 +230,13 @@ class RegularizationLogger(keras.callbacks.Callback):
         if not self._steps.update():
             return  # the data had ended, as Keras has warned
         self._step = self._steps.done
-        losses = [float(logs[name]) for name in _records.LOSSES if name in logs]
+        losses = [float(logs[name]) for name in records.LOSSES if name in logs]
         if self._failed_epoch is None and not all(map(math.isfinite, losses)):
             self._failed_epoch = self._epoch
         if not self._every:
             self._log()
         point = {"step": self._step, "epoch": self._epoch}
-        self._rows.append(point | _records.model_row(logs, self._score))
+        self._rows.append(point | records.model_row(logs, self._score))
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self.detach()
@@ -289,10 +291,10 @@ class RegularizationLogger(keras.callbacks.Callback):
     def _write(self, store: Store) -> None:
         trial = {"trial": f"fit-{len(store.finished()) + 1:03d}"}
         found = self._balances if self._failed_epoch is None else Balances(None)
-        final = _records.fit_record(self.model, self._rows, self._failed_epoch)
+        final = records.fit_record(self.model, self._rows, self._failed_epoch)
         final |= {"epochs": self._epoch, "penalty": self.penalty(), **found.final()}
         store.write(
             [trial | row for row in self._rows],
-            [trial | final | _records.environment()],
-            [trial | t for t in _records.tensor_records(self.model, u_of=found.u_of)],
+            [trial | final | records.environment()],
+            [trial | t for t in records.tensor_records(self.model, u_of=found.u_of)],
         )

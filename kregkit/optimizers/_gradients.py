@@ -13,6 +13,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from kregkit._keras import trained_variables
 from kregkit.numerics import Tensor
 
 
@@ -31,7 +32,7 @@ def whole(
         grads: one for each variable; None for one that the loss does not depend on.
         variables: that are to be updated; all of the optimizer's, if None.
     """
-    every = optimizer._trainable_variables
+    every = trained_variables(optimizer)
     # While a logger trains, a variable itself has no regularizer.
     handled = {id(every[i]): held for i, held in optimizer.phases.handled.items()}
     several = every if variables is None else variables
@@ -68,7 +69,7 @@ def sum_gradients(optimizer: Any) -> None:
         grads: Sequence[Tensor],
         trainable_variables: Sequence[keras.Variable] | None = None,
     ) -> None:
-        variables = trainable_variables or optimizer._trainable_variables
+        variables = trainable_variables or trained_variables(optimizer)
         pairs = zip(grads, variables, strict=True)
         apply([summed(g, v) for g, v in pairs], trainable_variables)
 

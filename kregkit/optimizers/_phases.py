@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from kregkit._keras import averages, track, trained_variables, untrack
 from kregkit.numerics import Tensor
 from kregkit.optimizers._steps import after_update, kind, step_size
 from kregkit.regularizers import Penalty
@@ -57,7 +58,7 @@ class Phases:
             self._save(store)
         finally:
             for variable in dropped:
-                self._optimizer._track_variable(variable)
+                track(self._optimizer, variable)
         if self.phase is not None:
             store[_PHASE] = np.array(_PHASES.index(self.phase))
         for index, pair in self._averaged.items():
@@ -91,7 +92,7 @@ class Phases:
         for index in () if self.frozen else self.zeroed():
             if f"{_PAIR[0]}_{index}" in arrays:
                 pair = [arrays[f"{name}_{index}"][()] for name in _PAIR]
-                dtype = self._optimizer._trainable_variables[index].dtype
+                dtype = trained_variables(self._optimizer)[index].dtype
                 point, steps = (ops.convert_to_tensor(own, dtype) for own in pair)
                 self._averaged[index] = (self._variable(point), self._variable(steps))
         return True
@@ -107,8 +108,8 @@ class Phases:
 
     @property
     def penalties(self) -> dict[int, Penalty]:
-        """Return them as they lie in the layers of their weights."""
-        return {index: held.placed for index, held in self.handled.items()}
+        """The penalties by the index of their weight, as they were given."""
+        return {index: held.penalty for index, held in self.handled.items()}
 
     @property
     def one_step(self) -> bool:
@@ -122,7 +123,7 @@ class Phases:
 
     def zeroed_weights(self) -> list[keras.Variable]:
         """Return these weights."""
-        weights = self._optimizer._trainable_variables
+        weights = trained_variables(self._optimizer)
         return [weights[index] for index in self.zeroed()]
 
     def replaces(self, penalty: Penalty) -> bool:
@@ -148,7 +149,7 @@ class Phases:
         """
         self._stop_averaging()
         for index in self.zeroed():
-            weight = self._optimizer._trainable_variables[index]
+            weight = trained_variables(self._optimizer)[index]
             if self.penalties[index].convex:
                 point = self._variable(ops.copy(weight.value))  # JAX donates buffers
                 shape = () if self.one_step else weight.shape
@@ -161,11 +162,11 @@ class Phases:
         self.frozen = True
         optimizer = self._optimizer
         for index in self.zeroed():
-            weight = optimizer._trainable_variables[index]
+            weight = trained_variables(optimizer)[index]
             gone = ops.abs(weight.value) <= below  # NaN stays
             held = [weight]
             if optimizer.use_ema:
-                held.append(optimizer._model_variables_moving_average[index])
+                held.append(averages(optimizer)[index])
             for variable in held:
                 value = variable.value
                 variable.assign(ops.where(gone, ops.zeros_like(value), value))
@@ -173,7 +174,7 @@ class Phases:
     def _variable(self, value: Tensor) -> keras.Variable:
         variable = keras.Variable(value, trainable=False, name="average")
         if keras.backend.backend() == "jax":  # whose steps change what they are given
-            self._optimizer._track_variable(variable)
+            track(self._optimizer, variable)
         return variable
 
     def _stop_averaging(self) -> None:
@@ -182,12 +183,8 @@ class Phases:
 
     def _drop_averages(self) -> list[keras.Variable]:
         """Take the averages from the optimizer's variables, and return them."""
-        held = self._optimizer._variables
         averages = [v for pair in self._averaged.values() for v in pair]
-        dropped = [v for v in averages if any(v is own for own in held)]
-        for variable in dropped:
-            del held[next(i for i, own in enumerate(held) if own is variable)]
-        return dropped
+        return untrack(self._optimizer, averages)
 
     def _rests(self, penalty: Penalty) -> bool:
         return self.frozen and penalty.makes_zeros

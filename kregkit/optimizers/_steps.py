@@ -11,6 +11,7 @@ from typing import Any, Final
 import keras
 from keras import ops
 
+from kregkit._keras import index_of, slots, trained_variables
 from kregkit.errors import ModelError
 from kregkit.numerics import Tensor
 
@@ -58,34 +59,34 @@ def step_size(
         ModelError: an optimizer that is not in `KNOWN`.
     """
     own: Any = optimizer
-    dtype = own._trainable_variables[index].dtype
+    dtype = trained_variables(own)[index].dtype
     rate, time = ops.cast(learning_rate, dtype), ops.cast(updates, dtype)
     match kind(own):
         case keras.optimizers.SGD:
             ahead = 1.0 if own.nesterov else 0.0
             return rate * _momentum(own.momentum, time + ahead)
         case keras.optimizers.RMSprop:
-            variance = own._velocities[index] + own.epsilon
+            variance = slots(own, "velocities")[index] + own.epsilon
             if own.centered:
-                variance = variance - ops.square(own._average_gradients[index])
+                variance = variance - ops.square(slots(own, "average_gradients")[index])
             return rate / ops.sqrt(variance) * _momentum(own.momentum, time)
         case keras.optimizers.Adagrad:
-            return rate / ops.sqrt(own._accumulators[index] + own.epsilon)
+            return rate / ops.sqrt(slots(own, "accumulators")[index] + own.epsilon)
         case keras.optimizers.Adadelta:
             # The step is made of the deltas before this one, which are gone: of the
             # deltas after it, which differ by a factor near 1.
-            deltas = own._accumulated_delta_vars[index] + own.epsilon
+            deltas = slots(own, "accumulated_delta_vars")[index] + own.epsilon
             return rate * ops.sqrt(
-                deltas / (own._accumulated_grads[index] + own.epsilon)
+                deltas / (slots(own, "accumulated_grads")[index] + own.epsilon)
             )
         case keras.optimizers.Adamax:
-            return rate / (own._u[index] + own.epsilon)
+            return rate / (slots(own, "u")[index] + own.epsilon)
         case keras.optimizers.Nadam:
-            unbiased = own._velocities[index] / (1.0 - own.beta_2**time)
-            factor = _nesterov(own.beta_1, time, own._u_product)
+            unbiased = slots(own, "velocities")[index] / (1.0 - own.beta_2**time)
+            factor = _nesterov(own.beta_1, time, slots(own, "u_product"))
             return rate * factor / (ops.sqrt(unbiased) + own.epsilon)
         case keras.optimizers.Adam | keras.optimizers.AdamW:
-            squares = own._velocity_hats if own.amsgrad else own._velocities
+            squares = slots(own, "velocity_hats" if own.amsgrad else "velocities")
             root = ops.sqrt(squares[index]) + own.epsilon
             return rate * ops.sqrt(1.0 - own.beta_2**time) / root
     raise AssertionError(own)
@@ -126,7 +127,7 @@ def after_update(
 
     def updated(gradients: Any, variables: Any, learning_rate: Tensor) -> None:
         several = variables if isinstance(variables, list) else [variables]
-        indices = [optimizer._get_variable_index(variable) for variable in several]
+        indices = [index_of(optimizer, variable) for variable in several]
         before = [kept(i, value(v)) for i, v in zip(indices, several, strict=True)]
         update(gradients, variables, learning_rate)
         for index, variable, own in zip(indices, several, before, strict=True):

@@ -25,7 +25,7 @@ from kregkit.optimizers._phases import Phases
 from kregkit.optimizers._steps import has_after_update, innermost, kind
 from kregkit.regularizers import Penalty
 from kregkit.regularizers._handled import ProximalPenalty
-from kregkit.weights import weight_of
+from kregkit.weights import bind
 
 METRICS: Final = ("optimizer", "euclidean")
 
@@ -171,6 +171,7 @@ class Proximal(keras.optimizers.Optimizer):
         if (model := model_at_work()) is not None:
             refuse_conflicts(model)
             refuse_groups(model)
+            bind(model)
         if not self.phases.one_step:
             refuse_tensor_steps(variables, self._core)
         self.inner_optimizer.build(variables)
@@ -186,8 +187,7 @@ class Proximal(keras.optimizers.Optimizer):
                 penalty = penalty_of(regularizer)
                 if penalty is None:
                     continue
-                weight = model and weight_of(model, variable)
-                held = ProximalPenalty(penalty, variable, weight)
+                held = ProximalPenalty(penalty, variable)
                 variable.regularizer = held
             self.phases.handled[index] = held
             if late and held.has_gradient() and self.replaces(held.penalty):

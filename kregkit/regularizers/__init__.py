@@ -8,25 +8,26 @@ from keras import __version__ as _keras_version
 from kregkit.errors import VersionError
 from kregkit.regularizers._base import Penalty
 from kregkit.regularizers._register import classes, get, make, names
-from kregkit.regularizers.activity import (
+from kregkit.regularizers.activities import (
+    DeCov,
     EntropyPenalty,
     HoyerActivity,
     KLSparsity,
     TotalVariation,
+    VarianceCovariance,
 )
 from kregkit.regularizers.concave import MCP, SCAD, CappedL1, LogSum, TransformedL1
-from kregkit.regularizers.concave_groups import GroupMCP, GroupSCAD
-from kregkit.regularizers.decorrelation import DeCov, VarianceCovariance
-from kregkit.regularizers.difference import L1MinusL2
-from kregkit.regularizers.elementwise import L0, L1, L1L2, L2, Huber
-from kregkit.regularizers.grouped import GroupLasso, SparseGroupLasso
-from kregkit.regularizers.matrices import Orthogonality
-from kregkit.regularizers.powers import LHalf, LTwoThirds
-from kregkit.regularizers.ratio import GroupHoyerSquare, Hoyer, HoyerSquare
+from kregkit.regularizers.groups import (
+    GroupLasso,
+    GroupMCP,
+    GroupSCAD,
+    SparseGroupLasso,
+)
+from kregkit.regularizers.matrices import NuclearNorm, Orthogonality, SpectralNorm
 from kregkit.regularizers.references import L1SP, L2SP, WeightedL1
-from kregkit.regularizers.sorted_l1 import SLOPE
-from kregkit.regularizers.sorting import ExclusiveLasso, GroupLInf, LInf
-from kregkit.regularizers.spectral import NuclearNorm, SpectralNorm
+from kregkit.regularizers.separable import L0, L1, L1L2, L2, Huber, LHalf, LTwoThirds
+from kregkit.regularizers.sorting import SLOPE, ExclusiveLasso, GroupLInf, LInf
+from kregkit.regularizers.whole import GroupHoyerSquare, Hoyer, HoyerSquare, L1MinusL2
 
 __all__ = [  # noqa: RUF022 - in the order of `sorted`, as every list of names here
     "CappedL1",

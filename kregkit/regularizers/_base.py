@@ -5,7 +5,6 @@ The one rule: a penalty is `strength * value(w)`, and only this module multiplie
 
 import dataclasses
 import math
-import sys
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Final, Self, final
 
@@ -13,11 +12,18 @@ import keras
 import numpy as np
 from keras import ops
 
+from kregkit._keras import regularizes_activity
 from kregkit.errors import ParameterError, must
-from kregkit.known import ONLY_ON, STRENGTH, Range
+from kregkit.known import STRENGTH, Range
 from kregkit.numerics import Tensor, accumulable, addable
 from kregkit.regularizers._handled import handled
-from kregkit.regularizers._parameters import array_or_number, given, number, plain
+from kregkit.regularizers._parameters import (
+    array_or_number,
+    given,
+    number,
+    plain,
+    unknown_layer,
+)
 from kregkit.weights import Weight, weight_at_work
 
 FORMAT = 1
@@ -58,12 +64,18 @@ class Penalty(keras.regularizers.Regularizer, ABC):
     differentiable: ClassVar[bool] = True
     """Whether its gradient trains; where it does not, asking for it raises."""
 
-    kinks_at_zero_alone: ClassVar[bool] = True
+    smooth_off_zero: ClassVar[bool] = True
     """Whether no minimum is at a kink but that of a weight at zero."""
 
-    one_amount: ClassVar[bool] = False
+    scalar_step_only: ClassVar[bool] = False
     """Whether its proximal step is known for one amount, the same of all weights, and
     not for a tensor of amounts."""
+
+    only_on: ClassVar[str | None] = None
+    """The target that it is for alone: "kernel" or "activity"."""
+
+    maskable: ClassVar[bool] = False
+    """Whether it is a sum over single elements, of which some may be left out."""
 
     arrays: ClassVar[frozenset[str]] = frozenset()
     """The numeric parameters that may be an array too, of the shape of the weight."""
@@ -86,8 +98,15 @@ class Penalty(keras.regularizers.Regularizer, ABC):
         raise ParameterError(f"{type(self).__name__}: has no proximal operator.")
 
     def _on(self, weight: Weight) -> dict[str, Any]:
-        """Return what a weight, of a layer that is known, changes in its penalty."""
+        """Return the parameters that the layer of a weight changes in its penalty."""
         return {}
+
+    def needs_layer(self, rank: int) -> bool:
+        """Return whether the kind of layer decides what it is of a weight of this rank.
+
+        Where it does, `_on` says how.
+        """
+        return False
 
     @final
     def placed(self, weight: Weight | None) -> Self:
@@ -109,18 +128,20 @@ class Penalty(keras.regularizers.Regularizer, ABC):
         """
         if (held := handled(self, w)) is not None:
             return held(w)
-        only = ONLY_ON.get(type(self).__name__)
-        local = only == "activity" or type(self)._on is not Penalty._on
-        weight = weight_at_work(w) if local else None
-        if only == "activity" and (weight is not None or isinstance(w, keras.Variable)):
+        name = type(self).__name__
+        only = self.only_on
+        local = self.needs_layer(len(w.shape))
+        weight = weight_at_work(w) if local or only == "activity" else None
+        of_a_weight = weight is not None or isinstance(w, keras.Variable)
+        if only == "activity" and of_a_weight:
             rule = "the output of a layer, as an activity_regularizer is given"
             path = w.path if weight is None else weight.variable.path
-            raise ParameterError(
-                must(type(self).__name__, "w", rule, f"the weight {path}")
-            )
-        if only == "kernel" and self._is_of_activities(sys._getframe(1).f_locals):
+            raise ParameterError(must(name, "w", rule, f"the weight {path}"))
+        if only == "kernel" and regularizes_activity(self):
             rule = "a kernel, and not the output of a layer"
-            raise ParameterError(must(type(self).__name__, "w", rule, tuple(w.shape)))
+            raise ParameterError(must(name, "w", rule, tuple(w.shape)))
+        if local and of_a_weight and weight is None:
+            raise ParameterError(unknown_layer(self, w.path))
         return addable(self.computed(w, weight), w)
 
     @final
@@ -128,17 +149,13 @@ class Penalty(keras.regularizers.Regularizer, ABC):
         """Return `strength * value(w)` of a weight, with its gradient."""
         own = self.placed(weight)
         try:
-            return own._scaled(accumulable(ops.convert_to_tensor(w)))
+            return own.scaled(accumulable(ops.convert_to_tensor(w)))
         except ParameterError as error:
             if (weight := weight or weight_at_work(w)) is None:
                 raise
             raise ParameterError(f"{weight.path}: {error}") from None
 
-    def _is_of_activities(self, caller: dict[str, Any]) -> bool:
-        """Return whether it is a layer that calls, with its output."""
-        return getattr(caller.get("self"), "activity_regularizer", None) is self
-
-    def _scaled(self, w: Tensor) -> Tensor:
+    def scaled(self, w: Tensor) -> Tensor:
         """Return `strength·value(w)`, of what is float32 or float64."""
         value = self._value(w)
         return ops.convert_to_tensor(self.strength, value.dtype) * value
@@ -162,12 +179,12 @@ class Penalty(keras.regularizers.Regularizer, ABC):
 
         Raises:
             ParameterError: a penalty that is not `proximal`; amounts of another shape,
-                or a tensor of them for a penalty that takes `one_amount`.
+                or a tensor of them for a penalty that takes `scalar_step_only`.
         """
         w = ops.convert_to_tensor(w)
         wide = accumulable(w)
         amount = ops.convert_to_tensor(amount, wide.dtype)
-        if self.one_amount:
+        if self.scalar_step_only:
             amount = _scalar(type(self).__name__, amount)
         if tuple(amount.shape) not in ((), tuple(w.shape)):
             rule = f"a scalar, or of the shape {tuple(w.shape)} of `w`"

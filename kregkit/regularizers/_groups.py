@@ -14,6 +14,7 @@ from keras import ops
 from kregkit.errors import ParameterError, must
 from kregkit.groups import (
     HEAD,
+    OF_LAYERS,
     WORDS,
     Group,
     blocked,
@@ -37,6 +38,9 @@ class Grouped(Penalty):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "group", checked(type(self).__name__, self.group))
+
+    def needs_layer(self, rank: int) -> bool:
+        return rank > 1 and self.group in OF_LAYERS
 
     def _on(self, weight: Weight) -> dict[str, Any]:
         return axes_in(type(self).__name__, self.group, weight)

@@ -18,7 +18,8 @@ from keras import ops
 from kregkit._keras import applies_itself, training_step
 from kregkit.errors import ModelError
 from kregkit.numerics import Tensor, addable
-from kregkit.weights import Weight, weight_at_work
+from kregkit.regularizers._parameters import unknown_layer
+from kregkit.weights import Weight, bound, weight_at_work
 
 if TYPE_CHECKING:
     from kregkit.regularizers._base import Penalty
@@ -45,14 +46,11 @@ class ProximalPenalty(keras.regularizers.Regularizer):
     Args:
         penalty: the penalty of the variable.
         variable: whose `regularizer` this becomes.
-        weight: the variable as a weight of its model, where that is known.
     """
 
-    def __init__(
-        self, penalty: "Penalty", variable: keras.Variable, weight: Weight | None
-    ) -> None:
+    def __init__(self, penalty: "Penalty", variable: keras.Variable) -> None:
         self.penalty = penalty
-        self._weight = weight
+        self._weight: Weight | None = None
         self._variable = weakref.ref(variable)
         self._claims: weakref.WeakSet[Owner] = weakref.WeakSet()
         self._others = _OtherUpdates(self, variable.constraint)
@@ -68,7 +66,16 @@ class ProximalPenalty(keras.regularizers.Regularizer):
 
     @property
     def placed(self) -> "Penalty":
-        """The penalty of the weight, as its layer has it, once that is known."""
+        """The penalty of the weight, as its layer has it.
+
+        Raises:
+            ModelError: the layer decides what the penalty is, and is not known.
+        """
+        variable = self._variable()
+        self._weight = self._weight or bound(variable)
+        rank = 0 if variable is None else len(variable.shape)
+        if self._weight is None and self.penalty.needs_layer(rank):
+            raise ModelError(unknown_layer(self.penalty, self.path))
         return self.penalty.placed(self._weight)
 
     def claim(self, owner: Owner) -> None:

@@ -47,6 +47,9 @@ class OfMatrix(Penalty):
 
     units: ClassVar[tuple[int, ...]] = (-1,)
 
+    def needs_layer(self, rank: int) -> bool:
+        return rank > 1
+
     def _on(self, weight: Weight) -> dict[str, Any]:
         unit = weight_axes(weight.layer, weight.name).unit
         return {} if unit in (None, (-1,)) else {"units": unit}

@@ -105,3 +105,13 @@ def check_shape(owner: str, w: Any) -> None:
     if None in w.shape:
         rule = "of a known shape, as a weight is, and not the output of a layer"
         raise ParameterError(must(owner, "w", rule, tuple(w.shape)))
+
+
+def unknown_layer(penalty: object, path: str) -> str:
+    """Return the message for a weight whose layer must be known, and is not."""
+    group = getattr(penalty, "group", None)
+    what = "the units" if group is None else f"the groups {group!r}"
+    return (
+        f"{type(penalty).__name__}: {what} of {path} depend on the kind of its layer, "
+        "which is not known here; call `kregkit.bind(model)` once the model is built."
+    )

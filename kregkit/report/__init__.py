@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kregkit.report.notebook import Report
+    from kregkit.report.report import Report
 
 __all__ = ["check_out", "load", "make", "make_several"]
 
 
 def check_out(out: Path) -> None:
     """Raise `StoreError` now when `make` could not write its report into `out`."""
-    from kregkit.report import folder
+    from kregkit.report.page import folder
 
     folder.check_replaceable(Path(out))
 
@@ -29,8 +29,8 @@ def load(store: Path | str, skip_unreadable: bool = False) -> "Report":
     `VersionError` when it mixes versions.
     """
     from kregkit.errors import StoreError
-    from kregkit.report.notebook import Report
-    from kregkit.report.tables import read, tables
+    from kregkit.report.data.tables import read, tables
+    from kregkit.report.report import Report
 
     contents = read(Path(store), skip_unreadable)
     try:
@@ -56,9 +56,9 @@ def make_several(stores: Sequence[Path], out: Path) -> Path:
     Claims are judged in every study and pooled over data sets. Raises as `make` does,
     and `StoreError` when two stores share a trial or a study has no baseline.
     """
-    from kregkit.report import folder
-    from kregkit.report.build import files_of_several
-    from kregkit.report.tables import read
+    from kregkit.report.data.tables import read
+    from kregkit.report.page import folder
+    from kregkit.report.several import files_of_several
 
     out = Path(out)
     folder.check_replaceable(out)

@@ -1,126 +1,52 @@
-"""One page over several studies: the answer, the claims by study and pooled, the runs.
+"""The report over several studies: each is read, and their claims are pooled."""
 
-The one rule: goals are answered by data set, and only claims are pooled.
-"""
+from collections.abc import Mapping, Sequence
 
-from collections.abc import Sequence
+import polars as pl
 
-from kregkit.report import answer, appendix, matched_page, numbers, pooled_page, usage
-from kregkit.report.numbers import count
-from kregkit.report.page import Details, Entry, Page, Section, Table
-from kregkit.report.pooled import One, PooledClaim
-
-Row = tuple[Entry, ...]
-
-
-def page(studies: Sequence[One], found: Sequence[PooledClaim]) -> Page:
-    """Return the page of several studies, with their pooled claims."""
-    trials = sum(len(one.study.tables.trials) for one in studies)
-    data = len({one.data for one in studies})
-    subtitle = (
-        f"{count(len(studies), 'study').replace('studys', 'studies')} · "
-        f"{count(data, 'data set')} · {count(trials, 'trial')}"
-    )
-    sections = (
-        _answer(studies),
-        *pooled_page.sections(studies, found),
-        *matched_page.sections_of_several(studies),
-        _studies(studies),
-        appendix.words(),
-        appendix.numbers_in(("tables/contrasts.csv",)),
-    )
-    return Page("What L1 and L2 do to kernel, bias and activity", subtitle, sections)
+from kregkit.errors import StoreError
+from kregkit.report.analysis import meta_analysis
+from kregkit.report.analysis.contrasts import Study
+from kregkit.report.analysis.findings import frame_of_several
+from kregkit.report.data.tables import Tables, tables
+from kregkit.report.frames import csvs
+from kregkit.report.page.files import files
+from kregkit.report.sections import several_studies
+from kregkit.store import Contents, check_versions
 
 
-def _answer(studies: Sequence[One]) -> Section:
-    return Section(
-        "answer",
-        "When to use which",
-        "When to use which",
-        lead=(
-            f"{answer.ENTRIES} In all: those that no data set shows to be beaten, or "
-            "that it depends on the data. This is no mean over the data sets, which "
-            "differ too widely for one: goals are answered by data set, and only the "
-            "claims below are pooled."
-        ),
-        tables=(
-            Table(
-                "For each goal, what reaches it best: in all data sets, and in each",
-                ("Goal", "In all", *(one.name for one in studies)),
-                tuple(_goal(goal, studies) for goal in usage.GOALS),
-                leading=2 + len(studies),
-                prose=True,
-            ),
-            *_begin(studies),
-        ),
-        notes=answer.NOTES,
-    )
+def files_of_several(named: Mapping[str, Contents]) -> Mapping[str, bytes]:
+    """Return every file of the report over several stores, each with where it is."""
+    _check_several(named)
+    studies: list[tuple[str, Tables]] = []
+    for where, contents in named.items():
+        made = tables(contents)
+        if not made.compares:
+            raise StoreError(f"{where}: has no regularizer to compare with a baseline")
+        studies.append((_titled(made, where, [name for name, _ in studies]), made))
+    read = meta_analysis.read([(name, Study(one)) for name, one in studies])
+    claims = meta_analysis.claims(read)
+    concluded = csvs({"contrasts": frame_of_several(read, claims)})
+    return files(several_studies.page(read, claims), concluded)
 
 
-def _goal(goal: usage.Goal, studies: Sequence[One]) -> Row:
-    found = [usage.advise_study(goal, one.study) for one in studies]
-    common = usage.in_common(found)
-    words = answer.named(common) if common else "Depends on the data"
-    if not any(one.ties for one in found):
-        words = answer.NOT_KNOWN
-    each = (answer.named(one.ties) for one in found)
-    return (Entry(goal.name, goal.words), Entry(words), *map(Entry, each))
+def _titled(made: Tables, where: str, taken: Sequence[str]) -> str:
+    """Return what a study is called on a page of several: its data and its model."""
+    how = dict(made.facts.how)
+    name = f"{how.get('Data', where)}, {how.get('Model', '')}".rstrip(", ")
+    return name if name not in taken else f"{name}, {made.facts.name or len(taken)}"
 
 
-def _begin(studies: Sequence[One]) -> tuple[Table, ...]:
-    """Return where to begin, for the score and for all else."""
-    made = [answer.begin(one.study) for one in studies]
-    names = dict.fromkeys(row[0].value for table in made for row in table.rows)
-    blank = (Entry(numbers.UNDEFINED),) * 4
-    own = [{row[0].value: row for row in table.rows} for table in made]
-    head = ("Regularizer", *(one.name for one in studies))
-
-    def table(caption: str, column: int) -> Table:
-        rows = (
-            (Entry(name), *(rows.get(name, blank)[column] for rows in own))
-            for name in names
-        )
-        return Table(caption, head, tuple(rows))
-
-    return (
-        table(f"With which strength to begin, for the score: {answer.FIRST}", 1),
-        table(f"For sparse weights and all else: {answer.STRONGEST}", 2),
-        table(answer.COLLAPSE, 3),
-    )
-
-
-def _studies(studies: Sequence[One]) -> Section:
-    every = [dict(one.study.tables.facts.how) for one in studies]
-    names = [
-        name
-        for name in dict.fromkeys(name for how in every for name in how)
-        if name != "Data"
-    ]
-    rows = tuple(
-        (Entry(name), *(Entry(how.get(name, numbers.UNDEFINED)) for how in every))
-        for name in names
-    )
-    head = ("What", *(one.name for one in studies))
-    facts = [one.study.tables.facts for one in studies]
-    stores = " ".join(f"{one.name}/store" for one in facts)
-    return Section(
-        "run",
-        "How it was run",
-        "How it was run",
-        tables=(
-            Table(
-                "Data, models and versions", head, rows, leading=len(head), prose=True
-            ),
-        ),
-        code="\n".join(
-            [
-                *(f"kregkit run {one.name}.toml --out {one.name}" for one in facts),
-                f"kregkit report {stores} --out report",
-            ]
-        ),
-        details=tuple(
-            Details(f"The study file of {one.name}", code=own.study)
-            for one, own in zip(studies, facts, strict=True)
-            if own.study
-        ),
-    )
+def _check_several(named: Mapping[str, Contents]) -> None:
+    """Raise for stores that share a trial, or were written by different versions."""
+    seen: dict[str, str] = {}
+    for where, contents in named.items():
+        for trial in contents.finals["trial"]:
+            if trial in seen:
+                raise StoreError(
+                    f"{where}: trial {trial} is in {seen[trial]} too; give each study "
+                    "once"
+                )
+            seen[trial] = where
+    finals = pl.concat([contents.finals for contents in named.values()])
+    check_versions(finals, " and ".join(named))

@@ -4,8 +4,8 @@ from typing import Final
 
 from kregkit import regularizers
 from kregkit.known import DECOUPLED
-from kregkit.study.config import StudyConfig
-from kregkit.study.wording import listed
+from kregkit.study.data.wording import listed
+from kregkit.study.file.config import StudyConfig
 
 _SEEDS: Final = 5
 """Fewer have no intervals in a report."""

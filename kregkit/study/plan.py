@@ -2,7 +2,8 @@
 
 An id is a hash of what determines a trial's result and of nothing else, so that a
 store can say which trials are finished whatever has changed around them: title, number
-of seeds, order of sweeps, engine.
+of seeds, order of sweeps, engine. Metrics are part of it, though nothing is trained by
+them: a trial that is finished without them lacks them.
 """
 
 import hashlib
@@ -14,10 +15,10 @@ from typing import IO, Any, Final
 
 from kregkit.errors import DataError
 from kregkit.known import DECOUPLED
-from kregkit.study.archives import shape_of_x
-from kregkit.study.config import StudyConfig
-from kregkit.study.features import MAX_LEVELS
-from kregkit.study.values import Parameter
+from kregkit.study.data.archives import shape_of_x
+from kregkit.study.data.features import MAX_LEVELS
+from kregkit.study.file.config import StudyConfig
+from kregkit.study.file.types import Parameter
 
 _DEFAULTS: Final = {"scale": "auto", "missing": "refuse", "max_levels": MAX_LEVELS}
 

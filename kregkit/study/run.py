@@ -11,8 +11,8 @@ from pathlib import Path
 
 from kregkit.errors import StoreError
 from kregkit.store import Store
-from kregkit.study import config as config_module
-from kregkit.study.locate import located
+from kregkit.study.file import config as config_module
+from kregkit.study.file.locate import located
 from kregkit.study.plan import Trial, digest, plan
 
 
@@ -85,14 +85,14 @@ def train(
             runs out, a builder changes its mind or a worker ends.
         StoreError, VersionError: the store cannot be resumed here.
     """
-    from kregkit.callbacks import environment
     from kregkit.study.advice import advice
-    from kregkit.study.data import told
-    from kregkit.study.engines import schedule
-    from kregkit.study.resolve import resolve
-    from kregkit.study.train_fit import deterministic
-    from kregkit.study.training import Training
-    from kregkit.study.workers import spread
+    from kregkit.study.data.data import told
+    from kregkit.study.engines.fit.train_one import deterministic
+    from kregkit.study.engines.schedule import schedule
+    from kregkit.study.engines.training import Training
+    from kregkit.study.engines.workers import spread
+    from kregkit.study.problem.resolve import resolve
+    from kregkit.watch.records import environment
 
     study = resolve(job.config, job.file)
     chosen = schedule(study, job.waiting, engine, workers)

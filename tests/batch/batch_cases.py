@@ -7,8 +7,8 @@ from typing import Any
 
 from keras import optimizers
 
-from kregkit.study import config
-from kregkit.study.resolve import Study, resolve
+from kregkit.study.file import config
+from kregkit.study.problem.resolve import Study, resolve
 
 STUDY = """\
 name = "agree"

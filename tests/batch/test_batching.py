@@ -4,8 +4,8 @@ import pytest
 from agreement import assert_alike, without_time
 from batch_cases import MLP, Case
 
-from kregkit.study import train_fit
-from kregkit.study.train_batch import Program
+from kregkit.study.engines.batch.program import Program
+from kregkit.study.engines.fit import train_one
 
 CASE = Case(MLP, "epochs = 3\nbatch_size = 16\nlearning_rate = 1e-2")
 
@@ -13,7 +13,7 @@ CASE = Case(MLP, "epochs = 3\nbatch_size = 16\nlearning_rate = 1e-2")
 @pytest.fixture(scope="module")
 def eight(tmp_path_factory):
     """Return a study, 8 of its trials and their results as one batch."""
-    train_fit.deterministic()
+    train_one.deterministic()
     study = CASE.study(tmp_path_factory.mktemp("batching"))
     trials = study.trials[:8]
     program = Program(study, study.trials, 8)

@@ -6,9 +6,9 @@ import pytest
 from agreement import difference
 from batch_cases import INCOMPLETE, MLP, Case
 
-from kregkit.study import train_fit
-from kregkit.study.protocol import order
-from kregkit.study.train_batch import Program
+from kregkit.study.engines.batch.program import Program
+from kregkit.study.engines.fit import train_one
+from kregkit.study.engines.protocol import order
 
 DECAY = ("decoupled", "kernel", "[0.3, 3.0]", 'layers = "all"')
 ELSEWHERE = ("decoupled", "kernel", 1.0, 'layers = "hidden_1"\nlearning_rate = 3e-2')
@@ -60,13 +60,13 @@ def test_a_trial_of_decoupled_decay_is_a_fit_with_weight_decay(name, engine, tmp
         "adam": keras.optimizers.Adam,
         "sgd": lambda rate, **own: keras.optimizers.SGD(rate, momentum=0.9, **own),
     }
-    train_fit.deterministic()
+    train_one.deterministic()
     study = CASES[name].study(tmp_path)
     trials = [trial for trial in study.trials if trial.seed == 1]
     if engine == "batch":
         results = Program(study, trials, len(trials)).train(trials, lambda share: None)
     else:
-        trainer = train_fit.Trainer(study)
+        trainer = train_one.Trainer(study)
         results = [trainer.train(trial) for trial in trials]
     norms = {}
     for trial, result in zip(trials, results, strict=True):

@@ -6,8 +6,8 @@ import pytest
 from agreement import assert_fails_alike, without_time
 from batch_cases import Case
 
-from kregkit.study import train_fit
-from kregkit.study.train_batch import Program
+from kregkit.study.engines.batch.program import Program
+from kregkit.study.engines.fit import train_one
 
 CASE = Case(
     'name = "linear"',
@@ -25,7 +25,7 @@ NEIGHBOURS = ((None, None), ("bias", 1e-2), ("activity", 1e-3))
 @pytest.fixture(scope="module")
 def batch(tmp_path_factory):
     """Return a study, a program of four trials, and how to find a trial."""
-    train_fit.deterministic()
+    train_one.deterministic()
     study = CASE.study(tmp_path_factory.mktemp("divergence"))
 
     def trial(target, strength, seed=0, regularizer=None):
@@ -79,7 +79,7 @@ def test_a_diverging_trial_fails_alone(
     assert not found & failed.final.keys()
     assert [tensor["u"] for tensor in failed.tensors] == [None, None]
     assert list(map(without_time, results)) == list(map(without_time, harmless))
-    assert_fails_alike(failed, train_fit.train(study, bad), 1e-5)
+    assert_fails_alike(failed, train_one.train(study, bad), 1e-5)
 
 
 def test_a_batch_whose_trials_have_all_failed_ends(batch):

@@ -4,9 +4,9 @@ import pytest
 from agreement import assert_agree, assert_same_rows, assert_same_tensors
 from batch_cases import CASES, LINEAR, MLP, WHOLE, Case, built
 
-from kregkit.study import train_fit
-from kregkit.study.engines import obstacle
-from kregkit.study.train_batch import Program
+from kregkit.study.engines.batch.program import Program
+from kregkit.study.engines.fit import train_one
+from kregkit.study.engines.schedule import obstacle
 
 # A minute each there.
 ON_JAX = (
@@ -20,13 +20,13 @@ def both(case, folder):
     """Yield the results of both engines for the trials of a case to compare."""
     study = case.study(folder)
     trials = case.trials(study)
-    train_fit.deterministic()
+    train_one.deterministic()
     told = []
     results = Program(study, trials, len(trials)).train(trials, told.append)
     assert sum(told) == pytest.approx(1.0)
     assert [r.final["trial"] for r in results] == [trial.id for trial in trials]
     for index in case.compared:
-        yield results[index], train_fit.train(study, trials[index])
+        yield results[index], train_one.train(study, trials[index])
 
 
 def assert_optimality_is_told(result):

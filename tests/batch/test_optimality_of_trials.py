@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from batch_cases import Case
 
-from kregkit.study import train_fit
-from kregkit.study.train_batch import Program
+from kregkit.study.engines.batch.program import Program
+from kregkit.study.engines.fit import train_one
 
 CASE = Case(
     'name = "linear"',
@@ -33,13 +33,13 @@ def distance(name, w, u):
 
 @pytest.mark.parametrize("engine", ["batch", "fit"])
 def test_u_and_the_residual_are_those_of_softmax_regression(engine, tmp_path):
-    train_fit.deterministic()
+    train_one.deterministic()
     study = CASE.study(tmp_path)
     trials = CASE.trials(study)
     if engine == "batch":
         results = Program(study, trials, len(trials)).train(trials, lambda share: None)
     else:
-        trainer = train_fit.Trainer(study)
+        trainer = train_one.Trainer(study)
         results = [trainer.train(trial) for trial in trials]
     zeros = 0
     for trial, result in zip(trials, results, strict=True):

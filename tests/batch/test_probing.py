@@ -8,8 +8,8 @@ import pytest
 from batch_cases import Case
 
 from kregkit.schema import FINALS, NEAR_ZERO
-from kregkit.study import train_fit
-from kregkit.study.train_batch import Program
+from kregkit.study.engines.batch.program import Program
+from kregkit.study.engines.fit import train_one
 
 BOTH = 'solver = ["gradient", "proximal"]'
 CASES = {
@@ -65,7 +65,7 @@ MEASURED = (
 @pytest.fixture(scope="module", params=["batch", "fit"])
 def ended(request, tmp_path_factory):
     """Return, for the name of a case, its study and pairs of a trial and its result."""
-    train_fit.deterministic()
+    train_one.deterministic()
     kept = {}
 
     def of(name):
@@ -76,7 +76,7 @@ def ended(request, tmp_path_factory):
                 program = Program(study, trials, len(trials))
                 results = program.train(trials, lambda share: None)
             else:
-                trainer = train_fit.Trainer(study)
+                trainer = train_one.Trainer(study)
                 results = [trainer.train(trial) for trial in trials]
             kept[name] = study, list(zip(trials, results, strict=True))
         return kept[name]

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from keras import optimizers
 
-from kregkit.callbacks import compiled
 from kregkit.optimizers import KNOWN
-from kregkit.study.stacked import Stacked, obstacle
+from kregkit.study.engines.batch.optimizer import Stacked, obstacle
+from kregkit.watch.measuring import compiled
 
 TRIALS, STEPS = 3, 6
 CLIPS = ({}, {"clipnorm": 0.5}, {"clipvalue": 0.1}, {"global_clipnorm": 0.7})

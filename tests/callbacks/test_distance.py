@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 from sklearn.isotonic import isotonic_regression
 
-from kregkit.callbacks import distance
+from kregkit.kkt.descent import distance
 from kregkit.regularizers import (
     L1,
     L1L2,

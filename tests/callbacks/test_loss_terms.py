@@ -8,7 +8,7 @@ from models import KINDS, data, make
 
 from kregkit import regularizers
 from kregkit.callbacks import RegularizationLogger
-from kregkit.callbacks._loss_terms import LossTerms
+from kregkit.watch.loss_terms import LossTerms
 
 X, Y = data()
 kinds = pytest.mark.parametrize("kind", KINDS)

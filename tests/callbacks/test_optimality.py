@@ -9,8 +9,9 @@ from sklearn import linear_model
 from sklearn.datasets import load_diabetes
 
 import kregkit
-from kregkit.callbacks import Descent, RegularizationLogger
+from kregkit.callbacks import RegularizationLogger
 from kregkit.errors import ModelError, ParameterError
+from kregkit.kkt.descent import Descent
 from kregkit.optimizers import Proximal
 from kregkit.regularizers import L1, L1L2, L2, GroupLasso, HoyerSquare
 from kregkit.store import Store

@@ -12,10 +12,10 @@ import pytest
 from keras import layers, ops
 
 from kregkit.callbacks import RegularizationLogger
-from kregkit.callbacks._loss_terms import LossTerms
 from kregkit.errors import ModelError
 from kregkit.regularizers import L1, L2
 from kregkit.store import Store
+from kregkit.watch.loss_terms import LossTerms
 
 RANDOM = np.random.default_rng(0)
 N, BATCH = 40, 8

@@ -9,9 +9,9 @@ from keras import layers
 from models import KINDS, data, make
 
 from kregkit.callbacks import RegularizationLogger
-from kregkit.callbacks._without_effect import warn_of_what_does_nothing
 from kregkit.optimizers import Proximal
 from kregkit.regularizers import L1, L2, GroupLasso
+from kregkit.watch.without_effect import warn_of_what_does_nothing
 
 SHAPE = (6, 4)
 MADE = {

@@ -163,9 +163,9 @@ def test_batch_is_refused_for_a_study_that_cannot_be_batched(
 def test_a_trial_that_is_larger_than_the_memory_is_refused(
     tmp_path, refused, monkeypatch
 ):
-    from kregkit.study import engines
+    from kregkit.study.engines import schedule
 
-    monkeypatch.setattr(engines, "memory", lambda: 2048)
+    monkeypatch.setattr(schedule, "memory", lambda: 2048)
     line = refused("run", study(tmp_path, GOOD))
     assert (
         "(baseline, seed 0) alone needs about 0 MiB in a batch; 0 MiB may be used."

@@ -7,7 +7,8 @@ import sys
 import pytest
 from commands import run
 
-from kregkit.known import DATASETS, MODELS, REGULARIZERS
+from kregkit.known import DATASETS, MODELS
+from kregkit.specs import SPECS
 
 STUDY = """\
 name = "quick"
@@ -186,11 +187,11 @@ def test_plan_says_why_a_model_is_trained_by_fit(
 
 @pytest.mark.parametrize("engine", ["batch", "fit"])
 def test_an_interrupted_run_says_how_to_resume(study, monkeypatch, capfd, engine):
-    from kregkit.study import engines
-    from kregkit.study.train_batch import Program
-    from kregkit.study.train_fit import Trainer
+    from kregkit.study.engines import schedule
+    from kregkit.study.engines.batch.program import Program
+    from kregkit.study.engines.fit.train_one import Trainer
 
-    monkeypatch.setattr(engines, "MOST", 3)
+    monkeypatch.setattr(schedule, "MOST", 3)
     kind, calls = {"batch": Program, "fit": Trainer}[engine], []
     train = kind.train
 
@@ -212,7 +213,7 @@ def test_an_interrupted_run_says_how_to_resume(study, monkeypatch, capfd, engine
 def test_list_names_everything_that_a_study_can_name(monkeypatch, capfd):
     assert run(monkeypatch, "list") == 0
     words = capfd.readouterr().out.split()
-    assert {*REGULARIZERS, *DATASETS, *MODELS} <= set(words)
+    assert {*SPECS, *DATASETS, *MODELS} <= set(words)
 
 
 def test_schema_is_json_that_names_every_section(monkeypatch, capfd):

@@ -9,8 +9,8 @@ import pytest
 from commands import run
 
 import kregkit
+from kregkit.study.file.starter import write_starter
 from kregkit.study.run import planned
-from kregkit.study.starter import write_starter
 
 ROWS = 90
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from kregkit.study import config
-from kregkit.study.resolve import Study, resolve
-from kregkit.study.train_batch import Program
-from kregkit.study.train_fit import Trainer, deterministic
+from kregkit.study.engines.batch.program import Program
+from kregkit.study.engines.fit.train_one import Trainer, deterministic
+from kregkit.study.file import config
+from kregkit.study.problem.resolve import Study, resolve
 
 pytestmark = pytest.mark.long
 

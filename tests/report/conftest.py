@@ -5,7 +5,7 @@ import pytest
 import report_store
 
 from kregkit import report
-from kregkit.report.tables import Tables, tables
+from kregkit.report.data.tables import Tables, tables
 from kregkit.store import Store
 
 

@@ -8,13 +8,15 @@ import pytest
 
 from experiments.benchmarks import simulated
 from experiments.benchmarks.simulated import Size
-from kregkit.report import claims, markdown, numbers, verdict_words
-from kregkit.report.build import files
-from kregkit.report.claims import CLAIMS, judge
-from kregkit.report.contrasts import Study
-from kregkit.report.notebook import Report
-from kregkit.report.operating import best, strong
-from kregkit.report.tables import tables
+from kregkit.report.analysis import claims
+from kregkit.report.analysis.claims import CLAIMS, judge
+from kregkit.report.analysis.contrasts import Study
+from kregkit.report.analysis.operating import best, strong
+from kregkit.report.data.tables import tables
+from kregkit.report.page import markdown
+from kregkit.report.report import Report
+from kregkit.report.sections import verdict_words
+from kregkit.report.wording import numbers
 from kregkit.store import Contents
 
 SIZE = Size(20, 1149, 360)
@@ -215,7 +217,7 @@ def section(text: str, number: int) -> str:
 
 def test_every_part_is_on_the_page_with_its_effect_interval_and_verdict() -> None:
     contents, _ = drawn(1.0)
-    text = files(Report(tables(contents)))["report.md"].decode()
+    text = Report(tables(contents)).files["report.md"].decode()
     for one in judge(Study(tables(contents))):
         assert one.judged is not None
         own = section(text, one.claim.number)
@@ -242,7 +244,7 @@ def test_what_was_not_trained_is_said_and_not_judged() -> None:
     finals = contents.finals.filter(
         pl.col("target").is_null() | (pl.col("target") == "bias")
     )
-    text = files(Report(tables(replace(contents, finals=finals))))["report.md"].decode()
+    text = Report(tables(replace(contents, finals=finals))).files["report.md"].decode()
     for number in (1, 4, 5, 6, 8, 9):
         assert "has not trained what this claim needs" in section(text, number)
     assert "has not trained" not in section(text, 2)

@@ -10,10 +10,12 @@ from test_report_matched import N_TEST, N_TRAIN, SEEDS, VALUES, chosen
 
 from experiments.benchmarks import simulated
 from kregkit.known import CODE_LAYER
-from kregkit.report import codes, numbers, plot_code
 from kregkit.report.cells import Setting
-from kregkit.report.notebook import Report
-from kregkit.report.tables import tables
+from kregkit.report.data.tables import tables
+from kregkit.report.figures import code
+from kregkit.report.report import Report
+from kregkit.report.sections import autoencoder
+from kregkit.report.wording import numbers
 from kregkit.store import Contents
 
 UNITS = 30
@@ -74,12 +76,12 @@ def shown_bounds(note: str) -> str:
     return note[note.index("[") :]
 
 
-@pytest.mark.parametrize("cost", codes.COSTS)
+@pytest.mark.parametrize("cost", autoencoder.COSTS)
 @pytest.mark.parametrize("regularizer", ["L1", "L2"])
 def test_a_row_is_the_mean_and_t_interval_of_the_finals(
     contents: Contents, report: Report, regularizer: str, cost: float
 ) -> None:
-    table = codes.section(report.study).tables[1]
+    table = autoencoder.section(report.study).tables[1]
     own = next(
         row
         for row in table.rows
@@ -95,7 +97,7 @@ def test_a_row_is_the_mean_and_t_interval_of_the_finals(
     for column, value in MEASURES.items():
         cell = own[table.head.index(column)]
         measure = next(
-            p for p, name in codes._COLUMNS.items() if name == column
+            p for p, name in autoencoder._COLUMNS.items() if name == column
         ).measure
         values = np.array([value(found[seed]) for seed in range(SEEDS)], float)
         assert cell.value == numbers.plain(measure, float(np.mean(values)), True)
@@ -123,7 +125,7 @@ def test_the_code_comes_first_and_only_where_there_is_one(
 
 def test_the_figure_has_every_trial_that_has_not_collapsed(report: Report) -> None:
     made = report.tables
-    figure = plot_code.against_error(made, "active_units")
+    figure = code.against_error(made, "active_units")
     assert figure is not None
     drawn = np.concatenate(
         [
@@ -138,7 +140,7 @@ def test_the_figure_has_every_trial_that_has_not_collapsed(report: Report) -> No
     trials = [trial.trial for one in settings for trial in made.done(one)]
     finals = made.finals.filter(pl.col("trial").is_in(trials))
     expected = [
-        (sum(row["code_usage"]), made.values[row["trial"], plot_code.LOSS])
+        (sum(row["code_usage"]), made.values[row["trial"], code.LOSS])
         for row in finals.iter_rows(named=True)
     ]
     np.testing.assert_allclose(sorted(drawn.tolist()), sorted(expected), 1e-12)

@@ -9,12 +9,12 @@ import pytest
 import report_store
 
 from kregkit.report import load
-from kregkit.report.answer import begin
+from kregkit.report.analysis.collapse import collapse_strength, collapsed
+from kregkit.report.analysis.contrasts import Study
 from kregkit.report.cells import Series, Setting
-from kregkit.report.collapse import collapse_strength, collapsed
-from kregkit.report.contrasts import Study
-from kregkit.report.page import Entry
-from kregkit.report.tables import Tables, tables
+from kregkit.report.data.tables import Tables, tables
+from kregkit.report.page.page import Entry
+from kregkit.report.sections.answer import begin
 from kregkit.store import Store
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)

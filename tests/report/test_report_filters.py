@@ -7,9 +7,9 @@ import pytest
 import report_store
 
 from kregkit.report import load
+from kregkit.report.analysis.operating import Operating
 from kregkit.report.cells import Setting
-from kregkit.report.operating import Operating
-from kregkit.report.plot_filters import first_layer, images, mosaic
+from kregkit.report.figures.filters import first_layer, images, mosaic
 
 
 @pytest.mark.parametrize("shape", [(8, 8, 1), (2, 3, 3)])

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from kregkit.errors import StoreError
-from kregkit.report import folder
+from kregkit.report.page import folder
 
 PAGE = b'<meta name="kregkit-files" content="figures/a.svg report.md">'
 FILES = {"index.html": PAGE, "figures/a.svg": b"<svg/>", "report.md": b"#"}

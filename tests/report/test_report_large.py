@@ -6,12 +6,13 @@ import polars as pl
 import pytest
 
 from kregkit import report
-from kregkit.report import appendix, compare, exports, markdown
-from kregkit.report.build import files
-from kregkit.report.notebook import Report
-from kregkit.report.page import Figure
-from kregkit.report.pooling import condensed
-from kregkit.report.tables import read, tables
+from kregkit.report import frames
+from kregkit.report.data.roles import condensed
+from kregkit.report.data.tables import read, tables
+from kregkit.report.page import markdown
+from kregkit.report.page.page import Figure
+from kregkit.report.report import Report
+from kregkit.report.sections import appendix, targets
 from kregkit.store import Store
 
 
@@ -43,17 +44,16 @@ def test_what_is_too_large_is_left_out_said_and_still_to_be_had(
     stores: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Figure, "svg", "<svg />")  # what is drawn is not asked here
-    whole = files(report.load(stores / "three"))
+    whole = report.load(stores / "three").files
     sizes = {
-        name: len(whole[f"tables/{name}.csv"].splitlines()) - 1
-        for name in exports.NAMES
+        name: len(whole[f"tables/{name}.csv"].splitlines()) - 1 for name in frames.NAMES
     }
     most = sizes["values"] - 1
-    for module in (exports, appendix):
+    for module in (frames, appendix):
         monkeypatch.setattr(module, "MOST", most)
-    monkeypatch.setattr(compare, "MOST_ROWS", 20)
+    monkeypatch.setattr(targets, "MOST_ROWS", 20)
     loaded = report.load(stores / "three")
-    some, large = files(loaded), [n for n, rows in sizes.items() if rows > most]
+    some, large = loaded.files, [n for n, rows in sizes.items() if rows > most]
     assert "values" in large
     assert {*whole} - {*some} == {f"tables/{name}.csv" for name in large}
     text = some["index.html"].decode()
@@ -64,9 +64,9 @@ def test_what_is_too_large_is_left_out_said_and_still_to_be_had(
     assert loaded.values.height == sizes["values"]
 
 
-@pytest.mark.parametrize("name", exports.NAMES)
+@pytest.mark.parametrize("name", frames.NAMES)
 def test_sizes_are_those_of_the_tables(stores: Path, name: str) -> None:
     loaded = report.load(stores / "six")
-    size = exports.size(name, loaded.tables, loaded.runs)
+    size = frames.size(name, loaded.tables, loaded.runs)
     made = loaded.frames[name].height
     assert size == made if name != "operating" else size >= made

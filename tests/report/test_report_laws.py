@@ -3,9 +3,9 @@ import polars as pl
 import pytest
 import report_store
 
+from kregkit.report.analysis.laws import steps, thresholds
 from kregkit.report.cells import Setting
-from kregkit.report.laws import steps, thresholds
-from kregkit.report.tables import Tables, tables
+from kregkit.report.data.tables import Tables, tables
 from kregkit.store import Contents, Store
 
 STRENGTH = 1e-3

@@ -11,15 +11,15 @@ from matplotlib.colors import to_hex
 from test_report_collapse import SERIES, STRENGTHS, study_of
 
 from kregkit import report
-from kregkit.report import plot_layers
-from kregkit.report.canvas import PAPER
 from kregkit.report.cells import whole
-from kregkit.report.page import Figure
-from kregkit.report.plot_course import trajectory
-from kregkit.report.plot_frontier import frontier
-from kregkit.report.plot_layers import layer_maps
-from kregkit.report.plot_score import score
-from kregkit.report.trajectories import courses
+from kregkit.report.data.trajectories import courses
+from kregkit.report.figures import layers
+from kregkit.report.figures.course import trajectory
+from kregkit.report.figures.frontier import frontier
+from kregkit.report.figures.layers import layer_maps
+from kregkit.report.figures.score import score
+from kregkit.report.page.canvas import PAPER
+from kregkit.report.page.page import Figure
 from kregkit.store import Store
 
 
@@ -92,7 +92,7 @@ def test_values_are_printed_where_there_are_few_and_told_in_any_case(
     assert len(printed) == 4 + 4 * near.size
     assert str(round(100 * near[1, 2])) in printed
     assert f"{100 * near[1, 2]:.1f} % at 1e-3" in few.alt
-    monkeypatch.setattr(plot_layers, "MOST_PRINTED", 10)
+    monkeypatch.setattr(layers, "MOST_PRINTED", 10)
     many = l1_on_kernels(stores / "six")
     assert many is not None
     assert len(drawn(many).texts) == 4
@@ -158,7 +158,7 @@ def test_a_bin_tells_its_share_where_it_is_drawn(stores: Path) -> None:
 def test_a_short_text_never_says_zero_or_all_of_what_is_not(
     value: float, norm: bool, text: str
 ) -> None:
-    assert plot_layers._brief(value, norm) == text
+    assert layers._brief(value, norm) == text
 
 
 def test_collapsed_strengths_are_marked_and_do_not_set_the_scale(

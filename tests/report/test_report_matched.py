@@ -10,17 +10,19 @@ from scipy import stats
 from test_report_collapse import SERIES, STRENGTHS, study_of
 
 from experiments.benchmarks import simulated
-from kregkit.report import labels, matched_page, numbers, statistics
+from kregkit.report import statistics
+from kregkit.report.analysis.collapse import collapse_strength
+from kregkit.report.analysis.contrasts import Study
+from kregkit.report.analysis.equal_score import TOLERANCES, pairs, rows
+from kregkit.report.analysis.meta_analysis import read
+from kregkit.report.analysis.recommendations import NONE
 from kregkit.report.cells import Setting, of_model, whole
-from kregkit.report.collapse import collapse_strength
-from kregkit.report.contrasts import Study
-from kregkit.report.matched import TOLERANCES, pairs, rows
-from kregkit.report.notebook import Report
-from kregkit.report.plot_frontier import frontier
-from kregkit.report.plot_score import score
-from kregkit.report.pooled import read
-from kregkit.report.tables import tables
-from kregkit.report.usage import NONE
+from kregkit.report.data.tables import tables
+from kregkit.report.figures.frontier import frontier
+from kregkit.report.figures.score import score
+from kregkit.report.report import Report
+from kregkit.report.sections import equal_score
+from kregkit.report.wording import labels, numbers
 from kregkit.store import Contents
 
 SEEDS, N_TRAIN, N_TEST = 6, 1000, 300
@@ -142,7 +144,7 @@ def test_decoupled_decay_is_compared_with_l2(contents: Contents) -> None:
     )
     renamed = replace(contents, finals=contents.finals.with_columns(decoupled))
     study = Study(tables(renamed))
-    sections = {one.anchor: one for one in matched_page.sections(study)}
+    sections = {one.anchor: one for one in equal_score.sections(study)}
     assert set(sections) == {"l1-l2", "decay"}
     assert any("Adam" in note for note in sections["decay"].notes)
     (pair,) = pairs(study, "L2", "decoupled")
@@ -163,7 +165,7 @@ def test_with_few_seeds_the_lowest_and_the_highest_are_shown() -> None:
     size = simulated.Size(3, N_TRAIN, N_TEST)
     few = simulated.contents(random, size, simulated.truth(random))
     study = Study(tables(few))
-    section = next(matched_page.sections(study))
+    section = next(equal_score.sections(study))
     row = next(rows(study, next(pairs(study, "L1", "L2"))))
     shown = section.tables[0].rows[1]
     assert shown[0].value == row.about
@@ -223,7 +225,7 @@ def test_several_studies_are_pooled_as_one_by_one() -> None:
         )
         finals = one.finals.with_columns(data=pl.lit(f"data {i}"))
         named.append((f"study {i}", Study(tables(replace(one, finals=finals)))))
-    section = next(matched_page.sections_of_several(read(named)))
+    section = next(equal_score.sections_of_several(read(named)))
     for i, row in enumerate(section.tables[0].rows):
         estimates = []
         for _, study in named:

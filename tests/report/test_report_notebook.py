@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from test_report_page import Parsed
 
 from kregkit import report
-from kregkit.report import canvas
-from kregkit.report.svg import without_letters
+from kregkit.report.page import canvas
+from kregkit.report.page.svg import without_letters
 
 COLORS = {
     "ink": canvas.INK,

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from kregkit.report import numbers
+from kregkit.report.wording import numbers
 
 
 @pytest.mark.parametrize(

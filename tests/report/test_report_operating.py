@@ -6,9 +6,9 @@ import polars as pl
 import pytest
 
 from experiments.benchmarks import simulated
+from kregkit.report.analysis.operating import best, operating, strong
 from kregkit.report.cells import Series
-from kregkit.report.operating import best, operating, strong
-from kregkit.report.tables import Tables, tables
+from kregkit.report.data.tables import Tables, tables
 from kregkit.store import Contents
 
 SEEDS = 6

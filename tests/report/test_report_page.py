@@ -13,10 +13,10 @@ import report_store
 from report_store import FAILED, HOSTILE
 
 import kregkit.report
-from kregkit.report import load, markdown
-from kregkit.report.build import files
-from kregkit.report.page import Entry, Page, Section, Table
-from kregkit.report.tables import Tables
+from kregkit.report import load
+from kregkit.report.data.tables import Tables
+from kregkit.report.page import markdown
+from kregkit.report.page.page import Entry, Page, Section, Table
 from kregkit.store import Store
 
 STORES = ("three", "six", "logged")
@@ -91,7 +91,8 @@ def test_the_page_runs_its_own_script_alone_and_is_small(page: Path) -> None:
     assert [tag for tag, _ in one.elements].count("script") == 1
     text = (page / "index.html").read_text()
     (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
-    assert script == (Path(kregkit.report.__file__).parent / "page.js").read_text()
+    own = Path(kregkit.report.__file__).parent / "page" / "page.js"
+    assert script == own.read_text()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     (policy,) = (a["content"] for _, a in one.elements if a.get("http-equiv"))
     assert policy == (
@@ -231,7 +232,7 @@ def test_a_logged_run_is_described_and_not_compared(reports: Path) -> None:
 
 
 def made(path: Path) -> dict[str, str]:
-    return {name: data.decode() for name, data in files(load(path)).items()}
+    return {name: data.decode() for name, data in load(path).files.items()}
 
 
 def test_other_layers_solvers_and_parameters_are_told_apart(tmp_path: Path) -> None:

@@ -14,13 +14,15 @@ from test_report_claims import SIZE, drawn
 from experiments.benchmarks import simulated
 from kregkit import report
 from kregkit.errors import StoreError, VersionError
-from kregkit.report import numbers, pooled, pooled_page, usage
-from kregkit.report.build import files_of_several
-from kregkit.report.contrasts import Study
-from kregkit.report.findings import frame_of_several
+from kregkit.report.analysis import meta_analysis, recommendations
+from kregkit.report.analysis.contrasts import Study
+from kregkit.report.analysis.findings import frame_of_several
+from kregkit.report.data.tables import tables
+from kregkit.report.sections import pooled_claims
+from kregkit.report.sections.verdict_words import VERDICTS
+from kregkit.report.several import files_of_several
 from kregkit.report.statistics import Estimate, random_effects
-from kregkit.report.tables import tables
-from kregkit.report.verdict_words import VERDICTS
+from kregkit.report.wording import numbers
 from kregkit.store import Contents, Store
 
 TASKS = ("classification",) * 3 + ("regression",)
@@ -42,17 +44,19 @@ def study(
     return NAMES[seed], replace(contents, finals=finals, rows=rows)
 
 
-def read(named: Mapping[str, Contents]) -> tuple[pooled.One, ...]:
-    return pooled.read([(n, Study(tables(c))) for n, c in named.items()])
+def read(named: Mapping[str, Contents]) -> tuple[meta_analysis.One, ...]:
+    return meta_analysis.read([(n, Study(tables(c))) for n, c in named.items()])
 
 
-def part(found: tuple[pooled.PooledClaim, ...], number: int) -> pooled.PooledPart:
+def part(
+    found: tuple[meta_analysis.PooledClaim, ...], number: int
+) -> meta_analysis.PooledPart:
     return next(one for one in found if one.claim.number == number).parts[0]
 
 
 def test_parts_are_pooled_over_the_studies() -> None:
     studies = read(dict(study(seed) for seed in range(3)))
-    found = pooled.claims(studies)
+    found = meta_analysis.claims(studies)
     for number in (2, 5, 6, 8):
         estimates = []
         for one in studies:
@@ -68,7 +72,7 @@ def test_large_effects_in_all_studies_are_supported() -> None:
     studies = read(dict(study(seed, 3.0) for seed in range(4)))
     verdicts = {
         one.claim.number: one.judged and one.judged.verdict
-        for one in pooled.claims(studies)
+        for one in meta_analysis.claims(studies)
     }
     assert verdicts[2] == verdicts[6] == verdicts[9] == "supported"
 
@@ -77,7 +81,9 @@ def test_two_sets_of_data_are_listed_and_not_pooled() -> None:
     named = dict(study(seed) for seed in range(2))
     again, contents = study(2)
     finals = contents.finals.with_columns(data=pl.lit(NAMES[0]))
-    found = pooled.claims(read(named | {again: replace(contents, finals=finals)}))
+    found = meta_analysis.claims(
+        read(named | {again: replace(contents, finals=finals)})
+    )
     assert all(one.judged is None for one in found)
     assert len(part(found, 2).found) == 3
     assert part(found, 2).pooled is None
@@ -100,7 +106,7 @@ def test_studies_of_one_data_set_are_one_point_of_the_pool() -> None:
         np.mean([own.error for own in both]),
         SIZE.seeds - 1,
     )
-    made = part(pooled.claims(studies), 2)
+    made = part(meta_analysis.claims(studies), 2)
     assert len(made.found) == 4
     assert made.pooled is not None
     expected = random_effects([one, mean, third])
@@ -110,7 +116,7 @@ def test_studies_of_one_data_set_are_one_point_of_the_pool() -> None:
 
 def test_the_pool_of_the_page_is_the_pool_of_the_csv() -> None:
     studies = read(dict(study(seed, task=TASKS[seed]) for seed in range(4)))
-    found = pooled.claims(studies)
+    found = meta_analysis.claims(studies)
     frame = frame_of_several(studies, found).filter(study="pooled")
     for row in frame.iter_rows(named=True):
         made = [
@@ -131,7 +137,7 @@ def test_the_pool_of_the_page_is_the_pool_of_the_csv() -> None:
 
 def test_scores_of_a_regression_are_not_pooled_with_accuracies() -> None:
     named = dict([study(0), study(1), study(2), study(3, task="regression")])
-    found = pooled.claims(read(named))
+    found = meta_analysis.claims(read(named))
     assert len(part(found, 8).found) == 4
     for number, count in ((8, 3), (2, 4)):
         made = part(found, number).pooled
@@ -140,8 +146,8 @@ def test_scores_of_a_regression_are_not_pooled_with_accuracies() -> None:
     assert part(found, 8).shape.smallest == 0.005  # not that of R²
 
 
-def advice(*ties: str) -> usage.Advice:
-    return usage.Advice(usage.GOALS[0], ties, len(ties), {})
+def advice(*ties: str) -> recommendations.Advice:
+    return recommendations.Advice(recommendations.GOALS[0], ties, len(ties), {})
 
 
 @pytest.mark.parametrize(
@@ -154,9 +160,9 @@ def advice(*ties: str) -> usage.Advice:
     ],
 )
 def test_what_no_study_shows_to_be_beaten_is_in_common(
-    advices: list[usage.Advice], expected: tuple[str, ...]
+    advices: list[recommendations.Advice], expected: tuple[str, ...]
 ) -> None:
-    assert usage.in_common(advices) == expected
+    assert recommendations.in_common(advices) == expected
 
 
 def test_a_pooled_wrong_verdict_is_rare() -> None:
@@ -171,7 +177,7 @@ def test_a_pooled_wrong_verdict_is_rare() -> None:
             finals = contents.finals.with_columns(data=data)
             named[NAMES[seed]] = replace(contents, finals=finals)
         false = False
-        for one in pooled.claims(read(named)):
+        for one in meta_analysis.claims(read(named)):
             assert one.judged is not None
             for place, own in enumerate(one.judged.parts):
                 false |= simulated.untrue(own, true[one.claim.number, place])
@@ -207,8 +213,8 @@ def test_one_page_over_several_stores(folders: list[Path], tmp_path: Path) -> No
 
 def test_every_part_has_a_row_with_its_verdict_in_each_study() -> None:
     studies = read(dict(study(seed, 3.0) for seed in range(3)))
-    found = pooled.claims(studies)
-    glance = next(pooled_page.sections(studies, found))
+    found = meta_analysis.claims(studies)
+    glance = next(pooled_claims.sections(studies, found))
     rows = {row[0].value: row[1:] for row in glance.tables[0].rows}
     for claim in found:
         number = str(claim.claim.number)

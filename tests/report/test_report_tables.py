@@ -11,11 +11,10 @@ import scipy.stats
 from experiments.benchmarks import simulated
 from kregkit.errors import StoreError
 from kregkit.report import load
-from kregkit.report.build import files
 from kregkit.report.cells import BASELINE, Place, Series, Setting, whole
-from kregkit.report.function import GAP
-from kregkit.report.pooling import pooled
-from kregkit.report.tables import Tables, tables
+from kregkit.report.data.function_measures import GAP
+from kregkit.report.data.roles import pooled
+from kregkit.report.data.tables import Tables, tables
 from kregkit.schema import ROWS
 from kregkit.store import Store, frame
 
@@ -241,7 +240,7 @@ def test_a_trial_is_compared_with_the_baseline_of_its_learning_rate(
 
 
 def test_learning_rates_are_told_apart_on_the_page(rates: Path) -> None:
-    made = files(load(rates))
+    made = load(rates).files
     page = made["report.md"].decode()
     for words in ("L1 · lr 1e-3", "L1 · lr 3e-3", "baseline · lr 3e-3", "0.001, 0.003"):
         assert words in page
@@ -255,8 +254,8 @@ def test_one_learning_rate_is_not_mentioned(tmp_path: Path) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
     report_store.write_study(old, swept, seeds=2)
     report_store.write_study(new, swept, seeds=2, finals={"learning_rate": 1e-3})
-    assert files(load(old)) == files(load(new))
-    for content in files(load(new)).values():
+    assert load(old).files == load(new).files
+    for content in load(new).files.values():
         assert b"lr 1e-3" not in content
         assert b"learning_rate" not in content
 

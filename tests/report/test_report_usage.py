@@ -6,9 +6,16 @@ from scipy import stats
 from test_report_claims import FINE, drawn
 
 from experiments.benchmarks import simulated
-from kregkit.report.contrasts import Study
-from kregkit.report.tables import tables
-from kregkit.report.usage import GOALS, NONE, Advice, advise, advised, candidates
+from kregkit.report.analysis.contrasts import Study
+from kregkit.report.analysis.recommendations import (
+    GOALS,
+    NONE,
+    Advice,
+    advise,
+    advised,
+    candidates,
+)
+from kregkit.report.data.tables import tables
 
 
 def advices(factor: float) -> dict[str, Advice]:

@@ -6,8 +6,8 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
+from kregkit.report.analysis.verdicts import Contrast, Rule, holm
 from kregkit.report.statistics import estimate
-from kregkit.report.verdicts import Contrast, Rule, holm
 
 N = 12
 

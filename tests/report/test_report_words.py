@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from kregkit.report import words
+from kregkit.report.analysis.operating import Operating, operating
 from kregkit.report.cells import BASELINE, Cell, Place, Series, Setting, whole
-from kregkit.report.operating import Operating, operating
-from kregkit.report.tables import Tables
+from kregkit.report.data.tables import Tables
+from kregkit.report.sections import sentences
 
 Read = Callable[[str], Tables]
 SERIES = Series("kernel", "L1", "all", "gradient", "{}")
@@ -30,7 +30,7 @@ def cell(
 
 def test_a_strength_that_is_not_reached_is_said(read: Read) -> None:
     one = read("three")
-    said = words.sayings(one, [Operating(SERIES, None, False)])[1]
+    said = sentences.sayings(one, [Operating(SERIES, None, False)])[1]
     assert said.about == "L1 on the kernel W"
     assert said.text == (
         "No strength of the sweep keeps the mean validation score within 1 point of "
@@ -69,12 +69,12 @@ NORM = whole("kernel", "l2")
     ],
 )
 def test_a_change_in_words(one: Cell, text: str) -> None:
-    assert words.change(one, regression=False) == text
+    assert sentences.change(one, regression=False) == text
 
 
 def said(tables: Tables) -> str:
     points = [operating(tables, series) for series in tables.strengths]
-    sayings = words.sayings(tables, points)
+    sayings = sentences.sayings(tables, points)
     return "\n".join(f"{saying.about}: {saying.text}" for saying in sayings)
 
 
@@ -113,21 +113,21 @@ def test_one_exact_zero_in_one_seed_does_not_make_a_kernel_sparser(read: Read) -
     values = dict(read("three").values)
     for trial in read("three").done(setting):
         values[trial.trial, place] = 2e-6 * (trial.seed == 0)
-    text = words.sparsity(replace(read("three"), values=values), setting, "kernel")
+    text = sentences.sparsity(replace(read("three"), values=values), setting, "kernel")
     assert text.startswith(
         "<0.1 % of the kernel weights are exactly zero (baseline 0 %)"
     )
 
 
 def test_sentences_of_few_seeds_claim_nothing(read: Read) -> None:
-    everything = said(read("three")) + " ".join(words.notes(read("three")))
+    everything = said(read("three")) + " ".join(sentences.notes(read("three")))
     assert "interval " not in everything
     assert "significan" not in everything
     assert "With 3 seeds there are no intervals" in everything
 
 
 def test_notes_say_what_intervals_speak_of(read: Read) -> None:
-    text = " ".join(words.notes(read("six")))
+    text = " ".join(sentences.notes(read("six")))
     assert "re-running this study on this data set" in text
     assert "Nadeau and Bengio" in text
     assert "strengths of L1 and L2 are not comparable" in text
@@ -145,5 +145,5 @@ def test_a_norm_in_a_sentence_is_the_norm_of_the_tables(read: Read) -> None:
 def test_the_baseline_is_said_even_when_every_trial_of_it_failed(read: Read) -> None:
     one = read("three")
     trials = tuple(t._replace(failed=t.setting == BASELINE) for t in one.trials)
-    text = words.sayings(replace(one, trials=trials), [])[0].text
+    text = sentences.sayings(replace(one, trials=trials), [])[0].text
     assert text == "Its trials are missing or failed in every seed."

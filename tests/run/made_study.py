@@ -6,8 +6,8 @@ from typing import Any
 
 from small_study import STUDY, written
 
-from kregkit.study.config import load
-from kregkit.study.resolve import Study, resolve
+from kregkit.study.file.config import load
+from kregkit.study.problem.resolve import Study, resolve
 
 
 @dataclass(frozen=True, eq=False)

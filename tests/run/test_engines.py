@@ -11,8 +11,8 @@ from made_study import made
 from small_study import STUDY
 
 from kregkit.errors import ModelError
-from kregkit.study import engines
-from kregkit.study.engines import Need, schedule
+from kregkit.study.engines import schedule as scheduling
+from kregkit.study.engines.schedule import Need, schedule
 
 MIB = 2**20
 
@@ -25,7 +25,7 @@ def study(tmp_path):
 @pytest.fixture
 def ample(monkeypatch):
     """Let there be much memory, whatever this machine has."""
-    monkeypatch.setattr(engines, "memory", lambda: 2**40)
+    monkeypatch.setattr(scheduling, "memory", lambda: 2**40)
 
 
 def ids(units):
@@ -278,7 +278,7 @@ def test_no_trials_make_no_units(study, engine):
 def test_batches_are_equal_ordered_by_seed_and_for_all_workers(
     study, monkeypatch, ample, most, workers, sizes
 ):
-    monkeypatch.setattr(engines, "MOST", most)
+    monkeypatch.setattr(scheduling, "MOST", most)
     found = schedule(study, study.trials, workers=workers)
     assert found.reason == f"up to {sizes[0]} trials at a time"
     assert [len(unit.trials) for unit in found.units] == sizes
@@ -294,10 +294,10 @@ def test_batches_are_equal_ordered_by_seed_and_for_all_workers(
 def test_batches_are_sized_by_half_of_the_memory_of_all_workers(
     study, monkeypatch, fit, workers
 ):
-    own = engines.need(study, study.trials)
+    own = scheduling.need(study, study.trials)
     room = 2 * workers * fit * (own.trial + own.seed)
     for free, most in ((room, fit), (room - 2 * workers, fit - 1)):
-        monkeypatch.setattr(engines, "memory", lambda free=free: free)
+        monkeypatch.setattr(scheduling, "memory", lambda free=free: free)
         units = schedule(study, study.trials, workers=workers).units
         count = max(-(-10 // most), workers)
         assert [unit.size for unit in units] == [-(-10 // count)] * len(units)
@@ -312,8 +312,10 @@ WORDS = (
 def test_a_trial_that_alone_is_larger_than_the_memory_is_named(
     study, monkeypatch, engine
 ):
-    monkeypatch.setattr(engines, "need", lambda *_: Need(7 * MIB, 3 * MIB, 9 * MIB, 1))
-    monkeypatch.setattr(engines, "memory", lambda: 2 * 2 * 9 * MIB)
+    monkeypatch.setattr(
+        scheduling, "need", lambda *_: Need(7 * MIB, 3 * MIB, 9 * MIB, 1)
+    )
+    monkeypatch.setattr(scheduling, "memory", lambda: 2 * 2 * 9 * MIB)
     with pytest.raises(ModelError) as refused:
         schedule(study, study.trials, engine, workers=2)
     words = WORDS.format(study.trials[0].id)
@@ -323,8 +325,8 @@ def test_a_trial_that_alone_is_larger_than_the_memory_is_named(
 
 
 def test_a_trial_that_only_a_batch_has_no_room_for_falls_to_fit(study, monkeypatch):
-    monkeypatch.setattr(engines, "need", lambda *_: Need(7 * MIB, 3 * MIB, MIB, 1))
-    monkeypatch.setattr(engines, "memory", lambda: 2 * 2 * 9 * MIB)
+    monkeypatch.setattr(scheduling, "need", lambda *_: Need(7 * MIB, 3 * MIB, MIB, 1))
+    monkeypatch.setattr(scheduling, "memory", lambda: 2 * 2 * 9 * MIB)
     found = schedule(study, study.trials, workers=2)
     assert {unit.engine for unit in found.units} == {"fit"}
     assert found.reason == WORDS.format(study.trials[0].id)
@@ -334,7 +336,7 @@ def test_a_trial_that_only_a_batch_has_no_room_for_falls_to_fit(study, monkeypat
 
 def test_large_states_make_small_batches_but_not_below_sixteen():
     room = 2**50
-    assert Need(1, 1, 1, 1).at_a_time(room) == engines.MOST
+    assert Need(1, 1, 1, 1).at_a_time(room) == scheduling.MOST
     assert Need(1, 1, 2 * MIB, 1).at_a_time(room) == 32
     assert Need(1, 1, 1, MIB // 2).at_a_time(room) == 40
     assert Need(1, 1, 2**40, 1).at_a_time(room) == 16
@@ -346,7 +348,7 @@ def test_large_states_make_small_batches_but_not_below_sixteen():
 def test_the_need_covers_state_data_and_what_a_pass_computes(tmp_path):
     text = STUDY.replace("hidden = [5]", "hidden = [500]")
     small, large = made(tmp_path), made(tmp_path, text=text)
-    one, other = (engines.need(s, s.trials) for s in (small, large))
+    one, other = (scheduling.need(s, s.trials) for s in (small, large))
     split = small.split(0)
     data = sum(
         getattr(split, f"{side}_{part}").nbytes
@@ -365,4 +367,4 @@ def test_the_need_covers_state_data_and_what_a_pass_computes(tmp_path):
 
 def test_memory_is_a_part_of_what_the_machine_has():
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    assert MIB < engines.memory() <= total
+    assert MIB < scheduling.memory() <= total

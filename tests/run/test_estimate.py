@@ -4,10 +4,10 @@ import pytest
 from made_study import made
 from small_study import STUDY
 
-from kregkit.study.engines import schedule
-from kregkit.study.estimate import RATES, duration, estimate
-from kregkit.study.models import BUILDERS
-from kregkit.study.sizes import multiply_adds
+from kregkit.study.engines.estimate import RATES, duration, estimate
+from kregkit.study.engines.schedule import schedule
+from kregkit.study.problem.models import BUILDERS
+from kregkit.study.problem.sizes import multiply_adds
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from kregkit import report
 from kregkit.errors import KregkitError
 from kregkit.report import make
 from kregkit.store import Store
-from kregkit.study import config
+from kregkit.study.file import config
 from kregkit.study.plan import digest, plan
-from kregkit.study.resolve import resolve
+from kregkit.study.problem.resolve import resolve
 from kregkit.study.run import prepare, train
 
 STUDY = """\

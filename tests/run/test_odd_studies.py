@@ -7,8 +7,8 @@ import pytest
 from small_study import trained, written
 
 from kregkit import report
-from kregkit.report.evidence import NOT_TESTED
-from kregkit.report.markdown import render
+from kregkit.report.page.markdown import render
+from kregkit.report.sections.evidence import NOT_TESTED
 
 HEAD = 'name = "odd"\nseeds = {seeds}\n[train]\nepochs = 1\n[data]\nname = "{data}"\n'
 MLP = '[model]\nname = "mlp"\nhidden = [4]\n'

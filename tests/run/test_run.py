@@ -11,11 +11,11 @@ from small_study import STUDY, assert_close_stores, trained, written
 
 from kregkit.errors import StoreError, StudyError, VersionError
 from kregkit.store import Store
-from kregkit.study import engines
-from kregkit.study.resolve import resolve
+from kregkit.study.engines import schedule
+from kregkit.study.engines.fit.train_one import attach, order
+from kregkit.study.engines.training import Training
+from kregkit.study.problem.resolve import resolve
 from kregkit.study.run import prepare
-from kregkit.study.train_fit import attach, order
-from kregkit.study.training import Training
 from kregkit.weights import walk
 
 
@@ -156,13 +156,13 @@ def test_what_fit_began_a_batch_of_any_size_ends(fitted, tmp_path, monkeypatch):
     for part in parts[3:]:
         shutil.rmtree(part)
     # 7 trials are left: two batches of 3 and the first of them, which is not full.
-    monkeypatch.setattr(engines, "MOST", 3)
+    monkeypatch.setattr(schedule, "MOST", 3)
     job = prepare(fitted[0], tmp_path)
     study = resolve(job.config, job.file)
-    unit = engines.schedule(study, job.waiting, "batch").units[0]
+    unit = schedule.schedule(study, job.waiting, "batch").units[0]
     Training(study, job.store, job.waiting).train(unit, lambda done, failed: None)
     assert len(job.store.finished()) == 6
-    monkeypatch.setattr(engines, "MOST", 256)
+    monkeypatch.setattr(schedule, "MOST", 256)
     assert trained(fitted[0], tmp_path) == (4, 0)
     contents, expected = read(tmp_path), read(fitted[1])
     engine_counts = contents.finals["engine"].value_counts().sort("engine")

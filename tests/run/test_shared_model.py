@@ -9,11 +9,11 @@ import pytest
 from small_study import OWN, STUDY, written
 
 from kregkit.errors import ModelError
-from kregkit.study import train_fit
+from kregkit.study.engines.fit import train_one
+from kregkit.study.engines.fit.train_one import Trainer, deterministic, train
 from kregkit.study.plan import words
-from kregkit.study.resolve import resolve
+from kregkit.study.problem.resolve import resolve
 from kregkit.study.run import prepare
-from kregkit.study.train_fit import Trainer, deterministic, train
 
 STRUCTURED = """
 import keras
@@ -216,7 +216,7 @@ def test_a_trial_after_one_that_was_interrupted_ends_as_it_does_alone(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(train_fit._StopAtNonFinite, "on_epoch_end", interrupt)
+        patched.setattr(train_one._StopAtNonFinite, "on_epoch_end", interrupt)
         with pytest.raises(KeyboardInterrupt):
             trainer.train(second)
     assert assert_as_alone(study, trainer, [second, first]) == [False, True]

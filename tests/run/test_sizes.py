@@ -13,13 +13,13 @@ from small_study import OWN, STUDY, written
 
 from kregkit._keras import without_values
 from kregkit.errors import StudyError
-from kregkit.study import engines
-from kregkit.study import sizes as sizes_module
-from kregkit.study.config import load
-from kregkit.study.engines import schedule
-from kregkit.study.models import BUILDERS
-from kregkit.study.resolve import OPTIMIZER_CLASSES, resolve
-from kregkit.study.sizes import outline, sizes, slots
+from kregkit.study.engines import schedule as scheduling
+from kregkit.study.engines.schedule import schedule
+from kregkit.study.file.config import load
+from kregkit.study.problem import sizes as sizes_module
+from kregkit.study.problem.models import BUILDERS
+from kregkit.study.problem.resolve import OPTIMIZER_CLASSES, resolve
+from kregkit.study.problem.sizes import outline, sizes, slots
 
 MIB = 2**20
 OPTIONS = {
@@ -146,8 +146,8 @@ def test_a_model_too_large_for_a_batch_goes_to_fit_untraced(tmp_path, monkeypatc
     found = sizes(study, outline(study))
     data = 8 * (study.data.x.size + study.data.y.size)
     least = 5 * found.state + 64 * found.weights + data
-    monkeypatch.setattr(engines, "memory", lambda: 2 * least - 2)
-    monkeypatch.setattr(engines, "obstacle", lambda *_: pytest.fail("traced"))
+    monkeypatch.setattr(scheduling, "memory", lambda: 2 * least - 2)
+    monkeypatch.setattr(scheduling, "obstacle", lambda *_: pytest.fail("traced"))
     chosen = schedule(study, study.trials)
     assert {unit.engine for unit in chosen.units} == {"fit"}
     assert chosen.reason == (

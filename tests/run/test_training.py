@@ -9,12 +9,12 @@ from small_study import OWN, STUDY, trained, written
 
 from kregkit.errors import ModelError
 from kregkit.store import Store
-from kregkit.study import engines, training
-from kregkit.study.engines import Unit
+from kregkit.study.engines import schedule, training
+from kregkit.study.engines.batch.program import Program
+from kregkit.study.engines.protocol import Result
+from kregkit.study.engines.schedule import Unit
+from kregkit.study.engines.training import Training
 from kregkit.study.plan import words
-from kregkit.study.protocol import Result
-from kregkit.study.train_batch import Program
-from kregkit.study.training import Training
 
 SHORT = STUDY.replace("epochs = 2", "epochs = 1")
 
@@ -177,7 +177,7 @@ def test_a_builder_that_changes_its_mind_is_told_at_the_trial(
     tmp_path, engine, monkeypatch
 ):
     """Before training it is called 3 times, and for a batch's schedule 4 times more."""
-    monkeypatch.setattr(engines, "MOST", 5)
+    monkeypatch.setattr(schedule, "MOST", 5)
     name = f"changes_its_mind_{engine}"
     before = {"fit": 3, "batch": 7}[engine] + 1
     (tmp_path / f"{name}.py").write_text(BUILDER.format(5, before))

@@ -16,9 +16,9 @@ from small_study import OWN, STUDY, assert_close_stores, trained, written
 from kregkit import errors
 from kregkit.errors import ModelError
 from kregkit.store import Store
-from kregkit.study import workers
 from kregkit.study.advice import advice
-from kregkit.study.config import load
+from kregkit.study.engines import workers
+from kregkit.study.file.config import load
 from kregkit.study.run import prepare
 
 SMALLER = (

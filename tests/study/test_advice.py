@@ -2,8 +2,8 @@
 
 import pytest
 
-from kregkit.study import config
 from kregkit.study.advice import advice
+from kregkit.study.file import config
 
 STUDY = """\
 name = "a"

@@ -8,7 +8,7 @@ import pytest
 from keras import layers, ops
 
 from kregkit.errors import StudyError
-from kregkit.study.builders import build_own, check_own, summary
+from kregkit.study.problem.builders import build_own, check_own, summary
 
 ROWS = np.random.default_rng(0).normal(size=(16, 4)).astype("float32")
 

@@ -5,10 +5,19 @@ import tomllib
 import pytest
 
 from kregkit.errors import StudyError
-from kregkit.known import DATASETS, MODELS, OPTIMIZERS, REGULARIZERS, SOLVERS, TARGETS
-from kregkit.study import config
-from kregkit.study.parts import DEFAULTS, LAYERS, OWN_TEST
-from kregkit.study.values import LogRange
+from kregkit.known import (
+    DATASETS,
+    LOSSES,
+    MODELS,
+    OPTIMIZERS,
+    SOLVERS,
+    TARGETS,
+)
+from kregkit.schema import METRICS
+from kregkit.specs import SPECS
+from kregkit.study.file import config
+from kregkit.study.file.tables import DEFAULTS, LAYERS, OWN_TEST
+from kregkit.study.file.types import LogRange
 
 GOOD = """\
 name = "l1_vs_l2.digits-1"
@@ -46,8 +55,10 @@ NAME_RULE = (
     "without '..' (it names a folder)"
 )
 OWN_KEYS = {"layers", "learning_rate", "regularizer", "solver", "strength", "target"}
-SWEEP_KEYS = ", ".join(sorted(OWN_KEYS.union(*REGULARIZERS.values())))
-REGULARIZER_NAMES = ", ".join(sorted(REGULARIZERS))
+SWEEP_KEYS = ", ".join(
+    sorted(OWN_KEYS.union(*(own.parameters for own in SPECS.values())))
+)
+REGULARIZER_NAMES = ", ".join(sorted(SPECS))
 
 DEEP = "tables and lists are nested more than 20 deep."
 
@@ -393,8 +404,11 @@ def test_json_schema_names_everything_that_a_study_can_hold():
     assert set(parts["SweepConfig"]["properties"]) == set(SWEEP_KEYS.split(", "))
     assert parts["LogRange"]["required"] == ["from", "to", "count"]
     text = json.dumps(schema)
-    for names in (DATASETS, MODELS, OPTIMIZERS, REGULARIZERS, SOLVERS, TARGETS):
+    for names in (DATASETS, MODELS, OPTIMIZERS, SPECS, SOLVERS, TARGETS):
         assert f'"enum": {json.dumps(sorted(names))}' in text
+    for names in (LOSSES, METRICS):
+        own = {"enum": sorted(names)}, {"pattern": r"^\w+(\.\w+)*:\w+$"}
+        assert f'"anyOf": {json.dumps(own)}' in text
     one, many = parts["SweepConfig"]["properties"]["target"]["anyOf"]
     assert many["items"] == one
 

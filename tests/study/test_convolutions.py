@@ -8,8 +8,13 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from kregkit.study import convolutions
-from kregkit.study.convolutions import formed, forms, gathered, grouped_works
+from kregkit.study.engines.batch import convolutions
+from kregkit.study.engines.batch.convolutions import (
+    formed,
+    forms,
+    gathered,
+    grouped_works,
+)
 
 TRIALS, ROWS = 3, 4
 FORMS = {"grouped": convolutions._ungrouped, "gathered": gathered}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kregkit.study.locate import at, doubled, lines, nodes, shown
+from kregkit.study.file.locate import at, doubled, lines, nodes, shown
 
 BARE = st.from_regex(r"[a-z][a-z0-9_-]{0,3}", fullmatch=True)
 QUOTED = st.sampled_from(
@@ -175,7 +175,9 @@ def test_a_changed_text_has_right_lines_or_none(start, length, put):
 
 
 def test_a_scanner_that_disagrees_gives_no_line(monkeypatch):
-    monkeypatch.setattr("kregkit.study.locate.nodes", lambda document: [("other",)])
+    monkeypatch.setattr(
+        "kregkit.study.file.locate.nodes", lambda document: [("other",)]
+    )
     assert lines("a = 1\n") == {}
 
 

@@ -6,8 +6,8 @@ from keras import ops
 
 from kregkit.errors import StudyError
 from kregkit.known import LOSSES
-from kregkit.study import config
-from kregkit.study.losses import check_loss, made
+from kregkit.study.file import config
+from kregkit.study.problem.losses import check_loss, made
 
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.normal(size=(7, 3)).astype("float32")

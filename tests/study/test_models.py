@@ -4,9 +4,9 @@ import pytest
 
 from kregkit.errors import ModelError, StudyError
 from kregkit.known import MODELS
-from kregkit.study.builders import build_own
-from kregkit.study.config import ModelConfig
-from kregkit.study.models import BUILDERS, layers_for
+from kregkit.study.file.config import ModelConfig
+from kregkit.study.problem.builders import build_own
+from kregkit.study.problem.models import BUILDERS, layers_for
 
 NAMES = {
     "linear": ["output"],

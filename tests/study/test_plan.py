@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from kregkit.errors import DataError
-from kregkit.study import config
+from kregkit.study.file import config
 from kregkit.study.plan import digest, plan
 
 STUDY = """\

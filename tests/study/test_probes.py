@@ -6,11 +6,12 @@ import pytest
 from keras import layers
 
 from kregkit import regularizers
-from kregkit.callbacks import slope
+from kregkit.kkt.descent import slope
 from kregkit.schema import NEAR_ZERO, QUANTILES
-from kregkit.study import models, probes
 from kregkit.study.plan import Trial
-from kregkit.study.resolve import R2
+from kregkit.study.probes import probes
+from kregkit.study.problem import models
+from kregkit.study.problem.resolve import R2
 
 
 def trial(regularizer, target, strength=0.1, solver="gradient", layers="all"):

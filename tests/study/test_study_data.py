@@ -7,10 +7,10 @@ import pytest
 
 from kregkit.errors import DataError
 from kregkit.known import DATASETS
-from kregkit.study.config import DataConfig
-from kregkit.study.data import load, rows, split
-from kregkit.study.parts import OWN_TEST
-from kregkit.study.sources import LOADERS
+from kregkit.study.data.data import load, rows, split
+from kregkit.study.data.sources import LOADERS
+from kregkit.study.file.config import DataConfig
+from kregkit.study.file.tables import OWN_TEST
 
 BUNDLED = [name for name in DATASETS if name not in OWN_TEST]
 RANDOM = np.random.default_rng(0)

@@ -10,9 +10,9 @@ from scipy import sparse
 from sklearn.preprocessing import StandardScaler
 
 from kregkit.errors import DataError
-from kregkit.study import archives
-from kregkit.study.config import DataConfig
-from kregkit.study.data import load, rows, split, told
+from kregkit.study.data import archives
+from kregkit.study.data.data import load, rows, split, told
+from kregkit.study.file.config import DataConfig
 
 COUNT = 60
 RANDOM = np.random.default_rng(0)

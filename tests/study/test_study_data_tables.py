@@ -12,8 +12,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from kregkit.errors import DataError
-from kregkit.study.config import DataConfig
-from kregkit.study.data import load, rows, split
+from kregkit.study.data.data import load, rows, split
+from kregkit.study.file.config import DataConfig
 
 COUNT = 60
 RANDOM = np.random.default_rng(0)
@@ -504,8 +504,8 @@ def test_parquet_columns_that_are_no_inputs_are_refused(tmp_path):
 
 @pytest.mark.parametrize("seeds", [1, 8])
 def test_every_seed_is_tried_before_training(seeds, tmp_path):
-    from kregkit.study import config as studies
-    from kregkit.study.resolve import resolve
+    from kregkit.study.file import config as studies
+    from kregkit.study.problem.resolve import resolve
 
     data, config = loaded(tmp_path, TEXT)
     held = [{*np.concatenate(rows(data, config, seed)[1:])} for seed in range(8)]

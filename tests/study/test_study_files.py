@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kregkit.errors import KregkitError, StudyError
-from kregkit.study import config
+from kregkit.study.file import config
 from kregkit.study.plan import plan
 
 ROOT = Path(__file__).parents[2]

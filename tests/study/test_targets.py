@@ -6,8 +6,8 @@ from keras import layers
 
 from kregkit.errors import ModelError, StudyError
 from kregkit.known import TARGETS
-from kregkit.study import config
-from kregkit.study.models import holders, layers_for
+from kregkit.study.file import config
+from kregkit.study.problem.models import holders, layers_for
 
 
 @pytest.fixture(scope="module")

@@ -132,7 +132,7 @@ def test_a_fresh_process_loads_kregkits_class_or_none(tmp_path: Path) -> None:
     assert module == found["with"].pop()[0] == "keras.src.regularizers.regularizers"
     assert [error for error, _ in found["without"]] == ["TypeError"] * 3
     assert found["with"] == [
-        ["kregkit.regularizers.elementwise", penalty.get_config()] for penalty in ODD
+        ["kregkit.regularizers.separable", penalty.get_config()] for penalty in ODD
     ]
 
 

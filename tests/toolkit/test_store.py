@@ -44,6 +44,8 @@ def test_types_are_those_of_the_schema_also_where_all_is_null() -> None:
         "bool": pl.Boolean,
         "ints": pl.List(pl.Int64),
         "floats": pl.List(pl.Float32),
+        "doubles": pl.List(pl.Float64),
+        "strs": pl.List(pl.String),
     }
     for declared in TABLES.values():
         for rows in ((), [{}]):

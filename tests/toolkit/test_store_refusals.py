@@ -73,6 +73,10 @@ def test_a_column_that_was_added_is_null_where_an_older_store_lacks_it(
             "step_law_error",
             "inputs",
             "classes",
+            "metric_names",
+            "train_metrics",
+            "val_metrics",
+            "test_metrics",
         ],
     }
     assert set().union(*added.values()) == set(schema.ADDED)
@@ -82,6 +86,7 @@ def test_a_column_that_was_added_is_null_where_an_older_store_lacks_it(
     store.write(*trial("b", learning_rate=0.5))
     assert store.read().finals["learning_rate"].to_list() == [None, 0.5]
     assert store.read().finals["bias_quantiles"].to_list() == [None, None]
+    assert store.read().finals["test_metrics"].to_list() == [None, None]
     assert store.read().rows["gradient_ratio"].null_count() == store.read().rows.height
     old.drop("schema_version").write_parquet(file)
     assert "not those of this kregkit" in refused(PartError, store.read)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from test_report_several import study
 
-from kregkit.report.build import files_of_several
-from kregkit.report.folder import write
+from kregkit.report.page.folder import write
+from kregkit.report.several import files_of_several
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 

@@ -1,0 +1,1 @@
+"""Whether data and penalties balance at the weights: the KKT conditions."""

@@ -1,0 +1,285 @@
+"""`optimality`: whether data and penalties balance at a model's weights.
+
+The one rule: a figure is of the weights as they are; nothing is trained or changed.
+"""
+
+import html
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from keras import ops
+
+from kregkit.errors import ParameterError, must
+from kregkit.kkt.data_loss import Loss
+from kregkit.kkt.descent import INSIDE, Descent, distance, root_mean_square
+from kregkit.optimizers import proximable, unhandled
+from kregkit.regularizers._base import placed
+from kregkit.store import frame
+from kregkit.watch.rows import arrays, of_classes
+from kregkit.weights import Weight
+
+if TYPE_CHECKING:
+    import polars as pl
+    from matplotlib.figure import Figure
+
+_COLUMNS: Final = {
+    "layer": "str",
+    "tensor": "str",
+    "role": "str",
+    "size": "int",
+    "strength": "float",
+    "kkt_residual": "float",
+    "largest": "float",
+    "inside_fraction": "float",
+    "gradient_ratio": "float",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Balance:
+    """One weight tensor: `u = −∂(data loss)/∂w` against what its penalty allows.
+
+    `w`, `u` and `distance` are arrays of one shape. The distance is `u` minus the
+    nearest point of the subdifferential, and NaN where that is not known: at zeros of
+    a regularizer without a proximal operator. Without a penalty it is `u`. The strength
+    is None where there is no penalty, or it is a regularizer that has none.
+    """
+
+    layer: str
+    tensor: str
+    role: str
+    penalty: Any
+    strength: float | None
+    w: Any
+    u: Any
+    distance: Any
+
+    @property
+    def kkt_residual(self) -> float | None:
+        """Root mean square of the distance, in units of the gradient."""
+        return root_mean_square([self.distance])
+
+    @property
+    def inside_fraction(self) -> float | None:
+        """Share of weights whose distance is at most a tenth of the strength."""
+        if self.strength is None or self.kkt_residual is None:
+            return None
+        return float(np.mean(np.abs(self.distance) <= INSIDE * self.strength))
+
+    @property
+    def gradient_ratio(self) -> float | None:
+        """`‖u − distance‖/‖u‖`: what the penalty gives beside what the data asks.
+
+        Where no weight is zero, it is the norm of the penalty's gradient divided by
+        that of the data loss; at a stationary point it is 1.
+        """
+        given = root_mean_square([np.float64(self.u) - self.distance])
+        asked = root_mean_square([self.u])
+        return None if given is None or not asked else given / asked
+
+    def row(self) -> dict[str, Any]:
+        """Return the row of the table."""
+        residual = self.kkt_residual
+        row = {name: getattr(self, name, None) for name in _COLUMNS}
+        largest = None if residual is None else float(np.abs(self.distance).max())
+        return row | {"size": self.w.size, "largest": largest}
+
+
+@dataclass(frozen=True, eq=False)
+class Optimality:
+    """What `optimality` found: a `Balance` for each trained weight, in their order."""
+
+    tensors: tuple[Balance, ...]
+
+    @property
+    def kkt_residual(self) -> float | None:
+        """Root mean square of the distance over all weights that have a penalty."""
+        return root_mean_square(
+            [t.distance for t in self.tensors if t.penalty is not None]
+        )
+
+    def table(self) -> "pl.DataFrame":
+        """Return a row for each tensor; what is not defined is null.
+
+        `kkt_residual` is the root mean square of the distance of u to the
+        subdifferential and `largest` the largest magnitude, both in units of the
+        gradient; `inside_fraction` the share of weights within 0.1·strength of it;
+        `gradient_ratio` is `‖penalty gradient‖/‖data gradient‖`, with the subgradient
+        nearest to u where there are several.
+        """
+        table: pl.DataFrame = frame([t.row() for t in self.tensors], _COLUMNS)
+        return table
+
+    def plot(self) -> "Figure":
+        """Return a figure of u against w, with what each penalty allows as a line."""
+        from kregkit.kkt.figure import plot
+
+        return plot(self.tensors)
+
+    def __repr__(self) -> str:
+        """Return the residual over all penalised weights, in one line."""
+        penalised = [tensor for tensor in self.tensors if tensor.penalty is not None]
+        residual = self.kkt_residual
+        found = "not defined" if residual is None else f"{residual:.3g}"
+        return (
+            f"<Optimality: {len(penalised)} of {len(self.tensors)} tensors penalised, "
+            f"KKT residual {found}; see .table() and .plot()>"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return the table, for notebooks."""
+        return f"<p>{html.escape(repr(self))}</p>{self.table()._repr_html_()}"
+
+
+def optimality(
+    model: Any,
+    x: Any,
+    y: Any,
+    batch_size: int = 256,
+    loss: Loss | None = None,
+    sample_weight: Any = None,
+    class_weight: dict[int, float] | None = None,
+) -> Optimality:
+    """Return how far each weight is from where data and penalty balance.
+
+    A minimum of data loss and penalties has `u ∈ strength·∂value(w)` for every weight,
+    with `u = −∂(data loss)/∂w`. Of L1: `|u| <= strength` where `w = 0`, and
+    `u = strength·sign(w)` elsewhere; of L2, `u = 2·strength·w`. The data loss is what
+    `model.compute_loss` gives for all rows at once, in inference mode, without any
+    penalty: with the reduction, masks and weights that the model trains with, and what
+    layers add by `add_loss`. Regularizers of Keras's own count as the penalties that
+    they are.
+
+    Args:
+        model: a built model, compiled, or trained by a loop of your own.
+        x: the rows to take the data loss over: the training part. An array, or a list
+            or dictionary of arrays as `fit` takes them; pandas frames and sparse
+            matrices of SciPy too.
+        y: their targets, likewise.
+        batch_size: rows at a time; without influence on the result but for rounding.
+        loss: a function of y and outputs, instead of the loss of `compile`; of the
+            values that it returns the mean is taken.
+        sample_weight: the weights of `fit`, of rows or of time steps.
+        class_weight: those of `fit`, by class, instead.
+
+    Raises:
+        ParameterError: x, y and weights differ in rows or are not arrays, `batch_size`
+            is not a positive int, or the loss of more rows than that is not a mean or a
+            sum over them.
+        ModelError: a model without weights or loss, a loss with `reduction=None`, or a
+            backend other than TensorFlow, JAX and PyTorch.
+
+    Warns:
+        UserWarning: the model has activity penalties, which are left out: then what
+            the penalties of weights must balance is not u alone.
+    """
+    whole = isinstance(batch_size, int) and not isinstance(batch_size, bool)
+    if not whole or batch_size < 1:
+        raise ParameterError(
+            must("optimality", "batch_size", "a positive number of rows", batch_size)
+        )
+    descent = Descent(model, loss)
+    _warn_of_activities("optimality", descent)
+    if class_weight is not None:
+        if sample_weight is not None:
+            rule = "None where there is a `class_weight`"
+            raise ParameterError(
+                must("optimality", "sample_weight", rule, sample_weight)
+            )
+        sample_weight = of_classes("optimality", y, class_weight)
+    return _balances(descent, x, y, sample_weight, batch_size)
+
+
+class Balances:
+    """The balance of a model's weights at every logging point of a `fit`.
+
+    Args:
+        data: `(x, y)` or `(x, y, sample_weight)`, or None to leave everything out.
+    """
+
+    def __init__(self, data: tuple[Any, ...] | None) -> None:
+        owner = "RegularizationLogger"
+        if data is not None and not (isinstance(data, tuple) and len(data) in (2, 3)):
+            rule = "a tuple (x, y) or (x, y, sample_weight)"
+            raise ParameterError(must(owner, "optimality", rule, data))
+        if data is not None:
+            data = tuple(
+                arrays(owner, f"optimality[{i}]", own) for i, own in enumerate(data)
+            )
+        self._data = data
+        self._descent: Descent | None = None
+        self._last: Optimality | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy keeps: the data, nothing of a model."""
+        return {**self.__dict__, "_descent": None, "_last": None}
+
+    def begin(self, model: Any) -> None:
+        """Begin anew, with the model that is trained."""
+        self._last = None
+        self._descent = None if self._data is None else Descent(model)
+        if self._descent is not None:
+            _warn_of_activities("RegularizationLogger", self._descent)
+
+    def columns(self) -> dict[tuple[str, str], dict[str, float | None]]:
+        """Return what is logged now of each weight, by layer and tensor."""
+        if self._descent is None or self._data is None:
+            return {}
+        self._last = _balances(self._descent, *self._data)
+        return {
+            (t.layer, t.tensor): {
+                "kkt_residual": t.kkt_residual,
+                "gradient_ratio": t.gradient_ratio,
+            }
+            for t in self._last.tensors
+        }
+
+    def final(self) -> dict[str, float | None]:
+        """Return the column of `finals` that was found last."""
+        return {} if self._last is None else {"kkt_residual": self._last.kkt_residual}
+
+    def u_of(self, variable: Any) -> Any:
+        """Return the u of a variable that was found last, or None."""
+        if self._descent is None or self._last is None:
+            return None
+        pairs = zip(self._descent.weights, self._last.tensors, strict=True)
+        return next((t.u for w, t in pairs if w.variable is variable), None)
+
+
+def _warn_of_activities(owner: str, descent: Descent) -> None:
+    if descent.activities:
+        left_out = ", ".join(descent.activities)
+        warnings.warn(
+            f"{owner}: the balance of weights leaves out activity penalties: "
+            f"{left_out}.",
+            stacklevel=3,
+        )
+
+
+def _balances(
+    descent: Descent,
+    x: Any,
+    y: Any,
+    sample_weight: Any = None,
+    batch_size: int = 256,
+) -> Optimality:
+    us = descent(x, y, batch_size, sample_weight)
+    return Optimality(tuple(map(_balance, descent.weights, us)))
+
+
+def _balance(weight: Weight, u: Any) -> Balance:
+    penalty = placed(unhandled(weight.variable.regularizer), weight)
+    w = weight.variable.value
+    strength = getattr(proximable(penalty) or penalty, "strength", None)
+    return Balance(
+        layer=weight.layer_path,
+        tensor=weight.name,
+        role=weight.role,
+        penalty=penalty,
+        strength=None if strength is None else float(ops.convert_to_numpy(strength)),
+        w=ops.convert_to_numpy(w),
+        u=u,
+        distance=ops.convert_to_numpy(distance(penalty, w, u)),
+    )

@@ -1,0 +1,1 @@
+"""Statistics, operating points, contrasts, claims and verdicts of a study."""

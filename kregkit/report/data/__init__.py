@@ -1,0 +1,1 @@
+"""The tables of a store as what a report computes with."""

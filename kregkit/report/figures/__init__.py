@@ -1,0 +1,1 @@
+"""The kinds of figures of a report, one module each."""

@@ -1,0 +1,150 @@
+"""The contrasts of a claim, one below the other: seeds, mean, interval.
+
+The one rule: every seed is a point; the bar is the interval that the verdict rests on,
+and the shaded band is what does not count.
+"""
+
+import math
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from kregkit.report.analysis.verdicts import Contrast, Part
+from kregkit.report.page.canvas import GRID, INK, slug, tell
+from kregkit.report.page.page import Figure
+from kregkit.report.wording import numbers
+
+_COLOR = "#0072b2"
+_SOFT = "#56b4e9"
+_ROUND = (
+    (-99.9, -99, -90, 0, 900, 9900),
+    (-90, -75, -50, 0, 100, 300, 900),
+    (-60, -40, -20, 0, 25, 60, 150),
+    (-20, -10, 0, 10, 20),
+    (-5, 0, 5),
+    (-1, 0, 1),
+)
+"""Percentages for the axis of a log ratio, the widest first."""
+_APART = 0.15  # of the axis: how far labels must be from each other
+
+
+def forest(
+    name: str,
+    title: str,
+    parts: Sequence[Part],
+    regression: bool,
+    bars: str = "the intervals that the verdicts rest on",
+) -> Figure | None:
+    """Return the parts that share the first part's unit, of those with numbers.
+
+    `bars` says in the caption what is drawn as bars.
+    """
+    known = [part for part in parts if any(e is not None for _, e in _seeds(part))]
+    if not known:
+        return None
+    first = known[0].contrast
+    shown = [part for part in known if _unit(part.contrast) == _unit(first)]
+
+    def paint(axes: Axes) -> None:
+        axes.set_title(title)
+        for row, part in enumerate(shown):
+            _row(axes, -row, part)
+        axes.axvline(0, color=INK, lw=1)
+        axes.set_yticks([-row for row in range(len(shown))])
+        axes.set_yticklabels([str(row + 1) for row in range(len(shown))])
+        axes.set_ylim(-len(shown) + 0.4, 0.6)
+        if first.kind == "log ratio":
+            axes.set_xticks(_changes(*axes.get_xlim()))
+        else:
+            axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_formatter(
+            FuncFormatter(lambda x, _: _shown(first, float(x), regression))
+        )
+        axes.set_xlabel("effect; each row is a part of the table")
+
+    full = slug("claim", name)
+    alt, caption = _alt(shown, regression), _caption(shown, bars)
+    return Figure(full, paint, alt, caption)
+
+
+def _row(axes: Axes, y: float, part: Part) -> None:
+    enough, estimate = part.contrast.smallest, part.contrast.estimate
+    axes.fill_betweenx([y - 0.38, y + 0.38], -enough, enough, color=GRID, lw=0)
+    seeds = [effect for _, effect in _seeds(part) if effect is not None]
+    # Spread by a fixed pattern, so that equal values are seen to be several.
+    places = [
+        y + 0.22 * ((7 * i) % len(seeds) / len(seeds) - 0.5) for i in range(len(seeds))
+    ]
+    (dots,) = axes.plot(seeds, places, "o", color=_SOFT, ms=3.5, alpha=0.8, zorder=2)
+    tell(dots, part.contrast.about)
+    if estimate and part.low is not None and part.high is not None:
+        (bar,) = axes.plot(
+            [part.low, part.high], [y, y], color=_COLOR, lw=2.2, zorder=3
+        )
+        tell(bar, f"{part.contrast.about}, interval")
+        (mean,) = axes.plot([estimate.value], [y], "D", color=_COLOR, ms=6, zorder=4)
+        tell(mean, f"{part.contrast.about}, effect")
+
+
+def _seeds(part: Part) -> tuple[tuple[int, float | None], ...]:
+    return part.contrast.effects
+
+
+def _unit(contrast: Contrast) -> tuple[str, bool]:
+    share = contrast.unit in numbers.FRACTIONS
+    if contrast.kind == "log ratio":
+        return "ratio", False
+    return ("share" if share else contrast.unit), True
+
+
+def _changes(low: float, high: float) -> list[float]:
+    """Return round changes in percent inside a range of log ratios."""
+    for steps in _ROUND:
+        kept: list[float] = []
+        for place in sorted((math.log1p(p / 100) for p in steps), key=abs):
+            far = all(abs(place - other) > _APART * (high - low) for other in kept)
+            if low <= place <= high and far:
+                kept.append(place)
+        if len(kept) >= 3:
+            return sorted(kept)
+    return [0.0]
+
+
+def _shown(contrast: Contrast, value: float, regression: bool) -> str:
+    if contrast.kind == "log ratio":
+        change = 100 * math.expm1(value)
+        digits = 1 if change < -99 else 0  # nothing falls by 100 %
+        return f"{change:+.{digits}f} %".replace("-", "−").replace("+0 ", "0 ")
+    return numbers.effect(contrast.unit, contrast.kind, value, regression)
+
+
+def _alt(parts: Sequence[Part], regression: bool) -> str:
+    said = []
+    for part in parts:
+        one = part.contrast
+        text = one.about
+        if one.estimate:
+            values = (one.estimate.value, part.low, part.high)
+            effect, low, high = (
+                numbers.effect(one.unit, one.kind, v, regression) for v in values
+            )
+            level = f"{100 * part.level:.4g} % interval"
+            text = f"{text}: {effect}, {level} {low} to {high}"
+        else:
+            seeds = [e for _, e in one.effects if e is not None]
+            low, high = (
+                numbers.effect(one.unit, one.kind, v, regression)
+                for v in (min(seeds), max(seeds))
+            )
+            text = f"{text}: seeds from {low} to {high}"
+        said.append(text)
+    return f"Effects. {'; '.join(said)}."
+
+
+def _caption(parts: Sequence[Part], bars: str) -> str:
+    named = (f"{i}: {part.contrast.about}" for i, part in enumerate(parts, 1))
+    return (
+        f"{'; '.join(named)}. Small points are seeds, bars {bars}, the grey band what "
+        "does not count."
+    )

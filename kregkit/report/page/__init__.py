@@ -1,0 +1,1 @@
+"""What a page is (sections, tables, figures), written as HTML and Markdown."""

@@ -1,0 +1,1 @@
+"""The parts of a page: what a report says, and in what order."""

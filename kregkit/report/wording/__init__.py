@@ -1,0 +1,1 @@
+"""Numbers and names in words: the one place that rounds and labels."""

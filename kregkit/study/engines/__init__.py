@@ -1,0 +1,1 @@
+"""Who trains what: scheduling, worker processes, and the two engines."""

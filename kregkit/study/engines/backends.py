@@ -1,0 +1,117 @@
+"""What Keras's backends tell of a traced model, each in its own way.
+
+The one rule: what a traced model tells about itself is read here and nowhere else;
+gradients are in `callbacks`, maps, loops and everything else are `keras.ops`.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import keras
+
+from kregkit._keras import functions_of
+
+SUPPORTED: Final = ("tensorflow", "jax")
+
+
+def obstacle(forward: Callable[[Any], Any], given: Any) -> str | None:
+    """Return why a pass over one model cannot be mapped over many, or None.
+
+    What a random or stateful operation gives depends on how often it has run: for
+    many models at once it would not be what each of them gives alone. Keras's own
+    random layers are not of this kind: their state is a variable of the model.
+    """
+    if keras.backend.backend() == "jax":
+        return None
+    sparse: list[int] = []
+    missing: list[int] = []
+    graph = _graph(
+        lambda given: _differentiated(forward, given, sparse, missing), given
+    )
+    operations = _operations(graph)
+    names = {op.type for op in operations if op.op_def.is_stateful}
+    if known := ", ".join(sorted(names - _HARMLESS - {_READ})):
+        return f"the model is stateful beyond Keras's variables: {known}"
+    if _READ in names:  # every variable of its own has been replaced by a tensor
+        return "the model reads a variable that is not its own, such as a global seed"
+    if any(op.type == "PadV2" for op in operations):
+        return "TensorFlow's vectorized map pads with 0, whatever constant is asked for"
+    if sparse:
+        return "a gradient is sparse, as those of embeddings are"
+    if missing:  # Keras leaves such a weight as it is, without weight decay too
+        return "a trained weight has no part in the loss"
+    return None
+
+
+def traffic(forward: Callable[[Any], Any], given: Any) -> int:
+    """Return the bytes of everything that a pass over one model computes."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        traced = jax.make_jaxpr(forward)(given)
+        shapes = [v.aval for eqn in traced.jaxpr.eqns for v in eqn.outvars]
+        return sum(int(s.size) * s.dtype.itemsize for s in shapes if hasattr(s, "size"))
+    outputs = [out for op in _operations(_graph(forward, given)) for out in op.outputs]
+    return sum(
+        (out.shape.num_elements() or 0) * out.dtype.size
+        for out in outputs
+        if out.dtype.name != "resource" and out.dtype.name != "variant"
+    )
+
+
+_HARMLESS: Final = frozenset(
+    {"Assert", "NoOp", "Placeholder", "StatefulPartitionedCall"}
+)
+_READ: Final = "ReadVariableOp"
+
+
+def _differentiated(
+    forward: Callable[[Any], Any], given: Any, sparse: list[int], missing: list[int]
+) -> list[Any]:
+    """Return the gradients of the first output by the first inputs.
+
+    Keras squares and clips a sparse gradient before its repeated rows are summed, and
+    a stacked one has none: `sparse` gets the places of those, `missing` those of
+    weights without a gradient.
+    """
+    import tensorflow as tf
+
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(given[0])
+        value = forward(given)[0]
+    gradients = tape.gradient(value, given[0])
+    sparse += [i for i, g in enumerate(gradients) if isinstance(g, tf.IndexedSlices)]
+    missing += [i for i, gradient in enumerate(gradients) if gradient is None]
+    return [gradient for gradient in gradients if gradient is not None]
+
+
+def _graph(forward: Callable[[Any], Any], given: Any) -> Any:
+    import tensorflow as tf
+
+    def flat(*leaves: Any) -> Any:
+        return forward(tf.nest.pack_sequence_as(given, leaves))
+
+    return (
+        tf.function(flat, autograph=False)
+        .get_concrete_function(*tf.nest.flatten(given))
+        .graph
+    )
+
+
+def _operations(graph: Any) -> list[Any]:
+    """Return the operations of a graph and of the functions that it calls."""
+    found = list(graph.get_operations())
+    for inner in functions_of(graph):
+        found += inner.get_operations()
+    return found
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Return whether a backend says with this error that memory has run out."""
+    if isinstance(error, MemoryError):
+        return True
+    if keras.backend.backend() == "jax":
+        return "RESOURCE_EXHAUSTED" in str(error)
+    import tensorflow as tf
+
+    return isinstance(error, tf.errors.ResourceExhaustedError)

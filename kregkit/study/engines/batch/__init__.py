@@ -1,0 +1,1 @@
+"""The engine `batch`: many trials as one program."""

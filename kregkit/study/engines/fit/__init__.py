@@ -1,0 +1,1 @@
+"""The engine `fit`: one model after another, by `model.fit`."""

@@ -1,0 +1,1 @@
+"""What is measured when a trial ends."""

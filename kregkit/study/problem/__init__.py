@@ -1,0 +1,1 @@
+"""Models, losses, and a study resolved against its data: ready for training."""

@@ -1,0 +1,216 @@
+"""The data loss and every penalty of a model, summed while it trains and validates."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from kregkit import _keras
+from kregkit.errors import ModelError
+from kregkit.numerics import Tensor
+from kregkit.watch.penalties import Penalties
+
+_STEPS = ("train_step", "test_step")
+_PASSES = ("evaluate", "test_on_batch", "train_on_batch")
+
+
+class LossTerms:
+    """Measures the data loss and every penalty of a model, until `detach`.
+
+    While a training or test step is traced, every regularizer is silenced and its value
+    computed beside the data loss. The sums are variables that no metric reports: all
+    that the model returns is as without them. The logs of `fit` gain `data_loss` and
+    the penalties, before any callback sees them, and those of its validation with
+    `val_`. What a callback evaluates, tests or trains on itself is in neither.
+
+    Keras's mean of the loss starts again when a callback evaluates within an epoch.
+    Only then is `loss` in the logs replaced, by that of the batches of this epoch.
+
+    Terms that are `kept` stay when a `fit` ends, with the steps that were traced for
+    them: whoever attached them keeps the regularizers as they are.
+    """
+
+    def __init__(self, model: Any, kept: bool = False) -> None:
+        self.model = model
+        self.kept = kept
+        self._penalties = Penalties(model)
+        self.names = ["data_loss", *(f"penalty/{p}" for p in self._penalties.paths)]
+        self._values: Callable[[], list[Tensor]] | None = None  # within a step only
+        self._inside = 0  # how many calls of `_PASSES` are running
+        self._validating = False
+        self._mixed = False
+        # One sum for each term, then the rows and the batches.
+        shape = (len(self.names) + 2,)
+        self._sums = _keras.add_step_variables(model, shape, "training", "validation")
+        self._training, self._validation = self._sums
+        self.original = model.compute_loss
+        self._reported = _keras.reported(model)
+        # An optimizer may look at the regularizers when it is built: not in a step.
+        if model.optimizer is not None and not model.optimizer.built:
+            model.optimizer.build(model.trainable_variables)
+        model.compute_loss = self.compute_loss
+        for name in _STEPS:
+            setattr(model, name, self._silent(getattr(model, name)))
+        model.evaluate = self._watched_evaluate(model.evaluate)
+        for name in _PASSES[1:]:
+            setattr(model, name, self._unwatched(getattr(model, name)))
+        _keras.replace_reported(model, self._report)
+        # A step that was traced before knows nothing of this.
+        model.make_train_function(force=True)
+        model.test_function = None
+
+    @staticmethod
+    def held_by(model: Any) -> "LossTerms | None":
+        """Return the terms that are attached to a model, if there are any."""
+        held = getattr(model.compute_loss, "__self__", None)
+        return held if isinstance(held, LossTerms) else None
+
+    @classmethod
+    def untouched(cls, model: Any) -> Callable[..., Tensor]:
+        """Return the `compute_loss` that a model has without such terms."""
+        held = cls.held_by(model)
+        return model.compute_loss if held is None else held.original  # type: ignore[no-any-return]  # Keras is untyped
+
+    @staticmethod
+    def obstacle(model: Any) -> str | None:
+        """Return why the terms of this model cannot be told apart, or None."""
+        names = (*_STEPS, "compute_loss", "compute_metrics", "metrics")
+        for name in names:
+            own = getattr(type(model), name) is not getattr(keras.Model, name)
+            if own or name in model.__dict__:
+                return f"model {model.name!r} has its own `{name}`"
+        if model.loss is None:
+            return f"model {model.name!r} was compiled without a loss"
+        if "data" in (getattr(model, "output_names", None) or ()):
+            return f"model {model.name!r} has an output 'data' with a loss of that name"
+        if keras.backend.backend() == "tensorflow":
+            replicas = model.distribute_strategy.num_replicas_in_sync
+            if replicas > 1:
+                return f"model {model.name!r} trains on {replicas} replicas"
+        return None
+
+    @property
+    def batches(self) -> int:
+        """The batches of `fit` trained on since `begin_epoch`, on JAX once synced."""
+        return round(float(ops.convert_to_numpy(self._training)[-1]))
+
+    def begin_epoch(self) -> None:
+        """Forget the batches of the epoch before."""
+        self._training.assign(ops.zeros(self._training.shape))
+        self._mixed = False
+
+    def detach(self) -> None:
+        """Give the model back as it was."""
+        if self.held_by(self.model) is not self:
+            return
+        for name in ("compute_loss", *_STEPS, *_PASSES):
+            delattr(self.model, name)
+        _keras.restore_reported(self.model)
+        _keras.remove_step_variables(self.model, self._sums)
+        self.model.train_function = None
+        self.model.test_function = None
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Tensor:
+        """Return the total that Keras would return, and sum its terms within a step."""
+        data = self.original(x, y, y_pred, sample_weight, training)
+        if self._values is None:
+            return data
+        # Of a layer in float64 they are float64, which Keras does not add to its loss.
+        values = [ops.cast(value, data.dtype) for value in self._values()]
+        first = next(leaf for leaf in keras.tree.flatten(x) if leaf is not None)
+        self._add(
+            self._training if training else self._validation,
+            [data, *values],
+            ops.shape(first)[0],
+        )
+        terms = [_keras.aggregated(self.model, value) for value in values]
+        return ops.sum([data, *terms]) if terms else data
+
+    def _add(self, sums: Any, terms: list[Tensor], rows: Any) -> None:
+        """Add the terms of one batch: in one vector, since each operation costs."""
+        rows = ops.cast(rows, sums.dtype)
+        one = ops.ones((), sums.dtype)
+        means = ops.stack([*(ops.cast(term, sums.dtype) for term in terms), one])
+        sums.assign_add(ops.append(means * rows, one))
+
+    def _silent(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        def silent(*args: Any) -> Any:
+            with self._penalties.silenced() as self._values:
+                try:
+                    return step(*args)
+                finally:
+                    self._values = None
+
+        return silent
+
+    def _watched_evaluate(self, evaluate: Callable[..., Any]) -> Callable[..., Any]:
+        """Return `evaluate`, which adds the terms where `fit` calls it."""
+
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            if self._inside or not _keras.is_validation(kwargs):
+                with self._apart():
+                    return evaluate(*args, **kwargs)
+            self._validation.assign(ops.zeros(self._validation.shape))
+            self._inside, self._validating, self._mixed = 1, True, False
+            try:
+                return evaluate(*args, **kwargs)
+            finally:
+                self._inside, self._validating = 0, False
+
+        return watched
+
+    def _unwatched(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def unwatched(*args: Any, **kwargs: Any) -> Any:
+            with self._apart():
+                return call(*args, **kwargs)
+
+        return unwatched
+
+    @contextlib.contextmanager
+    def _apart(self) -> Iterator[None]:
+        """Let a pass that is not of `fit` leave the sums as they are."""
+        held = [ops.convert_to_numpy(sums).copy() for sums in self._sums]
+        self._inside += 1
+        self._mixed = True
+        try:
+            yield
+        finally:
+            self._inside -= 1
+            for sums, values in zip(self._sums, held, strict=True):
+                sums.assign(values)
+
+    def _report(self, logs: Any) -> dict[str, Any]:
+        """Return what Keras reports of a pass over data, and the terms of one of `fit`.
+
+        Keras asks for it at the end of the batches of an epoch, and in `evaluate`.
+        """
+        found = self._reported(logs)
+        if self._inside == 0:
+            return self._with_terms(found, self._training)
+        if self._inside == 1 and self._validating:
+            return self._with_terms(found, self._validation)
+        return found
+
+    def _with_terms(self, logs: dict[str, Any], sums: Any) -> dict[str, Any]:
+        *totals, rows, _ = ops.convert_to_numpy(sums).astype("float64")
+        means = [float(total / rows) if rows else 0.0 for total in totals]
+        terms = dict(zip(self.names, means, strict=True))
+        taken = sorted(set(terms) & set(logs))
+        if taken:
+            raise ModelError(
+                f"RegularizationLogger: model {self.model.name!r} reports {taken[0]!r} "
+                "itself; give that metric another name."
+            )
+        if self._mixed or _keras.seen_rows(self.model) != rows:
+            terms["loss"] = float(np.sum(means))
+        return {**logs, **terms}
