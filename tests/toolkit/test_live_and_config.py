@@ -75,7 +75,7 @@ def test_make_refuses_a_parameter_that_the_penalty_does_not_have():
 FURTHER = [
     (name, parameter, rule)
     for name, own in SPECS.items()
-    for parameter, rule in own.items()
+    for parameter, rule in own.parameters.items()
     if isinstance(rule, known.Range)
 ]
 """Every numeric parameter beside the strength."""
