@@ -9,8 +9,9 @@ import math
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
-import keras
 import numpy as np
+
+import keras
 from keras import backend, ops
 
 Tensor: TypeAlias = Any

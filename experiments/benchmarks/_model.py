@@ -6,8 +6,9 @@ there is, so that what is added to a step weighs as much as it can.
 
 from typing import Any
 
-import keras
 import numpy as np
+
+import keras
 
 BATCH = 100
 

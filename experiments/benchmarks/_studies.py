@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import keras
-from keras import ops
-
 from experiments.benchmarks._interleave import Arm, timed
+from keras import ops
 from kregkit.callbacks import RegularizationLogger
 from kregkit.schema import PROBE
 from kregkit.store import Store

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-
 from experiments.benchmarks._interleave import emit, figure, interleave, ratios, timed
 from kregkit.callbacks import RegularizationLogger
 from kregkit.regularizers import L2

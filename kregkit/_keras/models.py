@@ -4,8 +4,9 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import keras
 from keras.src import backend
+
+import keras
 
 
 def without_values(build: Callable[[], Any]) -> Any:

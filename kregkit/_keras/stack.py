@@ -6,7 +6,6 @@ from types import FrameType
 from typing import Any
 
 import keras
-
 from kregkit.errors import VersionError
 
 

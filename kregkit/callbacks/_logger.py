@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
-
 from kregkit import _keras
 from kregkit.errors import (
     ParameterError,

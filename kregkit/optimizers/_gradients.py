@@ -12,7 +12,6 @@ from typing import Any
 
 import keras
 from keras import ops
-
 from kregkit._keras import trained_variables
 from kregkit.numerics import Tensor
 

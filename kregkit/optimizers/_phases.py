@@ -5,10 +5,10 @@ The one rule: a penalty acts by its proximal step or by its gradient, never by b
 
 from typing import Any, Final
 
-import keras
 import numpy as np
-from keras import ops
 
+import keras
+from keras import ops
 from kregkit._keras import averages, track, trained_variables, untrack
 from kregkit.numerics import Tensor
 from kregkit.optimizers._steps import after_update, kind, step_size

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, Self
 
 import keras
-
 from kregkit._keras import in_apply, model_at_work
 from kregkit.errors import ModelError, ParameterError, must
 from kregkit.numerics import Tensor

@@ -4,7 +4,6 @@ The one rule: the prox is the global minimiser, also where there are two minima.
 """
 
 from keras import ops
-
 from kregkit.numerics import Tensor, constant, larger, summed
 
 

@@ -12,8 +12,8 @@ import math
 from typing import Any, Final
 
 import numpy as np
-from keras import backend, ops
 
+from keras import backend, ops
 from kregkit._keras import applies_itself, training_step
 from kregkit.errors import ParameterError
 from kregkit.known import STRENGTH

@@ -8,7 +8,6 @@ there may be several.
 import dataclasses
 
 from keras import ops
-
 from kregkit.numerics import (
     Tensor,
     constant,

@@ -11,7 +11,6 @@ from typing import Any, TypeAlias
 
 import keras
 from keras import ops
-
 from kregkit.layers import ActivityRegularization
 from kregkit.numerics import Tensor
 from kregkit.regularizers._base import placed

@@ -1,9 +1,9 @@
 """A trial's result does not depend on the batch that it is trained in."""
 
 import pytest
-from agreement import assert_alike, without_time
-from batch_cases import MLP, Case
 
+from helpers.agreement import assert_alike, without_time
+from helpers.batch_cases import MLP, Case
 from kregkit.study.engines.batch.program import Program
 from kregkit.study.engines.fit import train_one
 

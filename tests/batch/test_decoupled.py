@@ -1,11 +1,11 @@
 """A trial of decoupled decay is a plain Keras `fit` with `weight_decay`."""
 
-import keras
 import numpy as np
 import pytest
-from agreement import difference
-from batch_cases import INCOMPLETE, MLP, Case
 
+import keras
+from helpers.agreement import difference
+from helpers.batch_cases import INCOMPLETE, MLP, Case
 from kregkit.study.engines.batch.program import Program
 from kregkit.study.engines.fit import train_one
 from kregkit.study.engines.protocol import order

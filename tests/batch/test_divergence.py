@@ -3,9 +3,9 @@
 import math
 
 import pytest
-from agreement import assert_fails_alike, without_time
-from batch_cases import Case
 
+from helpers.agreement import assert_fails_alike, without_time
+from helpers.batch_cases import Case
 from kregkit.study.engines.batch.program import Program
 from kregkit.study.engines.fit import train_one
 

@@ -1,9 +1,9 @@
 """The engine `batch` gives what the engine `fit` gives, trial by trial."""
 
 import pytest
-from agreement import assert_agree, assert_same_rows, assert_same_tensors
-from batch_cases import CASES, LINEAR, MLP, WHOLE, Case, built
 
+from helpers.agreement import assert_agree, assert_same_rows, assert_same_tensors
+from helpers.batch_cases import CASES, LINEAR, MLP, WHOLE, Case, built
 from kregkit.study.engines.batch.program import Program
 from kregkit.study.engines.fit import train_one
 from kregkit.study.engines.schedule import obstacle

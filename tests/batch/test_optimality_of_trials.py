@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from batch_cases import Case
 
+from helpers.batch_cases import Case
 from kregkit.study.engines.batch.program import Program
 from kregkit.study.engines.fit import train_one
 

@@ -5,8 +5,8 @@ Everything is computed anew, in float64, from the weights that the trial stores.
 
 import numpy as np
 import pytest
-from batch_cases import Case
 
+from helpers.batch_cases import Case
 from kregkit.schema import FINALS, NEAR_ZERO
 from kregkit.study.engines.batch.program import Program
 from kregkit.study.engines.fit import train_one

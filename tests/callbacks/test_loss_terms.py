@@ -1,11 +1,11 @@
 """The data loss and the penalties in the logs of `fit`."""
 
-import keras
 import numpy as np
 import pytest
-from keras import layers
-from models import KINDS, data, make
 
+import keras
+from helpers.models import KINDS, data, make
+from keras import layers
 from kregkit import regularizers
 from kregkit.callbacks import RegularizationLogger
 from kregkit.watch.loss_terms import LossTerms

@@ -2,12 +2,12 @@
 
 import warnings
 
-import keras
 import numpy as np
 import pytest
-from keras import layers
-from models import KINDS, data, make
 
+import keras
+from helpers.models import KINDS, data, make
+from keras import layers
 from kregkit.callbacks import RegularizationLogger
 from kregkit.optimizers import Proximal
 from kregkit.regularizers import L1, L2, GroupLasso

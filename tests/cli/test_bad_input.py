@@ -5,7 +5,8 @@ import sys
 
 import numpy as np
 import pytest
-from commands import run
+
+from helpers.commands import run
 
 GOOD = """\
 name = "bad"

@@ -5,8 +5,8 @@ import re
 import sys
 
 import pytest
-from commands import run
 
+from helpers.commands import run
 from kregkit.known import DATASETS, MODELS
 from kregkit.specs import SPECS
 

@@ -6,9 +6,9 @@ import tomllib
 import numpy as np
 import polars as pl
 import pytest
-from commands import run
 
 import kregkit
+from helpers.commands import run
 from kregkit.study.file.starter import write_starter
 from kregkit.study.run import planned
 

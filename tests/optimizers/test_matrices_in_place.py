@@ -1,11 +1,11 @@
 """Kernels as matrices have the units of their layer in the columns."""
 
-import keras
 import numpy as np
 import pytest
-from in_place import CASES, IMAGE, data
-from keras import layers, optimizers
 
+import keras
+from helpers.in_place import CASES, IMAGE, data
+from keras import layers, optimizers
 from kregkit.optimizers import Proximal
 from kregkit.regularizers import (
     GroupLasso,

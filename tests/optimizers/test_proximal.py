@@ -1,12 +1,21 @@
 """Proximal's first steps against NumPy, and what acts on a weight, and how often."""
 
-import keras
 import numpy as np
 import pytest
-from keras import optimizers
-from loops import looped
-from stepping import LOOPS, STEPS, by_hand, data, model_of, sgd, trained, weights
 
+import keras
+from helpers.loops import looped
+from helpers.stepping import (
+    LOOPS,
+    STEPS,
+    by_hand,
+    data,
+    model_of,
+    sgd,
+    trained,
+    weights,
+)
+from keras import optimizers
 from kregkit.callbacks import RegularizationLogger
 from kregkit.optimizers import Proximal
 from kregkit.regularizers import L1, L1L2, L2, HoyerSquare

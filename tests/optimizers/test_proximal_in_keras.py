@@ -1,10 +1,10 @@
 """Proximal as a Keras optimizer: settings, skipped updates, averages, saving."""
 
-import keras
 import numpy as np
 import pytest
-from keras import optimizers
-from stepping import (
+
+import keras
+from helpers.stepping import (
     LOOPS,
     STEPS,
     adam,
@@ -17,7 +17,7 @@ from stepping import (
     trained,
     weights,
 )
-
+from keras import optimizers
 from kregkit.optimizers import Proximal
 from kregkit.regularizers import L0, L1
 

@@ -1,11 +1,11 @@
 """What Proximal refuses, at construction or at the first build."""
 
-import keras
 import numpy as np
 import pytest
-from keras import optimizers
-from stepping import data, trained, weights
 
+import keras
+from helpers.stepping import data, trained, weights
+from keras import optimizers
 from kregkit.errors import ModelError, ParameterError
 from kregkit.optimizers import Proximal
 from kregkit.regularizers import L1

@@ -2,8 +2,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import report_store
 
+from helpers import report_store
 from kregkit import report
 from kregkit.report.data.tables import Tables, tables
 from kregkit.store import Store

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-import report_store
 
+from helpers import report_store
 from kregkit import cli, report
 from kregkit.errors import PartError
 from kregkit.store import TABLES, Store

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-import report_store
 
+from helpers import report_store
 from kregkit.report import load
 from kregkit.report.analysis.collapse import collapse_strength, collapsed
 from kregkit.report.analysis.contrasts import Study

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import report_store
 
+from helpers import report_store
 from kregkit.report import load
 from kregkit.report.analysis.operating import Operating
 from kregkit.report.cells import Setting

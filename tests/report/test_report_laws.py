@@ -1,8 +1,8 @@
 import numpy as np
 import polars as pl
 import pytest
-import report_store
 
+from helpers import report_store
 from kregkit.report.analysis.laws import steps, thresholds
 from kregkit.report.cells import Setting
 from kregkit.report.data.tables import Tables, tables

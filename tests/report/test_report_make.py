@@ -3,8 +3,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import report_store
 
+from helpers import report_store
 from kregkit import report
 from kregkit.errors import StoreError, VersionError
 from kregkit.store import Store

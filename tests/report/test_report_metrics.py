@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-import report_store
 from scipy import stats
 
+from helpers import report_store
 from kregkit import report
 from kregkit.report.frames import csvs
 from kregkit.report.sections.further_metrics import sections

@@ -9,10 +9,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-import report_store
-from report_store import FAILED, HOSTILE
 
 import kregkit.report
+from helpers import report_store
+from helpers.report_store import FAILED, HOSTILE
 from kregkit.report import load
 from kregkit.report.data.tables import Tables
 from kregkit.report.page import markdown

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-import report_store
 from test_report_claims import SIZE, drawn
 
 from experiments.benchmarks import simulated
+from helpers import report_store
 from kregkit import report
 from kregkit.errors import StoreError, VersionError
 from kregkit.report.analysis import meta_analysis, recommendations

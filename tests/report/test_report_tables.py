@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-import report_store
 import scipy.stats
 
 from experiments.benchmarks import simulated
+from helpers import report_store
 from kregkit.errors import StoreError
 from kregkit.report import load
 from kregkit.report.cells import BASELINE, Place, Series, Setting, whole

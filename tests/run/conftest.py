@@ -1,7 +1,8 @@
 """One small study, trained once by each engine for every test of this folder."""
 
 import pytest
-from small_study import trained, written
+
+from helpers.small_study import trained, written
 
 
 def _trained_by(engine, tmp_path_factory):

@@ -1,9 +1,9 @@
 """Time and memory of a study, by operations that are counted here by hand."""
 
 import pytest
-from made_study import made
-from small_study import STUDY
 
+from helpers.made_study import made
+from helpers.small_study import STUDY
 from kregkit.study.engines.estimate import RATES, duration, estimate
 from kregkit.study.engines.schedule import schedule
 from kregkit.study.problem.models import BUILDERS

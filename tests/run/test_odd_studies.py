@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
-from small_study import trained, written
 
+from helpers.small_study import trained, written
 from kregkit import report
 from kregkit.report.page.markdown import render
 from kregkit.report.sections.evidence import NOT_TESTED

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from small_study import STUDY, trained, written
 
+from helpers.small_study import STUDY, trained, written
 from kregkit.store import Store
 
 

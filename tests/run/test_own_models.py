@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from small_study import OWN, assert_close_stores, trained, written
-from small_study import STUDY as SMALL
 
+from helpers.small_study import OWN, assert_close_stores, trained, written
+from helpers.small_study import STUDY as SMALL
 from kregkit.errors import StudyError
 from kregkit.store import Store
 

@@ -2,13 +2,13 @@
 
 import shutil
 
-import keras
 import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
-from small_study import STUDY, assert_close_stores, trained, written
 
+import keras
+from helpers.small_study import STUDY, assert_close_stores, trained, written
 from kregkit.errors import StoreError, StudyError, VersionError
 from kregkit.store import Store
 from kregkit.study.engines import schedule

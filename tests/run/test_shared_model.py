@@ -6,8 +6,8 @@ The oracle of every test is a trial trained alone, in a new `Trainer`.
 import importlib
 
 import pytest
-from small_study import OWN, STUDY, written
 
+from helpers.small_study import OWN, STUDY, written
 from kregkit.errors import ModelError
 from kregkit.study.engines.fit import train_one
 from kregkit.study.engines.fit.train_one import Trainer, deterministic, train

@@ -5,12 +5,12 @@ import re
 import resource
 import sys
 
-import keras
 import numpy as np
 import pytest
-from made_study import made
-from small_study import OWN, STUDY, written
 
+import keras
+from helpers.made_study import made
+from helpers.small_study import OWN, STUDY, written
 from kregkit._keras import without_values
 from kregkit.errors import StudyError
 from kregkit.study.engines import schedule as scheduling

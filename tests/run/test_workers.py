@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
-from small_study import OWN, STUDY, assert_close_stores, trained, written
 
+from helpers.small_study import OWN, STUDY, assert_close_stores, trained, written
 from kregkit import errors
 from kregkit.errors import ModelError
 from kregkit.store import Store
@@ -49,7 +49,7 @@ SPREAD = """\
 from pathlib import Path
 from kregkit.errors import KregkitError
 from kregkit.store import Store
-from kregkit.study import workers
+from kregkit.study.engines import workers
 
 if __name__ == "__main__":
     given = [b"unit" * 2**15] * 9, (), None, Path("s.toml"), Store(Path("store")), 2

@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from small_metrics import OWN, STUDY
 
+from helpers.small_metrics import OWN, STUDY
 from kregkit.errors import StudyError
 from kregkit.known import LOSSES
 from kregkit.schema import METRICS

@@ -293,3 +293,11 @@ def test_every_study_that_is_mutated_is_one():
         text = (ROOT / "experiments" / study).read_text()
         assert tomllib.loads(text)
         assert plan(config.parse(text, study), "")
+
+
+def test_no_two_studies_have_one_name():
+    """Each would resume what the other has stored, in `runs/<name>`."""
+    files = sorted((ROOT / "experiments").rglob("*.toml"))
+    names = [tomllib.loads(file.read_text())["name"] for file in files]
+    assert len(names) > 5
+    assert sorted(set(names)) == sorted(names)

@@ -5,11 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
-from formulas import CASES, Case
-from points import Points, points
+
+import keras
+from helpers.formulas import CASES, Case
+from helpers.points import Points, points
 
 pytestmark = [
     pytest.mark.jax,
@@ -23,7 +24,8 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> Points:
     """Return what TensorFlow computes, in a process of its own."""
     file = tmp_path_factory.mktemp("points") / "points.npz"
     subprocess.run(
-        [sys.executable, Path(__file__).with_name("points.py"), file, "float64"],
+        [sys.executable, "-m", "helpers.points", file, "float64"],
+        cwd=Path(__file__).parents[1],
         env=os.environ | {"KERAS_BACKEND": "tensorflow"},
         check=True,
         capture_output=True,

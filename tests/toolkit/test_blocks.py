@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from gradients import gradient, numpy
 
+from helpers.gradients import gradient, numpy
 from kregkit import regularizers
 from kregkit.errors import ParameterError
 from kregkit.known import GROUP

@@ -4,9 +4,9 @@ import re
 
 import numpy as np
 import pytest
-from formulas import CASES, Case
 
 from experiments import catalogue
+from helpers.formulas import CASES, Case
 from kregkit import regularizers
 
 

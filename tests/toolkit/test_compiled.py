@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from formulas import CASES, Case
 
+from helpers.formulas import CASES, Case
 from kregkit.regularizers import Penalty
 
 every_case = pytest.mark.parametrize("case", CASES, ids=str)

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from separable import Of, capped, log_sum, mcp, power, scad, transformed
 
+from helpers.separable import Of, capped, log_sum, mcp, power, scad, transformed
 from kregkit.regularizers import (
     MCP,
     SCAD,

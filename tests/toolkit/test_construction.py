@@ -5,13 +5,13 @@ import dataclasses
 import pickle
 import re
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from formulas import CASES, Case
 
+import keras
 import kregkit
+from helpers.formulas import CASES, Case
 from kregkit import known, regularizers
 from kregkit.errors import ParameterError
 from kregkit.regularizers import (

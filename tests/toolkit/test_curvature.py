@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from formulas import CASES, Case
-from gradients import curvature
 
+from helpers.formulas import CASES, Case
+from helpers.gradients import curvature
 from kregkit.regularizers import NuclearNorm, SpectralNorm
 
 pytestmark = [pytest.mark.jax, pytest.mark.torch]

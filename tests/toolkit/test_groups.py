@@ -6,12 +6,12 @@ The oracle is the layer's own forward pass, not the shape of its kernel.
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
-from keras import layers
-from lines import by_line, data, indices, randomised, zeroed
 
+import keras
+from helpers.lines import by_line, data, indices, randomised, zeroed
+from keras import layers
 from kregkit.groups import activation_axes, weight_axes
 from kregkit.measure import Axes, measure
 

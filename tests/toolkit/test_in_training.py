@@ -10,10 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
-from formulas import CASES, Case
+
+import keras
+from helpers.formulas import CASES, Case
 from keras import layers
 
 

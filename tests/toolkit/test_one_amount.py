@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from gradients import numpy
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
-from separable import mcp, scad
 from sklearn.isotonic import isotonic_regression
 
+from helpers.gradients import numpy
+from helpers.separable import mcp, scad
 from kregkit.regularizers import SLOPE, GroupMCP, GroupSCAD, L1MinusL2, NuclearNorm
 
 pytestmark = pytest.mark.torch

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from gradients import gradient, numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ortho_group
 
+from helpers.gradients import gradient, numpy
 from kregkit.errors import ParameterError
 from kregkit.regularizers import NuclearNorm, Orthogonality, SpectralNorm
 

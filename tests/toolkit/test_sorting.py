@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from gradients import numpy
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers.gradients import numpy
 from kregkit.regularizers import ExclusiveLasso, GroupLInf, LInf
 
 pytestmark = pytest.mark.torch

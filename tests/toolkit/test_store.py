@@ -5,8 +5,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from trials import refused, store_of, trial
 
+from helpers.trials import refused, store_of, trial
 from kregkit import schema
 from kregkit.errors import StoreError
 from kregkit.store import TABLES, Store, frame

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from trials import ENVIRONMENT, refused, store_of, trial
 
+from helpers.trials import ENVIRONMENT, refused, store_of, trial
 from kregkit import schema
 from kregkit.errors import PartError, StoreError, VersionError
 from kregkit.store import TABLES, VERSIONS, Store, check_versions, frame

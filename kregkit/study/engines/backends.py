@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import keras
-
 from kregkit._keras import functions_of
 
 SUPPORTED: Final = ("tensorflow", "jax")

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-import keras
 import numpy as np
-from keras import ops
 
+import keras
+from keras import ops
 from kregkit.errors import StudyError
 from kregkit.known import LOSSES
 from kregkit.study.problem.builders import imported, told

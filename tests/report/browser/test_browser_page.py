@@ -6,7 +6,8 @@ from typing import Any
 
 import polars as pl
 import pytest
-from report_store import HOSTILE
+
+from helpers.report_store import HOSTILE
 
 pytestmark = pytest.mark.browser
 

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import keras
 from keras import ops
-
 from kregkit.kkt.gradient import gradient
 from kregkit.numerics import Tensor
 from kregkit.schema import PROBE

@@ -9,7 +9,6 @@ from typing import Any
 
 import keras
 from keras import ops
-
 from kregkit._keras import training_argument
 from kregkit.kkt.descent import Descent
 from kregkit.optimizers import Proximal

@@ -6,8 +6,9 @@
 import sys
 
 import numpy as np
-from formulas import CASES, Case
-from gradients import gradient, numpy
+
+from helpers.formulas import CASES, Case
+from helpers.gradients import gradient, numpy
 
 Points = dict[str, np.ndarray]
 

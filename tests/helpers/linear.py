@@ -3,9 +3,10 @@
 import functools
 import itertools
 
-import keras
 import numpy as np
 from sklearn.datasets import load_diabetes
+
+import keras
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Models that a study file names as "batch_builders:function"."""
+"""Models that a study file names as "helpers.batch_builders:function"."""
 
 import keras
 from keras import layers, ops

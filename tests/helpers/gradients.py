@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
+
+import keras
 from keras import ops
 
 Function = Callable[[Any], Any]

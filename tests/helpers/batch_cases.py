@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from keras import optimizers
-
 from kregkit.study.file import config
 from kregkit.study.problem.resolve import Study, resolve
 
@@ -165,7 +164,7 @@ def study_of(text: str, folder: Path, make: Callable[[], Any] | None = None) -> 
 
 
 def built(name: str) -> str:
-    return f'build = "batch_builders:{name}"'
+    return f'build = "helpers.batch_builders:{name}"'
 
 
 def falling(rate: float) -> Any:

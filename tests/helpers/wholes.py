@@ -3,8 +3,8 @@
 from typing import Any
 
 import numpy as np
-from separable import Of, Slope, Value, mcp, scad
 
+from helpers.separable import Of, Slope, Value, mcp, scad
 from kregkit.regularizers import (
     SLOPE,
     GroupMCP,

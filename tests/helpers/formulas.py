@@ -6,10 +6,10 @@ A new penalty is tested by existing: without a formula here, the families fail.
 from dataclasses import dataclass
 
 import numpy as np
-from coupled import COUPLED, l1, l2, twice
-from separable import SEPARABLE, Slope, Value, summed
-from wholes import WHOLES
 
+from helpers.coupled import COUPLED, l1, l2, twice
+from helpers.separable import SEPARABLE, Slope, Value, summed
+from helpers.wholes import WHOLES
 from kregkit import regularizers
 from kregkit.regularizers import (
     L0,

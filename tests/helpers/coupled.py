@@ -6,9 +6,9 @@ A gradient is 0 in elements that are 0, unless the penalty is smooth there.
 from typing import Any
 
 import numpy as np
-from separable import Slope, Value
-from wholes import Functions, matrix, members
 
+from helpers.separable import Slope, Value
+from helpers.wholes import Functions, matrix, members
 from kregkit.regularizers import (
     L1SP,
     L2SP,

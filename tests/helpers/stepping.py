@@ -1,9 +1,10 @@
 """A linear model, its first steps under Proximal, and the same steps in NumPy."""
 
-import keras
 import numpy as np
+
+import keras
+from helpers.linear import planted
 from keras import optimizers
-from linear import planted
 
 STEPS = 10
 

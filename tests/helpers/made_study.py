@@ -4,8 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from small_study import STUDY, written
-
+from helpers.small_study import STUDY, written
 from kregkit.study.file.config import load
 from kregkit.study.problem.resolve import Study, resolve
 

@@ -1,0 +1,1 @@
+"""What several test modules share: models, stores, formulas and training loops."""
