@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from keras import ops
 from kregkit import known, regularizers
-from kregkit.kkt.descent import slope
+from kregkit.kkt.negative_gradient import slope
 from kregkit.known import Choice
 from kregkit.regularizers import GroupLasso, Penalty, SparseGroupLasso
 from kregkit.report.page.canvas import INK, slug

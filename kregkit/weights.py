@@ -112,7 +112,7 @@ def bind(model: Any) -> None:
         weight.variable.kregkit_weight = weight
 
 
-def bound(variable: Any) -> Weight | None:
+def known_weight(variable: Any) -> Weight | None:
     """Return the weight that a variable was bound as, or None."""
     return getattr(variable, "kregkit_weight", None)
 
@@ -124,9 +124,9 @@ def weight_at_work(w: Any) -> Weight | None:
     """
     found = regularized(w)
     if found is None:
-        return bound(w)
+        return known_weight(w)
     layer, variable = found
-    return bound(variable) or weight_of(layer, variable)
+    return known_weight(variable) or weight_of(layer, variable)
 
 
 def _below(layer: Any, prefix: str, seen: set[int]) -> Iterator[Place]:

@@ -13,7 +13,7 @@ import keras
 from keras import ops
 from kregkit.errors import ModelError, ParameterError, must
 from kregkit.optimizers import Proximal
-from kregkit.optimizers._phases import Phases
+from kregkit.optimizers._schedule import ProximalSchedule
 from kregkit.schema import NEAR_ZERO
 
 
@@ -206,7 +206,7 @@ def _proximal(optimizer: Any) -> Proximal:
     return held
 
 
-def _kinds(phases: Phases) -> str:
+def _kinds(phases: ProximalSchedule) -> str:
     """Return the penalties that there are, for a message."""
     found = sorted({type(penalty).__name__ for penalty in phases.penalties.values()})
     return ", ".join(found) or "none"

@@ -19,7 +19,7 @@ from kregkit.errors import (
     must,
     unknown,
 )
-from kregkit.kkt.table import Balances
+from kregkit.kkt.table import OptimalityRows
 from kregkit.optimizers import refuse_groups
 from kregkit.schema import ROWS
 from kregkit.store import Store, frame
@@ -110,7 +110,7 @@ class RegularizationLogger(keras.callbacks.Callback):
             rule = '"epoch" or a positive number of steps'
             raise ParameterError(must("RegularizationLogger", "every", rule, every))
         self._probe = arrays("RegularizationLogger", "probe", probe)
-        self._balances = Balances(optimality)
+        self._balances = OptimalityRows(optimality)
         self._every = every if isinstance(every, int) else 0
         self._store = None if store is None else Store(Path(store))
         self._score = score
@@ -289,7 +289,7 @@ class RegularizationLogger(keras.callbacks.Callback):
 
     def _write(self, store: Store) -> None:
         trial = {"trial": f"fit-{len(store.finished()) + 1:03d}"}
-        found = self._balances if self._failed_epoch is None else Balances(None)
+        found = self._balances if self._failed_epoch is None else OptimalityRows(None)
         final = records.fit_record(self.model, self._rows, self._failed_epoch)
         final |= {"epochs": self._epoch, "penalty": self.penalty(), **found.final()}
         store.write(

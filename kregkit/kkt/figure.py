@@ -14,11 +14,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from keras import ops
-from kregkit.kkt.descent import INSIDE, slope
+from kregkit.kkt.negative_gradient import INSIDE, slope
 from kregkit.watch.penalties import total
 
 if TYPE_CHECKING:
-    from kregkit.kkt.table import Balance
+    from kregkit.kkt.table import TensorOptimality
 
 _PANELS: Final = 12
 _COLUMNS: Final = 3
@@ -28,7 +28,7 @@ _POINTS: Final = 20_000
 _DATA, _ALLOWED, _FAINT = "#31688e", "#c44e52", 0.18
 
 
-def plot(tensors: "Sequence[Balance]") -> Figure:
+def plot(tensors: "Sequence[TensorOptimality]") -> Figure:
     """Return a panel for each tensor that has a penalty, or for all where none has."""
     shown = [t for t in tensors if t.penalty is not None] or list(tensors)
     left_out = len(shown[_PANELS:])
@@ -58,7 +58,7 @@ def plot(tensors: "Sequence[Balance]") -> Figure:
     return figure
 
 
-def _panel(axis: Axes, tensor: "Balance") -> None:
+def _panel(axis: Axes, tensor: "TensorOptimality") -> None:
     w, u = (np.float64(values).ravel() for values in (tensor.w, tensor.u))
     finite = np.isfinite(w) & np.isfinite(u)
     w, u = w[finite], u[finite]
@@ -85,7 +85,7 @@ def _panel(axis: Axes, tensor: "Balance") -> None:
     axis.set_title(f"{name}{kind}\nKKT residual {found}{shared}", fontsize=10)
 
 
-def _line(tensor: "Balance", reach: float) -> tuple[Any, Any] | None:
+def _line(tensor: "TensorOptimality", reach: float) -> tuple[Any, Any] | None:
     """Return what the penalty allows as a line over w; None where groups share it."""
     side = np.geomspace(1e-6 * reach, reach, 200)
     x = np.concatenate([-side[::-1], side])

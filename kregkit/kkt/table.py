@@ -13,9 +13,14 @@ import numpy as np
 from keras import ops
 from kregkit.errors import ParameterError, must
 from kregkit.kkt.data_loss import Loss
-from kregkit.kkt.descent import INSIDE, Descent, distance, root_mean_square
+from kregkit.kkt.negative_gradient import (
+    INSIDE,
+    NegativeGradient,
+    distance,
+    root_mean_square,
+)
 from kregkit.optimizers import proximable, unhandled
-from kregkit.regularizers._base import placed
+from kregkit.regularizers._base import bound
 from kregkit.store import frame
 from kregkit.watch.rows import arrays, of_classes
 from kregkit.weights import Weight
@@ -38,7 +43,7 @@ _COLUMNS: Final = {
 
 
 @dataclass(frozen=True, eq=False)
-class Balance:
+class TensorOptimality:
     """One weight tensor: `u = −∂(data loss)/∂w` against what its penalty allows.
 
     `w`, `u` and `distance` are arrays of one shape. The distance is `u` minus the
@@ -89,9 +94,9 @@ class Balance:
 
 @dataclass(frozen=True, eq=False)
 class Optimality:
-    """What `optimality` found: a `Balance` for each trained weight, in their order."""
+    """What `optimality` found: one `TensorOptimality` for each trained weight."""
 
-    tensors: tuple[Balance, ...]
+    tensors: tuple[TensorOptimality, ...]
 
     @property
     def kkt_residual(self) -> float | None:
@@ -180,7 +185,7 @@ def optimality(
         raise ParameterError(
             must("optimality", "batch_size", "a positive number of rows", batch_size)
         )
-    descent = Descent(model, loss)
+    descent = NegativeGradient(model, loss)
     _warn_of_activities("optimality", descent)
     if class_weight is not None:
         if sample_weight is not None:
@@ -192,7 +197,7 @@ def optimality(
     return _balances(descent, x, y, sample_weight, batch_size)
 
 
-class Balances:
+class OptimalityRows:
     """The balance of a model's weights at every logging point of a `fit`.
 
     Args:
@@ -209,7 +214,7 @@ class Balances:
                 arrays(owner, f"optimality[{i}]", own) for i, own in enumerate(data)
             )
         self._data = data
-        self._descent: Descent | None = None
+        self._descent: NegativeGradient | None = None
         self._last: Optimality | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -219,7 +224,7 @@ class Balances:
     def begin(self, model: Any) -> None:
         """Begin anew, with the model that is trained."""
         self._last = None
-        self._descent = None if self._data is None else Descent(model)
+        self._descent = None if self._data is None else NegativeGradient(model)
         if self._descent is not None:
             _warn_of_activities("RegularizationLogger", self._descent)
 
@@ -248,7 +253,7 @@ class Balances:
         return next((t.u for w, t in pairs if w.variable is variable), None)
 
 
-def _warn_of_activities(owner: str, descent: Descent) -> None:
+def _warn_of_activities(owner: str, descent: NegativeGradient) -> None:
     if descent.activities:
         left_out = ", ".join(descent.activities)
         warnings.warn(
@@ -259,7 +264,7 @@ def _warn_of_activities(owner: str, descent: Descent) -> None:
 
 
 def _balances(
-    descent: Descent,
+    descent: NegativeGradient,
     x: Any,
     y: Any,
     sample_weight: Any = None,
@@ -269,11 +274,11 @@ def _balances(
     return Optimality(tuple(map(_balance, descent.weights, us)))
 
 
-def _balance(weight: Weight, u: Any) -> Balance:
-    penalty = placed(unhandled(weight.variable.regularizer), weight)
+def _balance(weight: Weight, u: Any) -> TensorOptimality:
+    penalty = bound(unhandled(weight.variable.regularizer), weight)
     w = weight.variable.value
     strength = getattr(proximable(penalty) or penalty, "strength", None)
-    return Balance(
+    return TensorOptimality(
         layer=weight.layer_path,
         tensor=weight.name,
         role=weight.role,

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from kregkit.errors import ModelError, ParameterError
 from kregkit.regularizers import L1, L1L2, L2, Penalty
-from kregkit.regularizers._base import placed
+from kregkit.regularizers._base import bound
 from kregkit.regularizers._handled import ProximalPenalty
 from kregkit.weights import walk, walk_layers
 
@@ -74,7 +74,7 @@ def refuse_groups(model: Any) -> None:
         ParameterError: a penalty has such a word.
     """
     for weight in walk(model):
-        placed(unhandled(getattr(weight.variable, "regularizer", None)), weight)
+        bound(unhandled(getattr(weight.variable, "regularizer", None)), weight)
 
 
 def refuse_tensor_steps(variables: Iterable[keras.Variable], optimizer: Any) -> None:

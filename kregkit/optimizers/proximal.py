@@ -20,7 +20,7 @@ from kregkit.optimizers._penalties import (
     refuse_groups,
     refuse_tensor_steps,
 )
-from kregkit.optimizers._phases import Phases
+from kregkit.optimizers._schedule import ProximalSchedule
 from kregkit.optimizers._steps import has_after_update, innermost, kind
 from kregkit.regularizers import Penalty
 from kregkit.regularizers._handled import ProximalPenalty
@@ -125,7 +125,7 @@ class Proximal(keras.optimizers.Optimizer):
         self.__dict__["_trainable_variables"] = []
         for setting in _SETTINGS:  # those of the inner optimizer are found instead
             self.__dict__.pop(setting, None)
-        self.phases = Phases(core, metric)
+        self.phases = ProximalSchedule(core, metric)
         self._late: dict[int, Penalty] = {}
 
     def __getattr__(self, name: str) -> Any:
@@ -190,7 +190,7 @@ class Proximal(keras.optimizers.Optimizer):
                 variable.regularizer = held
             self.phases.handled[index] = held
             if late and held.has_gradient() and self.replaces(held.penalty):
-                self._late[index] = held.placed
+                self._late[index] = held.bound
         if not any(own.proximal for own in self.phases.penalties.values()):
             warnings.warn(
                 "Proximal: no trainable variable has a penalty with a proximal "

@@ -109,7 +109,7 @@ class Penalty(keras.regularizers.Regularizer, ABC):
         return False
 
     @final
-    def placed(self, weight: Weight | None) -> Self:
+    def bound(self, weight: Weight | None) -> Self:
         """Return the penalty of one weight, which lies as its kind of layer has it.
 
         Raises:
@@ -147,7 +147,7 @@ class Penalty(keras.regularizers.Regularizer, ABC):
     @final
     def computed(self, w: Tensor, weight: Weight | None = None) -> Tensor:
         """Return `strength * value(w)` of a weight, with its gradient."""
-        own = self.placed(weight)
+        own = self.bound(weight)
         try:
             return own.scaled(accumulable(ops.convert_to_tensor(w)))
         except ParameterError as error:
@@ -266,7 +266,7 @@ def _scalar(owner: str, amount: Tensor) -> Tensor:
     return ops.reshape(amount, ())
 
 
-def placed(regularizer: Any, weight: Weight | None) -> Any:
-    """Return the regularizer of one weight: `placed`, if it is a penalty."""
+def bound(regularizer: Any, weight: Weight | None) -> Any:
+    """Return the regularizer of one weight: `bound`, if it is a penalty."""
     known = isinstance(regularizer, Penalty)
-    return regularizer.placed(weight) if known else regularizer
+    return regularizer.bound(weight) if known else regularizer

@@ -18,7 +18,7 @@ from kregkit._keras import applies_itself, training_step
 from kregkit.errors import ModelError
 from kregkit.numerics import Tensor, addable
 from kregkit.regularizers._parameters import unknown_layer
-from kregkit.weights import Weight, bound, weight_at_work
+from kregkit.weights import Weight, known_weight, weight_at_work
 
 if TYPE_CHECKING:
     from kregkit.regularizers._base import Penalty
@@ -64,18 +64,18 @@ class ProximalPenalty(keras.regularizers.Regularizer):
         return "a variable that is gone" if variable is None else str(variable.path)
 
     @property
-    def placed(self) -> "Penalty":
+    def bound(self) -> "Penalty":
         """The penalty of the weight, as its layer has it.
 
         Raises:
             ModelError: the layer decides what the penalty is, and is not known.
         """
         variable = self._variable()
-        self._weight = self._weight or bound(variable)
+        self._weight = self._weight or known_weight(variable)
         rank = 0 if variable is None else len(variable.shape)
         if self._weight is None and self.penalty.needs_layer(rank):
             raise ModelError(unknown_layer(self.penalty, self.path))
-        return self.penalty.placed(self._weight)
+        return self.penalty.bound(self._weight)
 
     def claim(self, owner: Owner) -> None:
         """Leave the gradient out while the owner lives, and `replaces` the penalty."""

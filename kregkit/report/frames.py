@@ -13,7 +13,7 @@ from kregkit.report.analysis.collapse import collapse_strength
 from kregkit.report.analysis.operating import Operating
 from kregkit.report.cells import Place, Series, Setting
 from kregkit.report.data.tables import Tables
-from kregkit.report.data.trajectories import Courses
+from kregkit.report.data.trajectories import Trajectories
 
 SETTING = dict.fromkeys(
     ("target", "regularizer", "layers", "solver", "parameters"), pl.String
@@ -41,7 +41,7 @@ MOST = 100_000
 """A table of more rows is not written to a file; `load` has it."""
 
 
-def size(name: str, tables: Tables, runs: Courses) -> int:
+def size(name: str, tables: Tables, runs: Trajectories) -> int:
     """Return how many rows a table has, without making it."""
     if name == "cells":
         return len(tables.by_setting) * len(tables.places)
@@ -51,7 +51,7 @@ def size(name: str, tables: Tables, runs: Courses) -> int:
 
 
 def frame(
-    name: str, tables: Tables, runs: Courses, points: Sequence[Operating]
+    name: str, tables: Tables, runs: Trajectories, points: Sequence[Operating]
 ) -> pl.DataFrame:
     """Return a table; where all learning rates are equal, there is no column."""
     if name == "values":
@@ -101,7 +101,7 @@ def _trials(tables: Tables) -> Iterable[dict[str, Any]]:
         }
 
 
-def _courses(runs: Courses) -> Iterable[dict[str, Any]]:
+def _courses(runs: Trajectories) -> Iterable[dict[str, Any]]:
     for course in runs.values():
         for moment, mean, low, high in zip(
             course.moments, course.mean, course.low, course.high, strict=True

@@ -20,7 +20,7 @@ from kregkit.report.analysis.operating import Operating
 from kregkit.report.analysis.operating import operating as operating_of
 from kregkit.report.analysis.recommendations import Advice, advised
 from kregkit.report.data.tables import Tables
-from kregkit.report.data.trajectories import Courses, courses
+from kregkit.report.data.trajectories import Trajectories, courses
 from kregkit.report.page import folder
 from kregkit.report.page.page import Figure, Page
 
@@ -70,7 +70,7 @@ class Report:
         return self.tables.facts.title
 
     @cached_property
-    def runs(self) -> Courses:
+    def runs(self) -> Trajectories:
         """How measures ran over training, by setting, role and measure."""
         return courses(self.tables)
 
@@ -206,7 +206,7 @@ class Report:
         seen = next(part for part in self.page.sections if part.anchor == "seen")
         said = Markup("").join(
             Markup("<li><b>{}</b> {}</li>").format(saying.about, saying.text)
-            for saying in seen.sayings
+            for saying in seen.statements
         )
         lead = Markup("<p>{}</p>").format(seen.lead) if seen.lead else Markup("")
         page = Markup("<div><h3>{}</h3><p>{}</p>{}<ul>{}</ul></div>")

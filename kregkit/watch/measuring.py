@@ -23,7 +23,7 @@ from kregkit.measure import (
     power_start,
 )
 from kregkit.numerics import Tensor, accumulable, safe_norm
-from kregkit.regularizers._base import placed
+from kregkit.regularizers._base import bound
 from kregkit.watch.outputs import recording, watched
 from kregkit.watch.penalties import activity_penalty, penalised_weights, total
 from kregkit.watch.rows import take
@@ -190,7 +190,7 @@ class Measuring:
                 )
                 found = measure(w, weight.role, axes, norm)
                 if id(weight.variable) in self._penalised:
-                    own = placed(weight.variable.regularizer, weight)
+                    own = bound(weight.variable.regularizer, weight)
                     found["penalty"] = total(own(w))
                 size = int(np.prod(w.shape))
                 add(weight.layer_path, weight.name, weight.role, size, found)

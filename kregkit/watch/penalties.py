@@ -13,7 +13,7 @@ import keras
 from keras import ops
 from kregkit.layers import ActivityRegularization
 from kregkit.numerics import Tensor
-from kregkit.regularizers._base import placed
+from kregkit.regularizers._base import bound
 from kregkit.weights import Place, Weight, walk, walk_layers
 
 _Adds: TypeAlias = Callable[..., Tensor]
@@ -54,7 +54,7 @@ class Penalties:
         """
         variables = [weight.variable for weight in self.weights]
         held = [variable.regularizer for variable in variables]
-        own = [placed(w.variable.regularizer, w) for w in self.weights]
+        own = [bound(w.variable.regularizer, w) for w in self.weights]
         recorded: dict[int, Tensor] = {}
 
         def values() -> list[Tensor]:

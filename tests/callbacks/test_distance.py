@@ -6,7 +6,7 @@ from sklearn.isotonic import isotonic_regression
 
 import keras
 from keras import ops
-from kregkit.kkt.descent import distance
+from kregkit.kkt.negative_gradient import distance
 from kregkit.regularizers import (
     L1,
     L1L2,

@@ -11,7 +11,7 @@ from helpers.models import KINDS, data, make
 from keras import layers
 from kregkit.callbacks import RegularizationLogger
 from kregkit.errors import ModelError, ParameterError
-from kregkit.kkt.descent import Descent
+from kregkit.kkt.negative_gradient import NegativeGradient
 from kregkit.optimizers import Proximal
 from kregkit.regularizers import L1, L1L2, L2, GroupLasso, HoyerSquare
 from kregkit.store import Store
@@ -107,9 +107,9 @@ def test_u_is_a_finite_difference_in_inference_mode():
     try:
         model = make("sequential", regularized=False)
         model.fit(X, Y, verbose=0)
-        found = Descent(model)(X, Y, 40)
+        found = NegativeGradient(model)(X, Y, 40)
         random = np.random.default_rng(0)
-        for u, weight in zip(found, Descent(model).weights, strict=True):
+        for u, weight in zip(found, NegativeGradient(model).weights, strict=True):
             direction, values = random.normal(size=u.shape), weight.variable.numpy()
             losses = []
             for step in (1e-4, -1e-4):
@@ -125,7 +125,7 @@ def test_u_is_a_finite_difference_in_inference_mode():
 
 def test_how_many_rows_at_a_time_is_of_no_influence():
     model = make("sequential", regularized=False)
-    whole, parts = Descent(model)(X, Y, 96), Descent(model)(X, Y, 7)
+    whole, parts = NegativeGradient(model)(X, Y, 96), NegativeGradient(model)(X, Y, 7)
     for one, other in zip(whole, parts, strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
 
@@ -272,9 +272,9 @@ def test_what_cannot_be_asked_is_refused():
 
 def test_the_logger_logs_it_and_traces_once(monkeypatch, tmp_path):
     traced = []
-    added = Descent._added
+    added = NegativeGradient._added
     monkeypatch.setattr(
-        Descent, "_added", lambda *given: traced.append(1) or added(*given)
+        NegativeGradient, "_added", lambda *given: traced.append(1) or added(*given)
     )
     model = linear(L1(0.2), np.float32([[0.3], [0.5], [-0.1]]), bias=True)
     x, y = X[:, :3], X[:, 3:4]

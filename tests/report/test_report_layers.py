@@ -14,10 +14,10 @@ from kregkit import report
 from kregkit.report.cells import whole
 from kregkit.report.data.trajectories import courses
 from kregkit.report.figures import layers
-from kregkit.report.figures.course import trajectory
 from kregkit.report.figures.frontier import frontier
 from kregkit.report.figures.layers import layer_maps
 from kregkit.report.figures.score import score
+from kregkit.report.figures.trajectory import trajectory
 from kregkit.report.page.canvas import PAPER
 from kregkit.report.page.page import Figure
 from kregkit.store import Store

@@ -258,13 +258,13 @@ def test_the_frontier_is_what_brute_force_finds(
         more = {"hoyer": value, "l2": -value}.get(measure, setting.strength or 0.0)
         seen[setting] = (scores[0], more, value, scores[1])
     base, majority = seen[series.baseline][0], contents.finals["majority_score"].mean()
-    standing = [s for s in settings if seen[s][0] > (base + majority) / 2]
+    viable = [s for s in settings if seen[s][0] > (base + majority) / 2]
     expected = sorted(
         (seen[s][2], seen[s][3])
-        for s in standing
+        for s in viable
         if not any(
             seen[o][0] >= seen[s][0] and seen[o][1] >= seen[s][1] and o != s
-            for o in standing
+            for o in viable
         )
     )
     figure = frontier(one, "k", [series], place)

@@ -30,7 +30,7 @@ def cell(
 
 def test_a_strength_that_is_not_reached_is_said(read: Read) -> None:
     one = read("three")
-    said = sentences.sayings(one, [Operating(SERIES, None, False)])[1]
+    said = sentences.statements(one, [Operating(SERIES, None, False)])[1]
     assert said.about == "L1 on the kernel W"
     assert said.text == (
         "No strength of the sweep keeps the mean validation score within 1 point of "
@@ -74,8 +74,8 @@ def test_a_change_in_words(one: Cell, text: str) -> None:
 
 def said(tables: Tables) -> str:
     points = [operating(tables, series) for series in tables.strengths]
-    sayings = sentences.sayings(tables, points)
-    return "\n".join(f"{saying.about}: {saying.text}" for saying in sayings)
+    statements = sentences.statements(tables, points)
+    return "\n".join(f"{saying.about}: {saying.text}" for saying in statements)
 
 
 def test_kernels_without_an_exact_zero_are_never_called_sparse(read: Read) -> None:
@@ -145,5 +145,5 @@ def test_a_norm_in_a_sentence_is_the_norm_of_the_tables(read: Read) -> None:
 def test_the_baseline_is_said_even_when_every_trial_of_it_failed(read: Read) -> None:
     one = read("three")
     trials = tuple(t._replace(failed=t.setting == BASELINE) for t in one.trials)
-    text = sentences.sayings(replace(one, trials=trials), [])[0].text
+    text = sentences.statements(replace(one, trials=trials), [])[0].text
     assert text == "Its trials are missing or failed in every seed."

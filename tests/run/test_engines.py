@@ -12,7 +12,7 @@ from helpers.small_study import STUDY
 from keras import layers, ops, optimizers
 from kregkit.errors import ModelError
 from kregkit.study.engines import schedule as scheduling
-from kregkit.study.engines.schedule import Need, schedule
+from kregkit.study.engines.schedule import MemoryEstimate, schedule
 
 MIB = 2**20
 
@@ -313,7 +313,7 @@ def test_a_trial_that_alone_is_larger_than_the_memory_is_named(
     study, monkeypatch, engine
 ):
     monkeypatch.setattr(
-        scheduling, "need", lambda *_: Need(7 * MIB, 3 * MIB, 9 * MIB, 1)
+        scheduling, "need", lambda *_: MemoryEstimate(7 * MIB, 3 * MIB, 9 * MIB, 1)
     )
     monkeypatch.setattr(scheduling, "memory", lambda: 2 * 2 * 9 * MIB)
     with pytest.raises(ModelError) as refused:
@@ -325,7 +325,9 @@ def test_a_trial_that_alone_is_larger_than_the_memory_is_named(
 
 
 def test_a_trial_that_only_a_batch_has_no_room_for_falls_to_fit(study, monkeypatch):
-    monkeypatch.setattr(scheduling, "need", lambda *_: Need(7 * MIB, 3 * MIB, MIB, 1))
+    monkeypatch.setattr(
+        scheduling, "need", lambda *_: MemoryEstimate(7 * MIB, 3 * MIB, MIB, 1)
+    )
     monkeypatch.setattr(scheduling, "memory", lambda: 2 * 2 * 9 * MIB)
     found = schedule(study, study.trials, workers=2)
     assert {unit.engine for unit in found.units} == {"fit"}
@@ -336,13 +338,13 @@ def test_a_trial_that_only_a_batch_has_no_room_for_falls_to_fit(study, monkeypat
 
 def test_large_states_make_small_batches_but_not_below_sixteen():
     room = 2**50
-    assert Need(1, 1, 1, 1).at_a_time(room) == scheduling.MOST
-    assert Need(1, 1, 2 * MIB, 1).at_a_time(room) == 32
-    assert Need(1, 1, 1, MIB // 2).at_a_time(room) == 40
-    assert Need(1, 1, 2**40, 1).at_a_time(room) == 16
-    assert Need(1, 1, 1, 2**40).at_a_time(room) == 16
-    assert Need(2**20, 2**20, 1, 1).at_a_time(5 * 2**20) == 2
-    assert Need(2**20, 2**20, 1, 1).at_a_time(2**20) == 0
+    assert MemoryEstimate(1, 1, 1, 1).at_a_time(room) == scheduling.MOST
+    assert MemoryEstimate(1, 1, 2 * MIB, 1).at_a_time(room) == 32
+    assert MemoryEstimate(1, 1, 1, MIB // 2).at_a_time(room) == 40
+    assert MemoryEstimate(1, 1, 2**40, 1).at_a_time(room) == 16
+    assert MemoryEstimate(1, 1, 1, 2**40).at_a_time(room) == 16
+    assert MemoryEstimate(2**20, 2**20, 1, 1).at_a_time(5 * 2**20) == 2
+    assert MemoryEstimate(2**20, 2**20, 1, 1).at_a_time(2**20) == 0
 
 
 def test_the_need_covers_state_data_and_what_a_pass_computes(tmp_path):

@@ -12,7 +12,7 @@ from kregkit.store import Store
 from kregkit.study.engines import schedule, training
 from kregkit.study.engines.batch.program import Program
 from kregkit.study.engines.protocol import Result
-from kregkit.study.engines.schedule import Unit
+from kregkit.study.engines.schedule import WorkItem
 from kregkit.study.engines.training import Training
 from kregkit.study.plan import words
 
@@ -77,10 +77,10 @@ def test_what_runs_out_of_memory_is_halved_and_goes_on(study, store, limited, er
     sizes, told = limited(3, error), []
     own = Training(study, store, study.trials)
     first, second = study.trials[:7], study.trials[7:]
-    own.train(Unit("batch", first, 7), lambda *now: told.append(now))
+    own.train(WorkItem("batch", first, 7), lambda *now: told.append(now))
     assert sizes == [7, 4, 2, 2, 2, 2]
     assert sum(done for done, _ in told) == pytest.approx(7)
-    own.train(Unit("batch", second, 7), lambda *now: told.append(now))
+    own.train(WorkItem("batch", second, 7), lambda *now: told.append(now))
     # What has run out of memory once is not tried again.
     assert sizes == [7, 4] + [2] * 6
     assert sum(done for done, _ in told) == pytest.approx(10)
@@ -97,7 +97,7 @@ def test_progress_never_says_more_than_what_is_done(study, store, limited):
         told.append(told[-1] + done)
         stored.append(len(store.finished()))
 
-    unit = Unit("batch", study.trials[:4], 4)
+    unit = WorkItem("batch", study.trials[:4], 4)
     Training(study, store, study.trials).train(unit, progress)
     assert min(told) == pytest.approx(0, abs=1e-9)
     for done, finished in zip(told[1:], stored, strict=True):
@@ -110,7 +110,7 @@ def test_a_trial_that_alone_does_not_fit_is_named(study, store, limited, done):
     bad = study.trials[done]
     limited(256, failing=lambda trials: bad in trials)
     told = []
-    unit = Unit("batch", study.trials[:5], 2)
+    unit = WorkItem("batch", study.trials[:5], 2)
     with pytest.raises(ModelError) as refused:
         Training(study, store, study.trials).train(unit, lambda *n: told.append(n))
     assert str(refused.value) == (
@@ -122,7 +122,7 @@ def test_a_trial_that_alone_does_not_fit_is_named(study, store, limited, done):
 
 def test_other_errors_are_not_taken_for_a_lack_of_memory(study, store, limited):
     sizes = limited(2, tf.errors.InvalidArgumentError(None, None, "something else"))
-    unit = Unit("batch", study.trials[:4], 4)
+    unit = WorkItem("batch", study.trials[:4], 4)
     with pytest.raises(tf.errors.InvalidArgumentError, match="something else"):
         Training(study, store, study.trials).train(unit, lambda *now: None)
     assert sizes == [4]
@@ -147,8 +147,8 @@ def test_a_smaller_program_trains_what_the_larger_would_have(
 
     monkeypatch.setattr(Program, "train", checked)
     own = Training(study, store, study.trials)
-    own.train(Unit("batch", study.trials[:2], 2), lambda *now: told.append(now))
-    own.train(Unit("fit", study.trials[2:3], 1), lambda *now: told.append(now))
+    own.train(WorkItem("batch", study.trials[:2], 2), lambda *now: told.append(now))
+    own.train(WorkItem("fit", study.trials[2:3], 1), lambda *now: told.append(now))
     assert sum(done for done, _ in told) == pytest.approx(3)
     contents = store.read()
     counts = contents.finals["engine"].value_counts().sort("engine").rows()

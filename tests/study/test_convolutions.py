@@ -10,8 +10,8 @@ import keras
 from keras import layers
 from kregkit.study.engines.batch import convolutions
 from kregkit.study.engines.batch.convolutions import (
-    formed,
-    forms,
+    batched_convolutions,
+    convolution_forms,
     gathered,
     grouped_works,
 )
@@ -155,14 +155,14 @@ def answers(model, weights, x):
 def test_a_network_is_mapped_without_a_loop_and_is_left_as_it_was(works, monkeypatch):
     monkeypatch.setattr(convolutions, "grouped_works", lambda: works)
     model, x = network(), random(TRIALS, ROWS, 8, 7, 1)
-    weights, found = stacked(model), forms(model.layers)
+    weights, found = stacked(model), convolution_forms(model.layers)
     assert [layer for layer, _ in found] == [model.layers[0], model.layers[2]]
     used = {form.func for _, form in found}
     assert used == {FORMS["grouped" if works else "gathered"]}
 
     @tf.function(autograph=False)
     def batch(x, *weights):
-        with formed(found):
+        with batched_convolutions(found):
             return with_gradients(
                 lambda x, *weights: mapped(
                     lambda *own: answers(model, list(own[1:]), own[0]), (x, *weights)
@@ -184,7 +184,7 @@ def test_a_network_is_mapped_without_a_loop_and_is_left_as_it_was(works, monkeyp
 
 def test_layers_are_left_as_they_were_after_an_error():
     layer = layers.Conv2D(2, 3)
-    held = formed(forms([layer]))
+    held = batched_convolutions(convolution_forms([layer]))
     held.__enter__()
     assert "convolution_op" in vars(layer)
     assert not held.__exit__(ZeroDivisionError, ZeroDivisionError(), None)
@@ -209,12 +209,12 @@ class Own(layers.Conv2D):
     ids=lambda layer: layer.name,
 )
 def test_other_layers_stay_as_they_are(layer):
-    assert forms([layer]) == []
+    assert convolution_forms([layer]) == []
 
 
 def test_other_backends_have_no_forms(monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    assert forms([layers.Conv2D(2, 3)]) == []
+    assert convolution_forms([layers.Conv2D(2, 3)]) == []
 
 
 def wrong_gradients(operation):

@@ -6,7 +6,7 @@ import pytest
 import keras
 from keras import layers
 from kregkit import regularizers
-from kregkit.kkt.descent import slope
+from kregkit.kkt.negative_gradient import slope
 from kregkit.schema import NEAR_ZERO, QUANTILES
 from kregkit.study.plan import Trial
 from kregkit.study.probes import probes

@@ -50,7 +50,7 @@ def collapsed(tables: Tables, setting: Setting) -> bool:
     return half is not None and loss >= half
 
 
-def standing(tables: Tables, series: Series) -> list[float]:
+def viable_strengths(tables: Tables, series: Series) -> list[float]:
     """Return the strengths of a series that have not collapsed."""
     strengths = tables.strengths[series]
     return [x for x in strengths if not collapsed(tables, Setting(series, x))]
@@ -60,7 +60,7 @@ def note(tables: Tables, group: Sequence[Series], how: str) -> str:
     """Return what a caption says of collapsed strengths, or "" without any."""
     gone = []
     for series in group:
-        kept = standing(tables, series)
+        kept = viable_strengths(tables, series)
         strengths = [x for x in tables.strengths[series] if x not in kept]
         if strengths:
             name = labels.series(series, list(tables.strengths))

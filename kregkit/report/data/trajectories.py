@@ -16,7 +16,7 @@ from kregkit.report.data.tables import Tables
 
 
 @dataclass(frozen=True)
-class Course:
+class Trajectory:
     """One pooled measure over time: mean, lowest and highest over the seeds."""
 
     setting: Setting
@@ -36,11 +36,11 @@ def time(rows: pl.DataFrame) -> str:
     return "step" if tensor.is_duplicated().any() else "epoch"
 
 
-Courses = Mapping[tuple[Setting, str, str], Course]
+Trajectories = Mapping[tuple[Setting, str, str], Trajectory]
 """Courses by setting, role and measure."""
 
 
-def courses(tables: Tables) -> Courses:
+def courses(tables: Tables) -> Trajectories:
     """Return every course."""
     rows = wholes(tables.rows)
     unit = time(rows)
@@ -73,12 +73,12 @@ def _course(
     unit: str,
     moments: tuple[int, ...],
     values: list[list[float | None]],
-) -> Course:
+) -> Trajectory:
     known = [
         [one for one in own if one is not None] if None not in own else []
         for own in values
     ]
-    return Course(
+    return Trajectory(
         *key,
         time=unit,
         moments=moments,

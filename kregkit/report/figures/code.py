@@ -11,11 +11,18 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 
-from kregkit.report.analysis.collapse import note, standing
+from kregkit.report.analysis.collapse import note, viable_strengths
 from kregkit.report.analysis.operating import operating
 from kregkit.report.cells import Series, Setting, of_model
 from kregkit.report.data.tables import Tables
-from kregkit.report.page.canvas import INK, PAPER, RASTER_FROM, marks, shade, tell
+from kregkit.report.page.canvas import (
+    INK,
+    PAPER,
+    RASTER_FROM,
+    add_tooltip,
+    marks,
+    shade,
+)
 from kregkit.report.page.page import Figure
 from kregkit.report.wording import labels, numbers
 
@@ -46,7 +53,7 @@ def against_error(tables: Tables, measure: str) -> Figure | None:
     """Return the reconstruction error against a measure of the code."""
     place, every = of_model(measure), list(tables.strengths)
     looks = _looks(tables)
-    kept = {series: standing(tables, series) for series in every}
+    kept = {series: viable_strengths(tables, series) for series in every}
     settings = [*tables.baselines]
     settings += [Setting(series, x) for series in every for x in kept[series]]
     points = {
@@ -80,7 +87,7 @@ def against_error(tables: Tables, measure: str) -> Figure | None:
             (dots,) = axes.plot(xs, ys, mark, color=color, ms=4.5, label=name)
             dots.set(markeredgecolor=PAPER, markeredgewidth=0.4, zorder=order)
             dots.set_rasterized(total > RASTER_FROM)
-            tell(dots, labels.setting(setting, every))
+            add_tooltip(dots, labels.setting(setting, every))
         for series in every:
             line = [
                 (tables.cell(one, place).mean, tables.cell(one, LOSS).mean)

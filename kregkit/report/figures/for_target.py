@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from kregkit.report.analysis.operating import Operating
 from kregkit.report.cells import Series, Setting, of_model, whole
 from kregkit.report.data.tables import Tables
-from kregkit.report.data.trajectories import Courses
-from kregkit.report.figures.course import trajectory
+from kregkit.report.data.trajectories import Trajectories
 from kregkit.report.figures.filters import first_layer
 from kregkit.report.figures.frontier import frontier
 from kregkit.report.figures.layers import layer_maps
 from kregkit.report.figures.score import score
+from kregkit.report.figures.trajectory import trajectory
 from kregkit.report.figures.weights import beside_baseline
 from kregkit.report.page.canvas import slug
 from kregkit.report.page.page import Figure
@@ -39,7 +39,7 @@ def groups(tables: Tables, target: str) -> list[tuple[Series, ...]]:
 
 
 def of_target(
-    tables: Tables, runs: Courses, points: Sequence[Operating], target: str
+    tables: Tables, runs: Trajectories, points: Sequence[Operating], target: str
 ) -> tuple[Figure, ...]:
     """Return the figures of one target: scores, layers, trajectories, weights."""
     own = labels.role_of(target)

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from kregkit.report.analysis.verdicts import Contrast, Part
-from kregkit.report.page.canvas import GRID, INK, slug, tell
+from kregkit.report.page.canvas import GRID, INK, add_tooltip, slug
 from kregkit.report.page.page import Figure
 from kregkit.report.wording import numbers
 
@@ -77,14 +77,14 @@ def _row(axes: Axes, y: float, part: Part) -> None:
         y + 0.22 * ((7 * i) % len(seeds) / len(seeds) - 0.5) for i in range(len(seeds))
     ]
     (dots,) = axes.plot(seeds, places, "o", color=_SOFT, ms=3.5, alpha=0.8, zorder=2)
-    tell(dots, part.contrast.about)
+    add_tooltip(dots, part.contrast.about)
     if estimate and part.low is not None and part.high is not None:
         (bar,) = axes.plot(
             [part.low, part.high], [y, y], color=_COLOR, lw=2.2, zorder=3
         )
-        tell(bar, f"{part.contrast.about}, interval")
+        add_tooltip(bar, f"{part.contrast.about}, interval")
         (mean,) = axes.plot([estimate.value], [y], "D", color=_COLOR, ms=6, zorder=4)
-        tell(mean, f"{part.contrast.about}, effect")
+        add_tooltip(mean, f"{part.contrast.about}, effect")
 
 
 def _seeds(part: Part) -> tuple[tuple[int, float | None], ...]:

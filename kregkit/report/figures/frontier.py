@@ -8,11 +8,19 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
-from kregkit.report.analysis.collapse import note, standing
+from kregkit.report.analysis.collapse import note, viable_strengths
 from kregkit.report.analysis.operating import VALIDATION
 from kregkit.report.cells import Place, Series, Setting, of_model
 from kregkit.report.data.tables import NORMS, Tables
-from kregkit.report.page.canvas import INK, RASTER_FROM, marks, scale, shade, slug, tell
+from kregkit.report.page.canvas import (
+    INK,
+    RASTER_FROM,
+    add_tooltip,
+    marks,
+    scale,
+    shade,
+    slug,
+)
 from kregkit.report.page.page import Figure
 from kregkit.report.wording import labels, numbers
 
@@ -35,7 +43,7 @@ def frontier(
     drawn = [(base, INK, "D", labels.setting(base, every))]
     for series in group:
         color, mark = marks([one.regularizer for one in every])[series.regularizer]
-        kept = standing(tables, series)
+        kept = viable_strengths(tables, series)
         for i, strength in enumerate(kept):
             shaded = shade(color, i, len(kept))
             drawn.append((Setting(series, strength), shaded, mark, ""))
@@ -50,7 +58,7 @@ def frontier(
             (dots,) = axes.plot([x for x, _ in known], [y for _, y in known], mark)
             dots.set(color=color, markeredgecolor="none", markersize=4, alpha=0.55)
             dots.set(label=text, rasterized=total > RASTER_FROM)
-            tell(dots, labels.setting(setting, every))
+            add_tooltip(dots, labels.setting(setting, every))
         for series in group:
             color, mark = marks([one.regularizer for one in every])[series.regularizer]
             known = sorted(_means(tables, _unbeaten(tables, series, place), place))
@@ -58,7 +66,7 @@ def frontier(
             line.set(color=color, linestyle="solid", linewidth=1.4, markersize=6.5)
             line.set(markeredgecolor=INK, markeredgewidth=1.1)
             line.set(label=labels.series(series, every))
-            tell(line, f"{labels.series(series, every)}, mean")
+            add_tooltip(line, f"{labels.series(series, every)}, mean")
         axes.set_xlabel(label)
         axes.set_ylabel("test score")
         scale(axes, measure, "x", regression)
@@ -102,7 +110,7 @@ def _unbeaten(tables: Tables, series: Series, place: Place) -> list[Setting]:
     What is measured on the test part chooses nothing: there it is the strength that
     stands for the measure.
     """
-    settings = [Setting(series, x) for x in standing(tables, series)]
+    settings = [Setting(series, x) for x in viable_strengths(tables, series)]
     found = []
     for setting in (series.baseline, *settings):
         own = tables.cell(setting, place).mean

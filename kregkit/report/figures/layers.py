@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from kregkit.report.analysis.collapse import collapsed, note
 from kregkit.report.cells import Place, Series, Setting
 from kregkit.report.data.tables import Tables
-from kregkit.report.page.canvas import TOLD_TO, slug, tell_at
+from kregkit.report.page.canvas import TOOLTIPS_TO, add_tooltips_at, slug
 from kregkit.report.page.page import Figure
 from kregkit.report.wording import labels, numbers
 
@@ -80,7 +80,7 @@ def layer_maps(tables: Tables, series: Series, name: str) -> Figure | None:
             _paint(axes, made, top, row, printed)
             centres = [top + row * (i + 0.5) for i in range(len(rows))]
             ticks += list(zip(centres, rows, strict=True))[::step]
-            if len(rows) * len(columns) <= TOLD_TO:
+            if len(rows) * len(columns) <= TOOLTIPS_TO:
                 _tell(axes, made, rows, columns, across, centres)
             top += row * len(rows)
         axes.set_xlim(0, len(columns) + _GAP)
@@ -132,14 +132,14 @@ def _map(
             )
         texts.append(tuple(line))
     known = values[~np.isnan(values)]
-    standing = values[:, [not collapsed(tables, setting) for setting in settings]]
+    viable = values[:, [not collapsed(tables, setting) for setting in settings]]
     if known.size == 0 or (measure == "zero_fraction" and not known.any()):
         return None
     named = labels.measure(role, measure)
     if not norm:
         title = named + (" × 100" if measure == "hoyer" else ", %")
         return Map(named, title, values, tuple(texts), norm, "Blues", 0.0, 1.0)
-    span = float(np.nan_to_num(np.abs(standing)).max()) or 1.0
+    span = float(np.nan_to_num(np.abs(viable)).max()) or 1.0
     named += ", change"
     title = f"{named} in %"
     return Map(named, title, values, tuple(texts), norm, "PuOr", -span, span)
@@ -186,7 +186,7 @@ def _tell(
 ) -> None:
     for row, texts, y in zip(rows, made.texts, centres, strict=True):
         told = [f"{text} at {x}" for text, x in zip(texts, columns, strict=True)]
-        tell_at(axes, across, [y] * len(told), f"{row}: {made.measure}", told)
+        add_tooltips_at(axes, across, [y] * len(told), f"{row}: {made.measure}", told)
 
 
 def _brief(value: float, norm: bool) -> str:

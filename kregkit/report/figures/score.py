@@ -10,10 +10,18 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
-from kregkit.report.analysis.collapse import collapse_strength, note, standing
+from kregkit.report.analysis.collapse import collapse_strength, note, viable_strengths
 from kregkit.report.cells import Place, Series, Setting
 from kregkit.report.data.tables import Tables
-from kregkit.report.page.canvas import INK, PAPER, RASTER_FROM, marks, scale, slug, tell
+from kregkit.report.page.canvas import (
+    INK,
+    PAPER,
+    RASTER_FROM,
+    add_tooltip,
+    marks,
+    scale,
+    slug,
+)
 from kregkit.report.page.page import Figure
 from kregkit.report.wording import labels, numbers
 
@@ -51,7 +59,7 @@ def score(tables: Tables, name: str, group: Sequence[Series]) -> Figure | None:
         for i, series in enumerate(group):
             color, mark = colors[series.regularizer]
             shift = (i - (len(group) - 1) / 2) * span / 45
-            line, kept = [], standing(tables, series)
+            line, kept = [], viable_strengths(tables, series)
             for strength in tables.strengths[series]:
                 setting = Setting(series, strength)
                 x = math.log10(strength / units[series]) + shift
@@ -61,7 +69,7 @@ def score(tables: Tables, name: str, group: Sequence[Series]) -> Figure | None:
                 fill = color if strength in kept else PAPER
                 (dots,) = axes.plot([x] * len(seeds), seeds, mark, color=color, ms=4)
                 dots.set(markerfacecolor=fill, alpha=0.5, rasterized=many)
-                tell(dots, labels.setting(setting, every))
+                add_tooltip(dots, labels.setting(setting, every))
                 if cell.low is not None and cell.high is not None and cell.mean:
                     half = (cell.high - cell.low) / 2
                     axes.errorbar(x, cell.mean, half, color=color, capsize=3, lw=1.4)
@@ -70,7 +78,7 @@ def score(tables: Tables, name: str, group: Sequence[Series]) -> Figure | None:
             solid = [x in kept for x in tables.strengths[series]]
             (curve,) = axes.plot(xs, ys, color=color, lw=1.6, marker=mark, label=text)
             curve.set(markersize=4, markevery=solid)
-            tell(curve, f"{text}, mean")
+            add_tooltip(curve, f"{text}, mean")
         shown = _ticks(places)
         names = [numbers.strength(10.0**place) for place in shown]
         axes.set_xticks([left, *shown], ["none", *names])

@@ -11,11 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from kregkit.report.analysis.collapse import standing
+from kregkit.report.analysis.collapse import viable_strengths
 from kregkit.report.analysis.operating import Operating
 from kregkit.report.cells import Series, Setting, whole
 from kregkit.report.data.tables import Tables
-from kregkit.report.page.canvas import INK, Painter, marks, tell_at
+from kregkit.report.page.canvas import INK, Painter, add_tooltips_at, marks
 from kregkit.report.page.page import Figure
 from kregkit.report.wording import labels, numbers
 
@@ -42,7 +42,7 @@ def beside_baseline(tables: Tables, point: Operating, name: str) -> Figure | Non
     Where it is not reached: at the strongest strength that has not collapsed.
     """
     series = point.series
-    strength = point.strength or max(standing(tables, series), default=None)
+    strength = point.strength or max(viable_strengths(tables, series), default=None)
     if strength is None:
         return None
     role = "bias" if series.target == "bias" else "kernel"
@@ -104,7 +104,7 @@ def _tell(axes: Axes, shares: Floats, edges: Floats, about: str) -> None:
         f"{numbers.significant(a)} to {numbers.significant(b)}"
         for share, a, b in zip(shares[some], low, high, strict=True)
     ]
-    tell_at(axes, list((low + high) / 2), list(shares[some]), about, told)
+    add_tooltips_at(axes, list((low + high) / 2), list(shares[some]), about, told)
 
 
 def _words(tables: Tables, setting: Setting, role: str, every: list[Series]) -> str:

@@ -27,7 +27,7 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from kregkit.report.page.svg import TOLD, element
+from kregkit.report.page.svg import TOOLTIP, element
 from kregkit.report.wording.numbers import FRACTIONS, UNDEFINED, significant
 
 INK, PAPER = "#30343b", "#fefefe"
@@ -40,7 +40,7 @@ TITLE = 42
 """Titles with more characters are set in two lines."""
 WIDE = 21
 """Of labels with more characters a legend has two columns, not three."""
-TOLD_TO = 500
+TOOLTIPS_TO = 500
 """Of more points than this, in a line or a map, no value is told."""
 
 # Okabe and Ito's palette: told apart by colour-blind eyes. Known regularizers
@@ -123,12 +123,12 @@ def _drawn(paint: Painter, height: float) -> Drawing:
     return drawing
 
 
-def tell(line: Line2D, about: str) -> None:
+def add_tooltip(line: Line2D, about: str) -> None:
     """Say what the points of a line are, where its label does not."""
     line.set_gid(about)
 
 
-def tell_at(
+def add_tooltips_at(
     axes: Axes, xs: Sequence[float], ys: Sequence[float], about: str, told: list[str]
 ) -> None:
     """Say what is at places of a drawing that are no points of a line."""
@@ -141,7 +141,7 @@ def _tell(axes: Axes) -> None:
     for line in axes.lines:
         about = line.get_gid() or str(line.get_label())
         points = np.asarray(line.get_xydata())
-        if not 0 < len(points) <= TOLD_TO or about.startswith(("_", TOLD)):
+        if not 0 < len(points) <= TOOLTIPS_TO or about.startswith(("_", TOOLTIP)):
             continue
         if about.strip():
             told = [_words(axes, float(x), float(y)) for x, y in points]
@@ -150,7 +150,7 @@ def _tell(axes: Axes) -> None:
 
 def _told(about: str, told: list[str]) -> str:
     """Return what `svg` makes an attribute: "L1|96.4 %|97.1 %"."""
-    return TOLD + "|".join(text.replace("|", "∣") for text in (about, *told))
+    return TOOLTIP + "|".join(text.replace("|", "∣") for text in (about, *told))
 
 
 def _words(axes: Axes, x: float, y: float) -> str:

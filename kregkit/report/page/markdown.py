@@ -36,9 +36,9 @@ def _section(section: Section) -> Iterator[str]:
     yield f"## {text(section.title)}"
     if section.lead:
         yield text(section.lead)
-    if section.sayings:
+    if section.statements:
         yield "\n".join(
-            f"- **{text(s.about)}.** {text(s.text)}" for s in section.sayings
+            f"- **{text(s.about)}.** {text(s.text)}" for s in section.statements
         )
     yield "\n".join(map(_figure, section.figures))
     for table in section.tables:

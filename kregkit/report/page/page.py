@@ -64,7 +64,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Saying:
+class Statement:
     """A sentence or two, with what they are about in front."""
 
     about: str
@@ -88,7 +88,7 @@ class Section:
     title: str
     short: str  # the title in the list of sections
     lead: str = ""
-    sayings: tuple[Saying, ...] = ()
+    statements: tuple[Statement, ...] = ()
     notes: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
     figures: tuple[Figure, ...] = ()

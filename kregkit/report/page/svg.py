@@ -19,7 +19,7 @@ _NUMBER = re.compile(r"-?\d+\.\d{3,}")
 _FONT = "DejaVuSans"
 _LETTER = re.compile(rf'<path id="({_FONT}[^"]*)"[^>]*/>')
 _USES = re.compile(r'<g clip-path="([^"]*)">((?:<use [^>]*style="([^"]*)"/>)+)</g>')
-TOLD = "told:"
+TOOLTIP = "told:"
 """What an id begins with that is not one, but what a page tells of a line's marks."""
 _EMPTY = re.compile(r"<g>\s*</g>|<defs>\s*</defs>")
 
@@ -27,7 +27,7 @@ _EMPTY = re.compile(r"<g>\s*</g>|<defs>\s*</defs>")
 def element(name: str, text: str) -> str:
     """Return one <svg> element, whose ids are those of no figure of another name."""
     svg = _METADATA.sub("", text[text.index("<svg") :])
-    svg = svg.replace(f' id="{TOLD}', ' data-told="')
+    svg = svg.replace(f' id="{TOOLTIP}', ' data-told="')
     used = dict.fromkeys(_REFERENCE.findall(svg))
     prefix = hashlib.sha256(name.encode()).hexdigest()[:6]
     ids = {

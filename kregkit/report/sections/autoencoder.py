@@ -16,7 +16,7 @@ from kregkit.report.analysis.verdicts import Contrast
 from kregkit.report.cells import Place, Series, of_model
 from kregkit.report.data.tables import Tables
 from kregkit.report.figures import code
-from kregkit.report.page.page import Entry, Saying, Section, Table
+from kregkit.report.page.page import Entry, Section, Statement, Table
 from kregkit.report.sections import answer
 from kregkit.report.statistics import LEVEL, mean
 from kregkit.report.wording import labels, numbers
@@ -72,7 +72,7 @@ def section(study: Study) -> Section:
             f"{share} of the largest contribution in that row. Each regularizer is at "
             "the strongest strength that costs at most 0.02 of validation R²:"
         ),
-        sayings=tuple(_sayings(study, units)),
+        statements=tuple(_sayings(study, units)),
         tables=(
             answer.table(advices, "this study shows", tables.facts.regression),
             _matched(study),
@@ -110,14 +110,14 @@ def _seen(study: Study, chosen: Chosen, place: Place) -> _Seen:
     return _Seen(mean(values), study.to_baseline("", "rises", 0.0, chosen, place))
 
 
-def _sayings(study: Study, units: int) -> Iterator[Saying]:
+def _sayings(study: Study, units: int) -> Iterator[Statement]:
     tables, every = study.tables, list(study.tables.strengths)
     for base in tables.baselines:
         active, unused, score = (
             numbers.plain(place.measure, tables.cell(base, place).mean, True)
             for place in (ACTIVE_UNITS, UNUSED, SCORE)
         )
-        yield Saying(
+        yield Statement(
             labels.setting(base, every).capitalize(),
             f"{active} of {units} units are active in a row, {unused} are never; test "
             f"R² {score}.",
@@ -126,14 +126,14 @@ def _sayings(study: Study, units: int) -> Iterator[Saying]:
         chosen = study.strong(series)
         about = labels.named(series)
         if chosen[None] is None:
-            yield Saying(about, "No strength of the sweep costs so little.")
+            yield Statement(about, "No strength of the sweep costs so little.")
             continue
         about += f", strength {_strengths(chosen)}"
         active, unused, score = (
             _worded(_seen(study, chosen, place), place)
             for place in (ACTIVE_UNITS, UNUSED, SCORE)
         )
-        yield Saying(
+        yield Statement(
             about,
             f"Active in a row: {active}. Never active: {unused}. Test R²: {score}.",
         )

@@ -13,7 +13,7 @@ from kregkit.report.cells import Place, Trial, whole
 from kregkit.report.data.tables import Tables
 from kregkit.report.data.trajectories import time
 from kregkit.report.page.canvas import gaps, scale, shade, slug
-from kregkit.report.page.page import Entry, Figure, Saying, Section, Table
+from kregkit.report.page.page import Entry, Figure, Section, Statement, Table
 from kregkit.report.sections.sentences import exact_zeros
 from kregkit.report.wording import labels
 from kregkit.report.wording.numbers import plain
@@ -35,13 +35,13 @@ def sections(tables: Tables) -> Iterator[Section]:
     ]
     if len(done) > len(shown):
         notes.append(f"The first {len(shown)} of {len(done)} trials are shown.")
-    about = tuple(Saying(_name(t, done), _course_words(tables, t)) for t in shown)
+    about = tuple(Statement(_name(t, done), _course_words(tables, t)) for t in shown)
     zeros = (exact_zeros(tables),) if done else ()
     yield Section(
         "seen",
         "What was measured",
         "What was measured",
-        sayings=(*about, *zeros),
+        statements=(*about, *zeros),
         notes=tuple(notes),
     )
     for i, trial in enumerate(shown):

@@ -7,7 +7,7 @@ from kregkit.report.analysis.contrasts import Study
 from kregkit.report.analysis.operating import Operating
 from kregkit.report.analysis.recommendations import Advice
 from kregkit.report.data.tables import Tables
-from kregkit.report.data.trajectories import Courses
+from kregkit.report.data.trajectories import Trajectories
 from kregkit.report.page.page import Section
 from kregkit.report.sections import (
     answer,
@@ -23,7 +23,7 @@ def sections(
     study: Study,
     tested: Sequence[Tested],
     advised: Sequence[Advice],
-    runs: Courses,
+    runs: Trajectories,
     points: Sequence[Operating],
 ) -> Iterator[Section]:
     """Return the sections of a study that has a baseline to compare with."""

@@ -12,13 +12,13 @@ from kregkit.report.analysis.operating import Operating
 from kregkit.report.cells import Cell, Place, Setting, whole
 from kregkit.report.data.function_measures import GAP
 from kregkit.report.data.tables import Tables
-from kregkit.report.page.page import Saying
+from kregkit.report.page.page import Statement
 from kregkit.report.statistics import FEWEST, LEVEL
 from kregkit.report.wording import labels, numbers
 from kregkit.report.wording.numbers import count, plain
 
 
-def sayings(tables: Tables, points: Sequence[Operating]) -> tuple[Saying, ...]:
+def statements(tables: Tables, points: Sequence[Operating]) -> tuple[Statement, ...]:
     """Return what the study saw: the baseline, every series, exact zeros."""
     series = (_of_series(tables, point) for point in points)
     baselines = (_baseline(tables, setting) for setting in tables.baselines)
@@ -122,7 +122,7 @@ def sparsity(tables: Tables, setting: Setting, role: str) -> str:
     return text
 
 
-def exact_zeros(tables: Tables) -> Saying:
+def exact_zeros(tables: Tables) -> Statement:
     """Return in how many trials any kernel weight is exactly zero."""
     place = whole("kernel", "zero_fraction")
     found = {
@@ -132,45 +132,45 @@ def exact_zeros(tables: Tables) -> Saying:
     }
     about = "Exact zeros in kernels"
     if not found:
-        return Saying(about, "Not measured in any finished trial.")
+        return Statement(about, "Not measured in any finished trial.")
     some = [trial for trial, value in found.items() if value > 0]
     of_all = f"of {count(len(found), 'finished trial')}"
     if not some:
-        return Saying(about, f"In none {of_all} is a kernel weight exactly zero.")
+        return Statement(about, f"In none {of_all} is a kernel weight exactly zero.")
     most = max(some, key=lambda trial: found[trial])
     share = plain("zero_fraction", found[most], False)
     where = labels.setting(most.setting, list(tables.strengths))
     if most.setting.series is not None:
         target = most.setting.series.target
         where += f" on {labels.TARGETS.get(target, target)}"
-    return Saying(
+    return Statement(
         about,
         f"In {len(some)} {of_all} some kernel weights are exactly zero, at most "
         f"{share} of them ({where}).",
     )
 
 
-def _baseline(tables: Tables, setting: Setting) -> Saying:
+def _baseline(tables: Tables, setting: Setting) -> Statement:
     regression = tables.facts.regression
     about = labels.setting(setting, list(tables.strengths)).capitalize()
     done = len(tables.done(setting))
     if not done:
-        return Saying(about, "Its trials are missing or failed in every seed.")
+        return Statement(about, "Its trials are missing or failed in every seed.")
     words = [
         f"{labels.measure('model', name).lower()} "
         + plain(name, tables.cell(setting, _model(name)).mean, regression)
         for name in ("test_score", "test_data_loss", GAP)
     ]
     mean = f"Mean of {count(done, 'seed')}: {', '.join(words)}. "
-    return Saying(about, mean + sparsity(tables, setting, "kernel"))
+    return Statement(about, mean + sparsity(tables, setting, "kernel"))
 
 
-def _of_series(tables: Tables, point: Operating) -> Saying:
+def _of_series(tables: Tables, point: Operating) -> Statement:
     series = point.series
     where = labels.TARGETS.get(series.target, series.target)
     about = f"{labels.series(series, list(tables.strengths))} on {where}"
     if point.strength is None:
-        return Saying(
+        return Statement(
             about,
             "No strength of the sweep keeps the mean validation score within "
             f"{_cost(tables)} of the baseline's without a failed trial.",
@@ -188,7 +188,7 @@ def _of_series(tables: Tables, point: Operating) -> Saying:
     text = text[:1].upper() + text[1:]
     role = labels.TARGET_ROLE.get(series.target)
     shown = sparsity(tables, point.setting, role) if role else ""
-    return Saying(about, " ".join(filter(None, [text + edge, shown])))
+    return Statement(about, " ".join(filter(None, [text + edge, shown])))
 
 
 def _gathered(changes: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from kregkit.report.analysis.operating import Operating
 from kregkit.report.cells import Cell, Place, Setting, whole
 from kregkit.report.data.function_measures import GAP
 from kregkit.report.data.tables import Tables
-from kregkit.report.data.trajectories import Courses
+from kregkit.report.data.trajectories import Trajectories
 from kregkit.report.figures.for_target import of_target
 from kregkit.report.page.page import Details, Entry, Section, Table
 from kregkit.report.sections import sentences
@@ -33,7 +33,7 @@ PER_LAYER = (
 
 
 def sections(
-    tables: Tables, runs: Courses, points: Sequence[Operating]
+    tables: Tables, runs: Trajectories, points: Sequence[Operating]
 ) -> Iterator[Section]:
     """Return the answer and then each target's tables and figures."""
     yield Section(
@@ -41,7 +41,7 @@ def sections(
         "What this study saw",
         "What this study saw",
         lead=sentences.lead(tables),
-        sayings=sentences.sayings(tables, points),
+        statements=sentences.statements(tables, points),
         notes=sentences.notes(tables),
         tables=(glance(tables, points),),
     )

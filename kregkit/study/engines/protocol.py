@@ -14,10 +14,10 @@ import numpy as np
 
 import keras
 from kregkit.errors import ModelError
-from kregkit.kkt.descent import distance, root_mean_square
+from kregkit.kkt.negative_gradient import distance, root_mean_square
 from kregkit.numerics import Tensor
 from kregkit.regularizers import Penalty
-from kregkit.regularizers._base import placed
+from kregkit.regularizers._base import bound
 from kregkit.study.data.data import Split
 from kregkit.study.plan import Trial, words
 from kregkit.study.problem.models import holders
@@ -157,7 +157,7 @@ def _distances(
 ) -> list[Tensor]:
     live = penalty.replace(**numbers)
     return [
-        distance(placed(live, weight), w, u)
+        distance(bound(live, weight), w, u)
         for weight, w, u in zip(weights, ws, us, strict=True)
     ]
 

@@ -16,7 +16,10 @@ from kregkit.numerics import Tensor
 from kregkit.schema import PROBE
 from kregkit.study.engines import backends
 from kregkit.study.engines.batch import optimizer
-from kregkit.study.engines.batch.convolutions import formed, forms
+from kregkit.study.engines.batch.convolutions import (
+    batched_convolutions,
+    convolution_forms,
+)
 from kregkit.study.engines.batch.objective import Mixture, Objective
 from kregkit.study.engines.fit.shared_model import answers, group
 from kregkit.study.memory import memory as memory
@@ -49,7 +52,7 @@ _OWN_STEP: Final = (
 
 
 @dataclass(frozen=True)
-class Need:
+class MemoryEstimate:
     """The bytes that training takes: of each trial, and of each seed's data.
 
     `state` are those of weights and optimizer, `step` those that a step computes.
@@ -73,7 +76,7 @@ class Need:
 
 
 @dataclass(frozen=True)
-class Unit:
+class WorkItem:
     """Trials that are trained together, by one engine."""
 
     engine: str
@@ -88,7 +91,7 @@ class Schedule:
     `memory` are the bytes that the largest batch takes; 0 without one.
     """
 
-    units: tuple[Unit, ...]
+    units: tuple[WorkItem, ...]
     reason: str
     memory: int = 0
 
@@ -140,7 +143,7 @@ def schedule(
     # Trials of one seed share its data.
     ordered = sorted(trials, key=lambda trial: trial.seed) if count > 1 else trials
     units = tuple(
-        Unit("batch", tuple(ordered[start : start + size]), size)
+        WorkItem("batch", tuple(ordered[start : start + size]), size)
         for start in range(0, len(ordered), size)
     )
     seeds = max(len({trial.seed for trial in unit.trials}) for unit in units)
@@ -180,18 +183,20 @@ def obstacle(study: Study, trial: Trial) -> str | None:
     return why
 
 
-def need(study: Study, trials: Sequence[Trial]) -> Need:
+def need(study: Study, trials: Sequence[Trial]) -> MemoryEstimate:
     """Return an upper estimate of the memory that a trial takes in a batch of these."""
     model, trial = study.build(), trials[0]
     least = _of_state(sizes(study, model))
-    with formed(forms(place.layer for place in walk_layers(model))):
+    with batched_convolutions(
+        convolution_forms(place.layer for place in walk_layers(model))
+    ):
         forward = backends.traffic(*_forward(study, trials, model))
     split = study.split(trial.seed)
     x, y = (split.x_train, split.x_val, split.x_test), (split.y_train, split.y_val)
     parts = (*x, *y, split.y_test)
     row = split.x_train[0].nbytes + split.y_train[0].nbytes
     batch = study.config.train.batch_size
-    return Need(
+    return MemoryEstimate(
         # What a pass keeps for the gradient, or computes on the probe; rows of the test
         # part as they are, disturbed, and once more while they are put together.
         least.trial + max(3, PROBE // batch) * forward + row * (7 * PROBE + 4 * batch),
@@ -202,26 +207,26 @@ def need(study: Study, trials: Sequence[Trial]) -> Need:
     )
 
 
-def _least(study: Study) -> Need:
+def _least(study: Study) -> MemoryEstimate:
     """Return what a trial takes in any batch, without tracing one."""
     numbers = study.data.x.size + study.data.y.size
     return _of_state(sizes(study, shaped(study)), 8 * numbers)
 
 
-def _of_state(found: Sizes, seed: int = 0) -> Need:
+def _of_state(found: Sizes, seed: int = 0) -> MemoryEstimate:
     # The state, gradients and the state after, what the optimizer was built on, and
     # what is stored of a weight and its gradient, a Python float for each.
-    return Need(5 * found.state + 64 * found.weights, seed, found.state, 0)
+    return MemoryEstimate(5 * found.state + 64 * found.weights, seed, found.state, 0)
 
 
-def _groups(trials: Sequence[Trial], workers: int) -> tuple[Unit, ...]:
+def _groups(trials: Sequence[Trial], workers: int) -> tuple[WorkItem, ...]:
     """Return the trials that share one compiled model, divided among the workers."""
     groups: dict[Any, list[Trial]] = {}
     for trial in trials:
         groups.setdefault(group(trial), []).append(trial)
     most = math.ceil(len(trials) / workers)
     return tuple(
-        Unit("fit", tuple(alike[start : start + most]), 1)
+        WorkItem("fit", tuple(alike[start : start + most]), 1)
         for alike in groups.values()
         for start in range(0, len(alike), most)
     )

@@ -14,7 +14,7 @@ from kregkit.study.engines import backends
 from kregkit.study.engines.batch.program import Program
 from kregkit.study.engines.fit.train_one import Trainer
 from kregkit.study.engines.protocol import Result
-from kregkit.study.engines.schedule import Unit
+from kregkit.study.engines.schedule import WorkItem
 from kregkit.study.plan import Trial, words
 from kregkit.study.problem.resolve import Study
 
@@ -41,7 +41,7 @@ class Training:
         self._trainer = Trainer(study)
         self._program: Program | None = None
 
-    def train(self, unit: Unit, progress: Progress) -> None:
+    def train(self, unit: WorkItem, progress: Progress) -> None:
         """Train and store the trials of a unit.
 
         Raises:

@@ -21,7 +21,7 @@ from kregkit.errors import KregkitError, ModelError
 from kregkit.store import Store
 
 if TYPE_CHECKING:
-    from kregkit.study.engines.schedule import Unit
+    from kregkit.study.engines.schedule import WorkItem
     from kregkit.study.file.config import StudyConfig
     from kregkit.study.plan import Trial
 
@@ -49,7 +49,7 @@ def load_backend_quietly() -> None:
 
 
 def spread(
-    units: Sequence["Unit"],
+    units: Sequence["WorkItem"],
     trials: Sequence["Trial"],
     config: "StudyConfig",
     file: Path,

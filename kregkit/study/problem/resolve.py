@@ -18,7 +18,7 @@ from keras import ops
 from kregkit import regularizers
 from kregkit.errors import DataError, ParameterError
 from kregkit.known import DECOUPLED
-from kregkit.regularizers._base import placed
+from kregkit.regularizers._base import bound
 from kregkit.study.data import data as datasets
 from kregkit.study.data.data import Data, Split
 from kregkit.study.file.config import StudyConfig
@@ -246,7 +246,7 @@ def _check_shapes(
                 place = f"{weight.layer_path}/activity"
                 first.setdefault((shape, None), (penalty, place))
         elif id(weight.layer) in own and is_of(weight, target):
-            its = placed(penalty, weight)
+            its = bound(penalty, weight)
             shape = tuple(weight.variable.shape)
             key = shape, getattr(its, "group", None)
             first.setdefault(key, (its, weight.path))

@@ -31,7 +31,7 @@ Pair = tuple[int, int]
 Form = Callable[[Tensor, Tensor], Tensor]
 
 
-def forms(layers: Iterable[keras.layers.Layer]) -> list[tuple[Any, Form]]:
+def convolution_forms(layers: Iterable[keras.layers.Layer]) -> list[tuple[Any, Form]]:
     """Return the layers that have a form which is fast for many models, and the form.
 
     Only plain `Conv2D` with channels last and one group has one; the others stay as
@@ -55,7 +55,7 @@ def forms(layers: Iterable[keras.layers.Layer]) -> list[tuple[Any, Form]]:
 
 
 @contextlib.contextmanager
-def formed(found: list[tuple[Any, Form]]) -> Iterator[None]:
+def batched_convolutions(found: list[tuple[Any, Form]]) -> Iterator[None]:
     """Let these layers be traced in these forms."""
     for layer, form in found:
         layer.convolution_op = form

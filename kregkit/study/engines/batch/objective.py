@@ -16,7 +16,7 @@ from keras import ops
 from kregkit._keras import training_argument
 from kregkit.numerics import Tensor
 from kregkit.regularizers import Penalty
-from kregkit.regularizers._base import placed
+from kregkit.regularizers._base import bound
 from kregkit.study.plan import Trial
 from kregkit.study.problem.models import holders
 from kregkit.study.problem.resolve import Study
@@ -67,7 +67,7 @@ class _Mixed:
     def __call__(self, w: Tensor) -> Tensor:
         total = ops.zeros((), "float32")
         for index in self.terms:
-            penalty = placed(self._live[index], self._weight)
+            penalty = bound(self._live[index], self._weight)
             # A value that overflows must not reach trials without this term.
             given = penalty.strength > 0  # a tensor
             value = ops.where(given, penalty(w), 0.0)
@@ -159,7 +159,7 @@ class Mixture:
         for place in self.proximal[index]:
             strength = parameters[place]["strength"]
 
-            own = placed(self.penalties[place], self.weights[index])
+            own = bound(self.penalties[place], self.weights[index])
 
             def one(given: Any, penalty: Penalty = own) -> Tensor:
                 w, numbers, *steps = given
@@ -178,7 +178,7 @@ class Mixture:
         return frozenset() if own is None else self.owners[self.terms.index(own)]
 
     @contextmanager
-    def lively(self, parameters: Parameters) -> Iterator[None]:
+    def with_parameters(self, parameters: Parameters) -> Iterator[None]:
         """Let the attached penalties have these parameters of one trial."""
         for index, penalty in enumerate(self.penalties):
             self.live[index] = penalty.replace(**parameters[index])
@@ -206,7 +206,7 @@ class Objective:
         weights, state, x, y, parameters = given
         model, penalties = self._model, self._penalties
         mapping = list(zip(model.trainable_variables, weights, strict=True))
-        with self._mixture.lively(parameters), penalties.silenced() as values:
+        with self._mixture.with_parameters(parameters), penalties.silenced() as values:
             outputs, state, added = model.stateless_call(
                 *(weights, state, x),
                 return_losses=True,

@@ -15,7 +15,7 @@ from keras import ops
 from kregkit.numerics import Tensor
 from kregkit.schema import PROBE
 from kregkit.study.data.data import Split
-from kregkit.study.engines.batch.passes import Part, Passes, State
+from kregkit.study.engines.batch.epoch import BatchedEpoch, Part, State
 from kregkit.study.engines.batch.unstack import Recording, unstack
 from kregkit.study.engines.protocol import (
     Residuals,
@@ -46,7 +46,7 @@ class Program:
         self._models: dict[int, list[Any]] = {}
         self._structure: Structure | None = None
         self._residuals = Residuals(study)
-        self._passes = Passes(study, self._build(mixed[0]), mixed, trials)
+        self._passes = BatchedEpoch(study, self._build(mixed[0]), mixed, trials)
 
     def train(
         self, trials: Sequence[Trial], progress: Callable[[float], None]

@@ -10,10 +10,10 @@ from typing import Any
 import keras
 from keras import ops
 from kregkit._keras import training_argument
-from kregkit.kkt.descent import Descent
+from kregkit.kkt.negative_gradient import NegativeGradient
 from kregkit.optimizers import Proximal
 from kregkit.optimizers._gradients import sum_gradients
-from kregkit.regularizers._base import placed
+from kregkit.regularizers._base import bound
 from kregkit.study.engines.decay import set_decay
 from kregkit.study.plan import Trial
 from kregkit.study.probes.part_metrics import PartMetrics
@@ -63,7 +63,7 @@ class Shared:
         self._slots = list(model.optimizer.variables)
         self._slots_start = [ops.convert_to_numpy(slot) for slot in self._slots]
         self.measuring = Measuring(model, probe)
-        self.descent = Descent(model, study.loss())
+        self.descent = NegativeGradient(model, study.loss())
         self.probing = Probing(study, model, self.measuring, alone)
         self.metrics = PartMetrics(study, model)
         self.resettable = False
@@ -136,7 +136,7 @@ def attach(model: Any, study: Study, trial: Trial) -> dict[str, keras.Variable]:
     live = penalty.replace(**parameters)
     held = holders(model, trial.target, trial.layers)
     for holder, attribute in held.values():
-        setattr(holder, attribute, placed(live, weight_of(model, holder)))
+        setattr(holder, attribute, bound(live, weight_of(model, holder)))
     return parameters
 
 

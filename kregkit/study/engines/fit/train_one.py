@@ -17,7 +17,7 @@ from keras import ops
 from kregkit._keras import training_argument
 from kregkit.callbacks import RegularizationLogger
 from kregkit.errors import KregkitError, StudyError
-from kregkit.kkt.descent import slope
+from kregkit.kkt.negative_gradient import slope
 from kregkit.schema import PROBE
 from kregkit.study.data.data import Split
 from kregkit.study.engines import backends

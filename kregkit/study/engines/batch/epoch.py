@@ -13,7 +13,10 @@ from keras import ops
 from kregkit.kkt.gradient import gradient
 from kregkit.numerics import Tensor
 from kregkit.schema import PROBE
-from kregkit.study.engines.batch.convolutions import formed, forms
+from kregkit.study.engines.batch.convolutions import (
+    batched_convolutions,
+    convolution_forms,
+)
 from kregkit.study.engines.batch.objective import Losses, Mixture, Objective
 from kregkit.study.engines.batch.optimizer import Stacked
 from kregkit.study.engines.decay import Decays
@@ -47,7 +50,7 @@ class Sums(NamedTuple):
     score: list[Tensor]
 
 
-class Passes:
+class BatchedEpoch:
     """Training, evaluating and measuring so many trials of a study.
 
     Args:
@@ -68,7 +71,7 @@ class Passes:
         self.optimizer = Stacked(study.optimizer(), model, trials)
         self._study = study
         self._trials = trials
-        self._forms = forms(place.layer for place in walk_layers(model))
+        self._forms = convolution_forms(place.layer for place in walk_layers(model))
         self._objective = Objective(model, study, self.mixture)
         self.probing = Probing(study, model, self.measuring, self._map)
         self.metrics = PartMetrics(study, model)
@@ -195,7 +198,7 @@ class Passes:
 
         def one(own: Any) -> Tensor:
             weights, parameters = own
-            with self.mixture.lively(parameters):
+            with self.mixture.with_parameters(parameters):
                 pairs = zip(self.model.trainable_variables, weights, strict=True)
                 penalised = [
                     (v.regularizer, w) for v, w in pairs if v.regularizer is not None
@@ -215,7 +218,7 @@ class Passes:
 
         def one(own: Any) -> Any:
             values, vectors, probe, parameters = own
-            with self.mixture.lively(parameters):
+            with self.mixture.with_parameters(parameters):
                 return self.measuring.compute(values, vectors, steps, probe)
 
         found: tuple[Tensor, list[Tensor]] = self._map(
@@ -265,7 +268,7 @@ class Passes:
 
     def _map(self, function: Callable[[Any], Any], stacked: Any) -> Any:
         """Return what a function of one trial's model gives for every trial."""
-        with formed(self._forms):
+        with batched_convolutions(self._forms):
             return ops.vectorized_map(function, stacked)
 
 

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from kregkit.report.analysis.collapse import note, standing
+from kregkit.report.analysis.collapse import note, viable_strengths
 from kregkit.report.cells import Series, Setting
 from kregkit.report.data.tables import Tables
-from kregkit.report.data.trajectories import Course, Courses
-from kregkit.report.page.canvas import INK, gaps, marks, scale, shade, slug, tell
+from kregkit.report.data.trajectories import Trajectories, Trajectory
+from kregkit.report.page.canvas import INK, add_tooltip, gaps, marks, scale, shade, slug
 from kregkit.report.page.page import Figure
 from kregkit.report.wording import labels, numbers
 
@@ -22,7 +22,7 @@ _DASHES = ("dotted", "dashed", "solid")
 
 def _few(tables: Tables, series: Series) -> list[float]:
     """Return the weakest, the middle and the strongest strength that stands."""
-    strengths = standing(tables, series)
+    strengths = viable_strengths(tables, series)
     if not strengths:
         return []
     places = sorted({0, len(strengths) // 2, len(strengths) - 1})
@@ -31,7 +31,7 @@ def _few(tables: Tables, series: Series) -> list[float]:
 
 def trajectory(
     tables: Tables,
-    runs: Courses,
+    runs: Trajectories,
     name: str,
     group: Sequence[Series],
     role: str,
@@ -49,7 +49,7 @@ def trajectory(
             lines.append((Setting(series, strength), color, dash))
     # The legend fills column by column: one column for the baseline, one a series.
     rows = [len(few) for series in group if (few := _few(tables, series))]
-    drawn: list[tuple[Course, str, str]] = []
+    drawn: list[tuple[Trajectory, str, str]] = []
     for setting, color, dash in lines:
         course = runs.get((setting, role, measure))
         if course is not None and any(value is not None for value in course.mean):
@@ -66,13 +66,13 @@ def trajectory(
             axes.fill_between(course.moments, low, high, color=color, alpha=0.15, lw=0)
             (line,) = axes.plot(course.moments, mean, color=color, linestyle=dash)
             line.set(linewidth=1.8, label=text)
-            tell(line, f"{text}, mean")
+            add_tooltip(line, f"{text}, mean")
             if course.setting.series is None and len({*rows}) == 1:
                 for _ in range(rows[0] - 1):
                     axes.plot([], [], alpha=0, label=" ")
             last = [course.moments[-1]] * len(course.ends)
             (dots,) = axes.plot(last, course.ends, ".", color=color, ms=4)
-            tell(dots, f"{text}, seeds")
+            add_tooltip(dots, f"{text}, seeds")
         axes.set_xlabel(drawn[0][0].time)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         scale(axes, measure, "y", tables.facts.regression)
@@ -89,7 +89,7 @@ def trajectory(
     )
 
 
-def _course_words(tables: Tables, course: Course) -> str:
+def _course_words(tables: Tables, course: Trajectory) -> str:
     def words(value: float | None) -> str:
         return numbers.plain(course.measure, value, tables.facts.regression)
 

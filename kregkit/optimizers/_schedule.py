@@ -21,7 +21,7 @@ _PAIR: Final = ("point", "steps")
 """What is saved of a phase beside the optimizer's variables, whose keys are numbers."""
 
 
-class Phases:
+class ProximalSchedule:
     """The proximal steps of an optimizer, and what a training does to them by phase.
 
     As it is made, every penalty with a proximal operator acts by it after each update.
@@ -202,7 +202,7 @@ class Phases:
         held = self.handled.get(index)
         if held is None:
             return None
-        penalty = held.placed
+        penalty = held.bound
         if self._rests(penalty):
             return ops.where(kept, ops.zeros_like(weight), weight)
         if not penalty.proximal:

@@ -36,7 +36,7 @@ _SAMPLE: Final = 48
 """Rows on which it is tried whether a term of batches is that of all of them."""
 
 
-class Descent:
+class NegativeGradient:
     """`u = −∂(data loss)/∂w` of every trained weight, in inference mode.
 
     The data loss is that of all rows at once: what the model trains on while every
