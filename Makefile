@@ -9,7 +9,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 BIN := $(VENV)/bin
 SUPPORTED := 3.11, 3.12, 3.13
 
-.PHONY: demo l1_vs_l2 test test-keras test-long test-browser test-backends check-python clean
+.PHONY: demo l1_vs_l2 test test-keras test-keras-oldest test-keras-newest test-long test-browser test-backends check-python clean
 
 demo: $(VENV)/.installed
 	$(BIN)/kregkit run experiments/l1_vs_l2_digits.toml --out build/demo
@@ -45,8 +45,13 @@ test-backends: $(BACKENDS)/.installed
 # that are supported, and on the newest Keras that there is, supported or not.
 KERAS_SUITE := tests/keras tests/optimizers tests/callbacks/test_training_loops.py tests/callbacks/test_logger.py
 
-test-keras: $(OLDEST)/.installed $(NEWEST)/.installed
-	for env in $(OLDEST) $(NEWEST); do $$env/bin/python -m pytest -n 2 --dist worksteal $(KERAS_SUITE) || exit 1; done
+test-keras: test-keras-oldest test-keras-newest
+
+test-keras-oldest: $(OLDEST)/.installed
+	$(OLDEST)/bin/python -m pytest -n 2 --dist worksteal $(KERAS_SUITE)
+
+test-keras-newest: $(NEWEST)/.installed
+	$(NEWEST)/bin/python -m pytest -n 2 --dist worksteal $(KERAS_SUITE)
 
 check-python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else "kregkit needs Python $(SUPPORTED), for which TensorFlow has wheels; this is Python %d.%d. Name another one: make PYTHON=python3.12" % v)'
