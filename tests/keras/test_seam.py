@@ -142,7 +142,8 @@ def test_slots():
             assert not np.array_equal(before, ops.convert_to_numpy(slot))
     optimizer, variable = built(optimizers.Nadam(0.1))
     optimizer.apply([ops.ones((2, 2))], [variable])
-    assert float(_keras.slots(optimizer, "u_product")) < 1.0
+    product = ops.convert_to_numpy(_keras.slots(optimizer, "u_product"))
+    assert product < 1.0
 
 
 def test_track():
@@ -169,6 +170,7 @@ def test_decays():
     assert not _keras.decays(optimizer, other)
 
 
+@pytest.mark.skipif(keras.backend.backend() == "torch", reason="by TensorFlow and JAX")
 def test_replace_rules():
     called = []
     optimizer, variable = built(optimizers.AdamW(0.1, clipnorm=1.0))

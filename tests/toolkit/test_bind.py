@@ -24,6 +24,10 @@ def transposed(penalty):
     return keras.Sequential([keras.Input((4, 4, 3)), layer], name="m"), layer
 
 
+def number(value):
+    return float(ops.convert_to_numpy(value))
+
+
 def units(kernel):
     """Return the norms of the units of such a kernel, by NumPy."""
     return np.sqrt(np.square(np.asarray(kernel)).sum(axis=(0, 1, 3)))
@@ -40,9 +44,9 @@ def test_a_weight_given_by_hand_is_refused_until_its_model_is_bound():
     )
     expected = 0.1 * units(ops.convert_to_numpy(layer.kernel)).sum()
     (loss,) = model.losses  # Keras tells the layer
-    assert float(loss) == pytest.approx(expected, rel=1e-6)
+    assert number(loss) == pytest.approx(expected, rel=1e-6)
     kregkit.bind(model)
-    assert float(penalty(layer.kernel)) == pytest.approx(expected, rel=1e-6)
+    assert number(penalty(layer.kernel)) == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +67,7 @@ def test_axes_and_words_that_mean_the_same_in_every_layer_need_no_layer():
         penalty = GroupLasso(0.1, group=group)
         _, layer = transposed(penalty)
         by_itself = penalty(ops.convert_to_tensor(layer.kernel))
-        assert float(penalty(layer.kernel)) == float(by_itself)
+        assert number(penalty(layer.kernel)) == number(by_itself)
 
 
 def step(model, layer):
