@@ -130,7 +130,8 @@ class Penalty(keras.regularizers.Regularizer, ABC):
             return held(w)
         name = type(self).__name__
         only = self.only_on
-        local = self.needs_layer(len(w.shape))
+        tensor = isinstance(w, keras.Variable) or ops.is_tensor(w)
+        local = self.needs_layer(len(w.shape) if tensor else np.ndim(w))
         weight = weight_at_work(w) if local or only == "activity" else None
         of_a_weight = weight is not None or isinstance(w, keras.Variable)
         if only == "activity" and of_a_weight:
