@@ -1,6 +1,6 @@
 """A regularizer toolkit for Keras: penalties, logs of what they do, and studies.
 
-The one rule: importing kregkit is cheap. What needs Keras, polars or matplotlib is
+Importing kregkit is cheap. What needs Keras, polars or matplotlib is
 loaded when it is first used.
 """
 

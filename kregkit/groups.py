@@ -1,6 +1,6 @@
 """Which axes of a weight are an output unit and an input, per kind of layer.
 
-The one rule: what a unit or an input is, is decided here, once, for measures,
+What a unit or an input is, is decided here, once, for measures,
 reports and group penalties alike; where it is not known, it is None, not guessed.
 A word for the groups of a penalty is in `group_axes`, and where it has other axes in a
 kind of layer, in `other_axes`.

@@ -1,6 +1,6 @@
 """The names that studies and penalties know, with the ranges of their parameters.
 
-The one rule: data alone, so that study files are checked without Keras. A test holds
+Data alone, so that study files are checked without Keras. A test holds
 it equal to the registries.
 """
 

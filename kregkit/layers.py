@@ -1,6 +1,6 @@
 """A layer that adds the penalty of what passes through it, reduced as it is told.
 
-The one rule: the reduction is this layer's own, so that neither Keras's division by the
+The reduction is this layer's own, so that neither Keras's division by the
 batch size nor its silence about masks has a part in it.
 """
 

@@ -1,6 +1,6 @@
 """`measure`: the one definition of every norm and sparsity that kregkit reports.
 
-The one rule: it takes ONE tensor, in keras ops, and what is not defined is NaN there
+It takes ONE tensor, in keras ops, and what is not defined is NaN there
 and null in every table. Many tensors of one shape are a vectorized map over it.
 """
 

@@ -1,6 +1,6 @@
 """Operations whose dtype or gradient needs care.
 
-The one rule: what is squared or summed is at least float32. Half precision
+What is squared or summed is at least float32. Half precision
 overflows at 65504, which the sum of squares of one hidden layer already passes. And
 float64 stays float64: `ops.maximum` and `ops.minimum` round it on PyTorch.
 """

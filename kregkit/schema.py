@@ -1,6 +1,6 @@
 """Names and types of everything that is stored.
 
-The one rule: what a store or a table may hold is declared here and nowhere else,
+What a store or a table may hold is declared here and nowhere else,
 without Keras, so that a report is made where Keras is not installed.
 """
 

@@ -5,7 +5,7 @@
     DIR/parts/<name>/finals.parquet    its columns are `schema.ROWS`,
     DIR/parts/<name>/tensors.parquet   `schema.FINALS` and `schema.TENSORS`
 
-The one rule: a part is written under a temporary name and renamed, so that it is
+A part is written under a temporary name and renamed, so that it is
 there whole or not at all. Which trials are finished is read from inside the parts.
 """
 

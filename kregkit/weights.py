@@ -1,6 +1,6 @@
 """The one walk over a model: every weight with its path, role and layer.
 
-The one rule: paths are built from layer names from the model down, so that they are
+Paths are built from layer names from the model down, so that they are
 the same for Sequential, functional, nested and subclassed models.
 """
 

@@ -1,6 +1,6 @@
 """Models for the benchmarks that no built-in name gives: their builders.
 
-The one rule: two hidden layers of 64 and 32 with ReLU, as the MLP of the studies has,
+Two hidden layers of 64 and 32 with ReLU, as the MLP of the studies has,
 and one kind of layer more.
 """
 

@@ -1,6 +1,6 @@
 """How every benchmark measures: interleaved arms, medians, quartiles.
 
-The one rule: a figure is a ratio to something that ran moments before or after it on
+A figure is a ratio to something that ran moments before or after it on
 the same machine. Arms take turns, in another random order each round, so that a
 machine that slows down, or an arm that leaves cold caches, falls on all of them.
 """

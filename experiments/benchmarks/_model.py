@@ -1,6 +1,6 @@
 """The model and the data of the benchmarks: LeNet-300-100 on rows shaped like MNIST.
 
-The one rule: plain SGD unless another optimizer is what is measured, the cheapest step
+Plain SGD unless another optimizer is what is measured, the cheapest step
 there is, so that what is added to a step weighs as much as it can.
 """
 

@@ -1,6 +1,6 @@
 """Four trials of a study by other means, each in a process of its own.
 
-The one rule: the same model, data, epochs and strengths of L2 on every kernel, as
+The same model, data, epochs and strengths of L2 on every kernel, as
 somebody without kregkit would train them: no logs, no store of tensors. Keras Tuner
 searches its grid one after another, Ray Tune with two workers. Called as
 `python -m experiments.benchmarks._rivals NAME FILE`; prints the seconds of a trial.

@@ -1,6 +1,6 @@
 """One point of `scale.py`: so many trials, in a process that trains nothing else.
 
-The one rule: the memory is the most that this process ever held, so that every number
+The memory is the most that this process ever held, so that every number
 of trials needs its own. Called as `python -m experiments.benchmarks._scaled TRIALS`;
 prints what it measured as one line of JSON.
 """

@@ -1,6 +1,6 @@
 """Studies for the benchmarks of the engine `batch`, samples of them, and batch runs.
 
-The one rule: all are sweeps of L1 and L2 over kernels, biases and activations of a
+All are sweeps of L1 and L2 over kernels, biases and activations of a
 model for the digits, like `experiments/l1_vs_l2_digits.toml`, so that each batch has
 all six terms; a sample is spread evenly over its study.
 """

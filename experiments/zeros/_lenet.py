@@ -1,6 +1,6 @@
 """LeNet-300-100 on images, and a file of results that a run adds to and resumes from.
 
-The one rule: the test part is read for the tables, and for nothing that chooses.
+The test part is read for the tables, and for nothing that chooses.
 """
 
 import json

@@ -1,6 +1,6 @@
 """`Consolidate`: from zeros that come and go to a pattern that stays.
 
-The one rule: a weight is zero by the proximal step or by one threshold for all of them,
+A weight is zero by the proximal step or by one threshold for all of them,
 and once healing has begun it stays zero.
 """
 

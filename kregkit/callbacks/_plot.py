@@ -1,6 +1,6 @@
 """A figure of one log: norms and sparsity of every tensor along training.
 
-The one rule: no pyplot, so that nothing is left behind and no window opens.
+No pyplot, so that nothing is left behind and no window opens.
 """
 
 import polars as pl

@@ -1,6 +1,6 @@
 """A figure of what data asks of weights, and of what their penalties allow.
 
-The one rule: no pyplot, so that nothing is left behind and no window opens.
+No pyplot, so that nothing is left behind and no window opens.
 """
 
 import math

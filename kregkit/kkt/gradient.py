@@ -1,6 +1,6 @@
 """The gradient of a scalar, on every backend.
 
-The one rule: gradients are taken here and nowhere else.
+Gradients are taken here and nowhere else.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """What the data asks of the weights, and how far a penalty is from giving it.
 
-The one rule: what is compared with the data's gradient is the subdifferential of the
+What is compared with the data's gradient is the subdifferential of the
 penalty, at a kink too, and never the one slope that a backend picks there.
 """
 

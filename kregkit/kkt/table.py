@@ -1,6 +1,6 @@
 """`optimality`: whether data and penalties balance at a model's weights.
 
-The one rule: a figure is of the weights as they are; nothing is trained or changed.
+A figure is of the weights as they are; nothing is trained or changed.
 """
 
 import html

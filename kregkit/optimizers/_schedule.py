@@ -1,6 +1,6 @@
 """How penalties act on the weights of an optimizer, in each phase of a training.
 
-The one rule: a penalty acts by its proximal step or by its gradient, never by both.
+A penalty acts by its proximal step or by its gradient, never by both.
 """
 
 from typing import Any, Final

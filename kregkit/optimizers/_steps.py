@@ -1,6 +1,6 @@
 """The step that an optimizer takes for each weight, and a place right after it.
 
-The one rule: where the gradient stays `g`, a step of the optimizer moves a weight by
+Where the gradient stays `g`, a step of the optimizer moves a weight by
 `-step_size·g`. Only then is a point that the optimizer and the proximal step leave as
 it is a minimum of the penalised objective.
 """

@@ -1,6 +1,6 @@
 """Proximal: any Keras optimizer, with the proximal step in its own metric.
 
-The one rule: a penalty acts by its proximal step or by its gradient, never by both.
+A penalty acts by its proximal step or by its gradient, never by both.
 """
 
 import contextlib

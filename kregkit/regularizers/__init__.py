@@ -1,6 +1,6 @@
 """Penalties for Keras layers: `kernel_regularizer=L1(1e-4)`, and so on.
 
-The one rule: one small class for each penalty, value and prox side by side.
+One small class for each penalty, value and prox side by side.
 """
 
 from keras import __version__ as _keras_version

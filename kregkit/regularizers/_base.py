@@ -1,6 +1,6 @@
 """The base of every penalty.
 
-The one rule: a penalty is `strength * value(w)`, and only this module multiplies.
+A penalty is `strength * value(w)`, and only this module multiplies.
 """
 
 import dataclasses

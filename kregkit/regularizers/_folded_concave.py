@@ -1,6 +1,6 @@
 """|w| whose slope falls from 1 to 0: what MCP, SCAD and CappedL1 sum, over groups too.
 
-The one rule: the prox is the global minimiser, also where there are two minima.
+The prox is the global minimiser, also where there are two minima.
 """
 
 from keras import ops

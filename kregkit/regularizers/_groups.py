@@ -1,6 +1,6 @@
 """How a penalty sees the groups of a tensor.
 
-The one rule: which weights are a group is said by `groups.group_axes`.
+Which weights are a group is said by `groups.group_axes`.
 """
 
 import dataclasses

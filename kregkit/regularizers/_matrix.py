@@ -1,6 +1,6 @@
 """A kernel as a matrix, and what penalties need of its singular values.
 
-The one rule: products of matrices alone, which every backend, XLA and a batch of trials
+Products of matrices alone, which every backend, XLA and a batch of trials
 have. The singular values of a 100 x 300 matrix take XLA over a second on a CPU. The
 product is `@`: `ops.matmul` rounds float64 on PyTorch.
 """

@@ -1,6 +1,6 @@
 """The parameters of penalties: numbers, arrays and words, checked and as JSON.
 
-The one rule: they are checked when a penalty is made, not when it is called.
+They are checked when a penalty is made, not when it is called.
 """
 
 import base64

@@ -1,6 +1,6 @@
 """The registry of penalties, and how names become penalties.
 
-The one rule: a class enters by `@register` and is known by its class name and by
+A class enters by `@register` and is known by its class name and by
 that name in snake case, in every place that takes a name.
 """
 

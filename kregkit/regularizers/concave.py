@@ -1,6 +1,6 @@
 """Penalties that grow ever less with |w|, and so shrink large weights less than L1.
 
-The one rule: they are in units of the weight. With the literature's unscaled knot a
+They are in units of the weight. With the literature's unscaled knot a
 typical layer has no weight past it, and the penalty is L1 in disguise. Their prox is
 the global minimiser: beyond the amount at which the problem has several minima, too.
 """

@@ -1,6 +1,6 @@
 """Penalties that hold weights of their own: a reference, or a factor for each weight.
 
-The one rule: what is held is a number, or an array of the shape of the weight, saved
+What is held is a number, or an array of the shape of the weight, saved
 with the penalty to the last bit. Of a weight it is the value when the penalty is made.
 """
 

@@ -1,6 +1,6 @@
 """Reports: a store becomes one page, its figures and its tables.
 
-The one rule: everything in a report is computed from the store alone, so the same
+Everything in a report is computed from the store alone, so the same
 store gives the same bytes: no clock, no path and no random id.
 """
 

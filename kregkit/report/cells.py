@@ -1,6 +1,6 @@
 """The values that cross from the tables to the page.
 
-The one rule: a number on a page is the number of one `Cell`, found by what was
+A number on a page is the number of one `Cell`, found by what was
 trained (`Setting`) and what was measured (`Place`).
 """
 

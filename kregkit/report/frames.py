@@ -1,6 +1,6 @@
 """The tables of a report: polars frames, and the same as CSV files in full precision.
 
-The one rule: long form, one number per line with what was trained and what was
+Long form, one number per line with what was trained and what was
 measured beside it; an undefined number is null, in a file an empty field.
 """
 

@@ -1,6 +1,6 @@
 """The metrics that a study names in `[train] metrics`, and their frame.
 
-The one rule: a seed has the strength that the other seeds chose on validation, where
+A seed has the strength that the other seeds chose on validation, where
 the mean data loss is lowest. No metric takes part in the choice.
 """
 

@@ -1,6 +1,6 @@
 """A report in Python: its tables as polars frames, its figures as they are needed.
 
-The one rule: what is here is what the page has; a figure is drawn, and matplotlib
+What is here is what the page has; a figure is drawn, and matplotlib
 loaded, when it is asked for.
 """
 

@@ -1,6 +1,6 @@
 """Means, intervals and pooling over seeds and data sets.
 
-The one rule: pure functions of numbers. From `FEWEST` seeds on there is an interval,
+Pure functions of numbers. From `FEWEST` seeds on there is an interval,
 below there is none: measured coverage of nominal 95 % intervals at n = 5, 10, 20 is
 .96, .95, .94 for t, and .83, .90, .92 for the percentile bootstrap.
 """

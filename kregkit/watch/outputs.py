@@ -1,6 +1,6 @@
 """The outputs of a model's layers, recorded while it answers.
 
-The one rule: a layer is watched where its output is an activation worth a row, and
+A layer is watched where its output is an activation worth a row, and
 what its calls return is taken as it is, each call for itself.
 """
 

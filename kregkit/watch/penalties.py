@@ -1,6 +1,6 @@
 """The penalties of a model, apart from its data loss.
 
-The one rule: the data loss is what Keras computes while the regularizers are silent,
+The data loss is what Keras computes while the regularizers are silent,
 never a difference of two sums.
 """
 

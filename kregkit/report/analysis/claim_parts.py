@@ -1,6 +1,6 @@
 """The contrasts that the claims are made of.
 
-The one rule: a part names its series, its place and its smallest effect, and is
+A part names its series, its place and its smallest effect, and is
 nothing where a study has not trained the series.
 
 Parts are of L2 where both L1 and L2 could be meant, and by gradient where a study has

@@ -1,6 +1,6 @@
 """The claims about L1 and L2 on kernel, bias and activity, as the report tests them.
 
-The one rule: what a claim says, where it is measured and the smallest effect that
+What a claim says, where it is measured and the smallest effect that
 counts are written here and in `claim_parts`, before any data. A claim holds when all
 its parts do. The laws, which are no matter of chance, are in `laws`.
 """

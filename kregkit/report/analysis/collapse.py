@@ -1,6 +1,6 @@
 """Where a regularizer takes away what a model had learned.
 
-The one rule: a strength has collapsed when half of what the baseline scores above
+A strength has collapsed when half of what the baseline scores above
 the majority class is lost, by the mean validation score; there no regularizer is
 compared with another.
 

@@ -1,6 +1,6 @@
 """Contrasts of one study: paired effects at cross-fitted operating points.
 
-The one rule: a seed is evaluated at the strength that the other seeds chose on
+A seed is evaluated at the strength that the other seeds chose on
 validation, and compared with the same seed of the baseline, or of the other series at
 that one's own strength.
 """

@@ -1,6 +1,6 @@
 """Two regularizers of one target at equal score, in every measure that a goal needs.
 
-The one rule: each is at its own strength, which the other seeds chose on validation;
+Each is at its own strength, which the other seeds chose on validation;
 at equal strength two regularizers are not comparable. These are estimates without a
 verdict: the verdicts are those of the claims.
 """

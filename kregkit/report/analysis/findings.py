@@ -1,6 +1,6 @@
 """What a report concludes, as polars frames: contrasts with verdicts, and goals.
 
-The one rule: a row is what the page says in a table, in full precision and beside
+A row is what the page says in a table, in full precision and beside
 the numbers of its seeds.
 """
 

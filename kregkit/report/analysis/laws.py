@@ -1,6 +1,6 @@
 """The two claims that are laws: they hold in every trial or the trial shows why not.
 
-The one rule: a law is checked, not tested: there is no interval, and a trial that is
+A law is checked, not tested: there is no interval, and a trial that is
 not at a stationary point is said to be so.
 
     3. One SGD step of size a subtracts a·2λw under L2 and a·λ·sign(w) under L1.

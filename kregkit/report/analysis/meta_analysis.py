@@ -1,6 +1,6 @@
 """Claims over several studies: each part pooled by random effects.
 
-The one rule: only effects of one unit are pooled, and only where they come from
+Only effects of one unit are pooled, and only where they come from
 `FEWEST_DATA` sets of data at least; fewer are listed and not pooled. The score of a
 classification and that of a regression are not of one unit.
 """

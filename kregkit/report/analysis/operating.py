@@ -1,6 +1,6 @@
 """Operating points: the strengths at which regularizers are compared.
 
-The one rule: a strength is chosen on validation, from the strengths of the sweep,
+A strength is chosen on validation, from the strengths of the sweep,
 without interpolation; what is then reported is the test part. For a claim the seed
 that is evaluated does not take part in the choice: it has the strength that the other
 seeds chose.

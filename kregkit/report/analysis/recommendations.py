@@ -1,6 +1,6 @@
 """When to use which: for each goal of a reader, the regularizers that reach it best.
 
-The one rule: a winner is named only where its interval against every other candidate
+A winner is named only where its interval against every other candidate
 excludes 0; else those that tie are. "No regularizer" is a candidate like the others,
 and what is named is right with 95 % although it is the one that looks best.
 """

@@ -1,6 +1,6 @@
 """Verdicts: what an interval says of a claim.
 
-The one rule: one family-wise rate. The statistical claims of a page form one family,
+One family-wise rate. The statistical claims of a page form one family,
 Holm's procedure gives each its share of `ALPHA`, and the parts of a claim share that
 equally, so that with 95 % no verdict is false. Of the intervals it says less: those of
 claims that are left when others are decided are narrower than all of them together

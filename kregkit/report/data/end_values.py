@@ -1,6 +1,6 @@
 """What was measured of every finished trial at its end, by trial and place.
 
-The one rule: a number that is not defined is not here. There are millions of them in a
+A number that is not defined is not here. There are millions of them in a
 large store: a place is one array over the trials, with nan where it is not defined.
 """
 

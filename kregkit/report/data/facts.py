@@ -1,6 +1,6 @@
 """What a store says about itself: its name and how its trials were run.
 
-The one rule: text from a study is kept as it is; whoever writes a page escapes it.
+Text from a study is kept as it is; whoever writes a page escapes it.
 """
 
 import tomllib

@@ -1,6 +1,6 @@
 """Measures of the trained function, from the finals of a trial.
 
-The one rule: what a claim asks of a function f is defined here. f is the output for
+What a claim asks of a function f is defined here. f is the output for
 regression and the logits, centred over the classes, for classification; its scale is
 the root mean square of ‖f(x)‖₂ over the test part.
 

@@ -1,6 +1,6 @@
 """Measures of a role (W, b or y) as a whole, from the measures of its layers.
 
-The one rule: how each measure is pooled is written here and nowhere else.
+How each measure is pooled is written here and nowhere else.
 
     l1                  Σ of the layers' l1
     l2                  √Σ l2²

@@ -1,6 +1,6 @@
 """From a store to tables: means and paired effects over seeds.
 
-The one rule: a failed trial is counted and enters no mean; an effect compares a
+A failed trial is counted and enters no mean; an effect compares a
 trial with the baseline of its own seed and learning rate, by the difference, and for
 norms by the log ratio.
 """

@@ -1,6 +1,6 @@
 """How the measures of W, b and y ran over training, over the seeds of a setting.
 
-The one rule: time is the epoch, or the optimizer step where a trial was measured
+Time is the epoch, or the optimizer step where a trial was measured
 more than once in an epoch; 0 is before training.
 """
 

@@ -1,6 +1,6 @@
 """Figures of an autoencoder's code: what it is like against how well it reconstructs.
 
-The one rule: every trial of a strength that has not collapsed is a point, and each
+Every trial of a strength that has not collapsed is a point, and each
 series has a colour and a mark of its own, two of one regularizer as well.
 """
 

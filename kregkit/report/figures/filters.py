@@ -1,6 +1,6 @@
 """The weights of the first layer as images, for data whose rows are images.
 
-The one rule: every grid shows the same units of the same seed with the same colours:
+Every grid shows the same units of the same seed with the same colours:
 those with the largest norm in the baseline.
 """
 

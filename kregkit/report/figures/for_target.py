@@ -1,6 +1,6 @@
 """The figures of a comparison.
 
-The one rule: a figure draws numbers of the tables, and its alternative text is
+A figure draws numbers of the tables, and its alternative text is
 written from the same numbers.
 """
 

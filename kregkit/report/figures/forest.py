@@ -1,6 +1,6 @@
 """The contrasts of a claim, one below the other: seeds, mean, interval.
 
-The one rule: every seed is a point; the bar is the interval that the verdict rests on,
+Every seed is a point; the bar is the interval that the verdict rests on,
 and the shaded band is what does not count.
 """
 

@@ -1,6 +1,6 @@
 """Test scores against what a regularizer is used for: the frontier of the two.
 
-The one rule: which strengths a line joins is chosen on validation; where they lie is
+Which strengths a line joins is chosen on validation; where they lie is
 their mean on the test part. Strengths that have collapsed are left out.
 """
 

@@ -1,6 +1,6 @@
 """Heat maps: a measure of the target in every layer, along strength.
 
-The one rule: the baseline is the first column, and a colour means the same number in
+The baseline is the first column, and a colour means the same number in
 every figure: shares and Hoyer from 0 to 1; of norms the mean log ratio to the
 baseline, centred at no change. Grey is undefined.
 """

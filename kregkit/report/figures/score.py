@@ -1,6 +1,6 @@
 """Test scores along strength.
 
-The one rule: every trial is a point, hollow where its strength has collapsed; lines
+Every trial is a point, hollow where its strength has collapsed; lines
 join means. Where every regularizer of a figure collapses, a strength is a share of the
 one at which it does: equal places then mean as much of what can be lost.
 """

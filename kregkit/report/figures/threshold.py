@@ -1,6 +1,6 @@
 """u against w at the end of training: a step under L1, a line under L2.
 
-The one rule: the law is drawn as a line, the weights as points of the first seed,
+The law is drawn as a line, the weights as points of the first seed,
 every k-th of them where there are many.
 """
 

@@ -1,6 +1,6 @@
 """Measures over training.
 
-The one rule: lines are means over seeds, and of the strengths of a series that have
+Lines are means over seeds, and of the strengths of a series that have
 not collapsed the weakest, the middle and the strongest are drawn, darker with strength.
 """
 

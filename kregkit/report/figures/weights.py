@@ -1,6 +1,6 @@
 """Histograms of final weights.
 
-The one rule: both histograms of a figure have the same bins, an odd number of them,
+Both histograms of a figure have the same bins, an odd number of them,
 so that one bin is centred at zero; bars are shares of all weights, on a logarithmic
 axis. Of a tensor that is stored as a sample, the sample stands for the whole.
 """

@@ -1,6 +1,6 @@
 """One small drawing to one SVG: the style, the colours, the bytes.
 
-The one rule: equal numbers give equal bytes, and no two figures of a page share an
+Equal numbers give equal bytes, and no two figures of a page share an
 id: matplotlib's ids are seeded by the figure's name (`svg.hashsalt`), and `svg` gives
 each figure a prefix, since the glyphs are called the same in every one.
 

@@ -1,6 +1,6 @@
 """The output folder of a report.
 
-The one rule: a report is written beside its place and renamed into it, whole or not
+A report is written beside its place and renamed into it, whole or not
 at all, and only files that an earlier report lists as its own are ever removed.
 
 index.html is the manifest: `<meta name="kregkit-files" content="report.md ...">`

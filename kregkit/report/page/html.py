@@ -1,6 +1,6 @@
 """A page as one self-contained HTML file.
 
-The one rule: every string of a `Page` is escaped by jinja2's autoescape; only the
+Every string of a `Page` is escaped by jinja2's autoescape; only the
 SVGs, which matplotlib wrote, and our own page.css and page.js are inserted as they are.
 The page's policy lets it load nothing and run nothing but page.js.
 """

@@ -1,6 +1,6 @@
 """A page as Markdown, for the page of a repository.
 
-The one rule: every character that Markdown or HTML gives a meaning to is escaped, so
+Every character that Markdown or HTML gives a meaning to is escaped, so
 that text from a study shows as it is. Folded parts and the glossary are left to
 index.html.
 """

@@ -1,6 +1,6 @@
 """What a report consists of, before it is HTML or Markdown.
 
-The one rule: every string here is plain text, as it came from the study or from the
+Every string here is plain text, as it came from the study or from the
 tables; the two writers escape it, each in its own way.
 """
 

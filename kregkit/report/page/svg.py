@@ -1,6 +1,6 @@
 """From the SVG that matplotlib writes to the element of a page.
 
-The one rule: what is drawn stays; what no eye sees goes: the prologue, ids that
+What is drawn stays; what no eye sees goes: the prologue, ids that
 nothing refers to, comments, line breaks, digits beyond a hundredth of a point, and the
 style that every mark of a line repeats. An id is of one figure alone, but for the
 letters, which are the same in every one.

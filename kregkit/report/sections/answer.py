@@ -1,6 +1,6 @@
 """The first section of a page: when to use which, and with which strength to begin.
 
-The one rule: a regularizer is recommended only by `usage`, and the default entry is
+A regularizer is recommended only by `recommendations`, and the default entry is
 that the study could see no difference.
 """
 

@@ -1,6 +1,6 @@
 """The last sections of every report: failures, how it was run, the words.
 
-The one rule: definitions come from `schema.MEASURES`, and nothing here depends on
+Definitions come from `schema.MEASURES`, and nothing here depends on
 when or where the report was made.
 """
 

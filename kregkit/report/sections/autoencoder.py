@@ -1,6 +1,6 @@
 """The section of an autoencoder: what penalties do to its code.
 
-The one rule: what a code costs and what it is like are read at one strength, which the
+What a code costs and what it is like are read at one strength, which the
 other seeds chose on validation, so that codes are compared at equal reconstruction.
 """
 

@@ -1,6 +1,6 @@
 """The sections of a store without a baseline: it is described, nothing is compared.
 
-The one rule: each trial speaks for itself, and no sentence says why.
+Each trial speaks for itself, and no sentence says why.
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """The sections that compare two regularizers at equal score.
 
-The one rule: an entry is the effect of a `Contrast` with its interval, or, with seeds
+An entry is the effect of a `Contrast` with its interval, or, with seeds
 too few for one, with the lowest and the highest seed.
 """
 

@@ -1,6 +1,6 @@
 """The sections of the claims: the verdicts at a glance, then the evidence for each.
 
-The one rule: every number here is of a `Contrast`, and a claim that was not tested
+Every number here is of a `Contrast`, and a claim that was not tested
 says why.
 """
 

@@ -1,6 +1,6 @@
 """The sections of the two laws, and their rows among the claims.
 
-The one rule: a law that a trial does not show is said first, with how many do.
+A law that a trial does not show is said first, with how many do.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,6 +1,6 @@
 """The sections of the claims over several studies: at a glance, then the evidence.
 
-The one rule: a pooled verdict comes from `pooled`, and stands beside those of the
+A pooled verdict comes from `meta_analysis`, and stands beside those of the
 studies.
 """
 

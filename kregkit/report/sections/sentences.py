@@ -1,6 +1,6 @@
 """What a study saw, in sentences.
 
-The one rule: every sentence is computed from the cells. What is chosen is chosen on
+Every sentence is computed from the cells. What is chosen is chosen on
 validation and reported on test; below `FEWEST` seeds a sentence counts the seeds and
 claims nothing; kernels are called sparse only where weights are exactly zero.
 """

@@ -1,6 +1,6 @@
 """One page over several studies: the answer, the claims by study and pooled, the runs.
 
-The one rule: goals are answered by data set, and only claims are pooled.
+Goals are answered by data set, and only claims are pooled.
 """
 
 from collections.abc import Sequence

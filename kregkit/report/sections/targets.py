@@ -1,6 +1,6 @@
 """The sections of a comparison: what was seen, then one section per target.
 
-The one rule: the baseline is a row of every table, and an entry is a cell's mean
+The baseline is a row of every table, and an entry is a cell's mean
 with its effect below it.
 """
 

@@ -1,6 +1,6 @@
 """What verdicts are called, and what they rest on, in words.
 
-The one rule: a page of one study and one of several say the same thing in the same
+A page of one study and one of several say the same thing in the same
 words.
 """
 

@@ -1,6 +1,6 @@
 """What things are called on a page.
 
-The one rule: one thing has one name, in tables, figures and sentences alike.
+One thing has one name, in tables, figures and sentences alike.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Numbers in words.
 
-The one rule: an undefined number is an en dash, and a number that is not zero is
+An undefined number is an en dash, and a number that is not zero is
 never written as zero.
 """
 

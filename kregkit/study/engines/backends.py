@@ -1,7 +1,7 @@
 """What Keras's backends tell of a traced model, each in its own way.
 
-The one rule: what a traced model tells about itself is read here and nowhere else;
-gradients are in `callbacks`, maps, loops and everything else are `keras.ops`.
+What a traced model tells about itself is read here and nowhere else;
+gradients are in `kkt`, maps, loops and everything else are `keras.ops`.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """Decoupled weight decay: `w ← w − learning rate·strength·w` in every step.
 
-The one rule: it is the optimizer's, as `weight_decay` of Keras's optimizers is, but of
+It is the optimizer's, as `weight_decay` of Keras's optimizers is, but of
 the kernels that a trial names. No loss has a term for it.
 """
 

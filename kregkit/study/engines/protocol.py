@@ -1,6 +1,6 @@
 """What both engines hold to: the order of batches, the probe, what is stored.
 
-The one rule: nothing here depends on the engine, so that a trial is the same trial
+Nothing here depends on the engine, so that a trial is the same trial
 whichever of them trained it.
 """
 

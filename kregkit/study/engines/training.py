@@ -1,6 +1,6 @@
 """Units of trials, trained by their engine and stored at once.
 
-The one rule: what is finished is written before anything else begins, and what runs
+What is finished is written before anything else begins, and what runs
 out of memory is tried again with half as many trials at a time.
 """
 

@@ -1,6 +1,6 @@
 """Units of a study, spread over processes that each train and store their own.
 
-The one rule: workers share nothing but the store, whose parts are written whole; when
+Workers share nothing but the store, whose parts are written whole; when
 one of them fails, or the run is interrupted, all of them end.
 """
 

@@ -2,7 +2,7 @@
 
 Values are strict: "3", true and 3.0 are not the integer 3; only one value where a list
 belongs is taken as a list of one. What is wrong is raised as a short fact with the path
-below the model; `problems` adds file, line and key.
+below the model; `errors` adds file, line and key.
 """
 
 import math

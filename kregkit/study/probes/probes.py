@@ -1,6 +1,6 @@
 """What the claims of a report need of a trained model, from its outputs, in NumPy.
 
-The one rule: f(x) is what a model answers in inference mode: the logits minus their
+f(x) is what a model answers in inference mode: the logits minus their
 mean over the classes, which changes no answer, or the output of a regression. Random
 numbers are the seed's, so that a trial and its baseline are compared pair by pair.
 """

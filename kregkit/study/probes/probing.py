@@ -1,6 +1,6 @@
 """The models of trials that have ended, asked for what the claims of a report need.
 
-The one rule: both engines ask here. An engine says how a function of ONE model is
+Both engines ask here. An engine says how a function of ONE model is
 applied to its trials, and everything else is the same for both, random numbers too.
 """
 

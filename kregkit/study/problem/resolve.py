@@ -1,6 +1,6 @@
 """A study, resolved: everything that can fail before training has been tried.
 
-The one rule: what `resolve` returns can be trained. Data is loaded and divided for
+What `resolve` returns can be trained. Data is loaded and divided for
 every seed, the model built, every layer found and every penalty made, and what fails
 is told with the place in the study file that names it.
 """

@@ -1,6 +1,6 @@
 """Two-dimensional convolutions of many models at once, on TensorFlow.
 
-The one rule: a layer says once how it convolves for ONE model; what that becomes for
+A layer says once how it convolves for ONE model; what that becomes for
 many is decided here. `tf.vectorized_map` has no converter for convolutions whose
 filters differ, and would run one model after another.
 

@@ -1,6 +1,6 @@
 """Passes over data of many trials at once, as functions of their stacked tensors.
 
-The one rule: nothing here has a side effect, and every tensor but counters has the
+Nothing here has a side effect, and every tensor but counters has the
 trials in front. What is done to one trial is said by `objective` and `Measuring`.
 """
 

@@ -1,6 +1,6 @@
 """What one trial of a batch minimises, and what is read from it, in keras ops.
 
-The one rule: everything here is of ONE model. Many trials at once are a vectorized
+Everything here is of ONE model. Many trials at once are a vectorized
 map over it, with each trial's weights, data and penalty parameters as tensors.
 """
 

@@ -1,6 +1,6 @@
 """Keras optimizers on weights that are stacked over trials.
 
-The one rule: an optimizer that treats every element alike needs no second
+An optimizer that treats every element alike needs no second
 implementation. It is built on the stacked weights and applied without side effects;
 what looks at a whole tensor (clipping by a norm, a constraint) is done here, for each
 trial.

@@ -1,6 +1,6 @@
 """The engine `batch`: many trials of one structure, trained as one program.
 
-The one rule: a trial ends as `model.fit` would have ended it. It has the initial
+A trial ends as `model.fit` would have ended it. It has the initial
 weights, the batches and the random numbers of its seed; only rounding differs.
 """
 

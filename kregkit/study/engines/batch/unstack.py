@@ -1,6 +1,6 @@
 """What a batch of trials gave, as the result of each trial.
 
-The one rule: the rows are those that the engine `fit` logs, in the same order and
+The rows are those that the engine `fit` logs, in the same order and
 with the same columns missing.
 """
 

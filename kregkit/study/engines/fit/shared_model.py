@@ -1,6 +1,6 @@
 """One compiled model for many trials of a study, and how it is set back.
 
-The one rule: what a trial gives does not depend on the trials before it, bit for bit.
+What a trial gives does not depend on the trials before it, bit for bit.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """The engine `fit`: one trial after another, trained by `model.fit` with the logger.
 
-The one rule: a seed fixes the initial weights and the order of the batches, so that
+A seed fixes the initial weights and the order of the batches, so that
 a trial and the baseline of its seed differ in the penalty alone. Whether a model was
 used before makes no difference, bit for bit.
 """
