@@ -22,6 +22,7 @@ from kregkit.report.page.canvas import INK, slug
 from kregkit.report.page.html import standalone
 from kregkit.report.page.page import Figure
 from kregkit.report.wording import numbers
+from kregkit.specs import SPECS
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "reports" / "catalogue"
@@ -246,13 +247,13 @@ def row(cls: type[Penalty]) -> str:
     name = cls.__name__
     further = [
         f"`{key} = {rule.default if isinstance(rule, Choice) else f'{rule.default:g}'}`"
-        for key, rule in known.REGULARIZERS[name].items()
+        for key, rule in SPECS[name].parameters.items()
     ]
     cells = (
         f"`{name}`",
-        f"`{known.FORMULAS[name]}`".replace("|", "\\|"),
+        f"`{SPECS[name].formula}`".replace("|", "\\|"),
         ", ".join(further) or "–",
-        known.ONLY_ON.get(name, "any"),
+        SPECS[name].only_on or "any",
         prox(cls),
         "yes" if cls.convex else "no",
         "; ".join(sources(cls)),
@@ -265,7 +266,7 @@ def prox(cls: type[Penalty]) -> str:
     if not cls.proximal:
         return "no"
     zeros = "with zeros" if drawn_one(cls).makes_zeros else "yes"
-    return f"{zeros}, one step" if cls.one_amount else zeros
+    return f"{zeros}, one step" if cls.scalar_step_only else zeros
 
 
 def drawn_one(cls: type[Penalty]) -> Penalty:
@@ -333,7 +334,7 @@ def picture(cls: type[Penalty]) -> Figure:
 def ordered() -> list[type[Penalty]]:
     """Return every class in the order of the schema."""
     classes = {cls.__name__: cls for cls in regularizers.classes()}
-    return [classes[name] for name in known.REGULARIZERS if name != known.DECOUPLED]
+    return [classes[name] for name in SPECS if name != known.DECOUPLED]
 
 
 def document(text: str) -> str:
@@ -342,8 +343,8 @@ def document(text: str) -> str:
     for cls in ordered():
         name = cls.__name__
         picture = f"../reports/catalogue/figures/{slug(name)}.svg"
-        linked, formula = f"[`{name}`]({picture})", f"`{known.FORMULAS[name]}`"
-        on, convex = known.ONLY_ON.get(name, "any"), "yes" if cls.convex else "no"
+        linked, formula = f"[`{name}`]({picture})", f"`{SPECS[name].formula}`"
+        on, convex = SPECS[name].only_on or "any", "yes" if cls.convex else "no"
         rows.append((linked, formula, on, prox(cls), convex))
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)

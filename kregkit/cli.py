@@ -211,14 +211,14 @@ def init(
 @app.command("list")
 def list_names() -> None:
     """List the regularizers, data sets and models that a study can name."""
-    from kregkit.known import DATASETS, FORMULAS, MODELS, OPTIMIZERS, TARGETS
+    from kregkit import known, specs
 
     tables: dict[str, dict[str, str]] = {
-        "regularizers": FORMULAS,
-        "targets": TARGETS,
-        "data sets": DATASETS,
-        "models": {name: line for name, (line, _) in MODELS.items()},
-        "optimizers": {n: ", ".join(sorted(o)) for n, o in OPTIMIZERS.items()},
+        "regularizers": {name: spec.formula for name, spec in specs.SPECS.items()},
+        "targets": known.TARGETS,
+        "data sets": known.DATASETS,
+        "models": {name: line for name, (line, _) in known.MODELS.items()},
+        "optimizers": {n: ", ".join(sorted(o)) for n, o in known.OPTIMIZERS.items()},
     }
     names = max(len(name) for lines in tables.values() for name in lines)
     # Lines stay whole in a pipe, for what searches them.

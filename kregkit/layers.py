@@ -4,7 +4,7 @@ The one rule: the reduction is this layer's own, so that neither Keras's divisio
 batch size nor its silence about masks has a part in it.
 """
 
-from typing import Any, Final
+from typing import Any
 
 import keras
 from keras import ops
@@ -15,22 +15,6 @@ from kregkit.known import REDUCTION
 from kregkit.numerics import Tensor, accumulable
 from kregkit.regularizers import Penalty
 from kregkit.regularizers._parameters import word
-
-MASKABLE: Final = (
-    "CappedL1",
-    "EntropyPenalty",
-    "Huber",
-    "L1",
-    "L1L2",
-    "L2",
-    "LHalf",
-    "LTwoThirds",
-    "LogSum",
-    "MCP",
-    "SCAD",
-    "TransformedL1",
-)
-"""The penalties to which steps that are set to zero add nothing, and are nothing."""
 
 
 @keras.saving.register_keras_serializable("kregkit")
@@ -49,8 +33,9 @@ class ActivityRegularization(keras.layers.Layer):
     | "masked" | the mean of the outputs that the mask of the input keeps |
 
     On several devices each reduces its own part of the batch, and Keras takes the mean
-    of them. For "masked" the value must be a sum over outputs, as of those in
-    `MASKABLE`; a regularizer that is no `Penalty` is taken to be so.
+    of them. For "masked" the value must be a sum over outputs, to which an output that
+    is set to zero adds nothing, as of a penalty that is `maskable`; a regularizer that
+    is no `Penalty` is taken to be so.
 
     Args:
         regularizer: a penalty, its name, its serialized form, or a Keras regularizer.
@@ -71,11 +56,10 @@ class ActivityRegularization(keras.layers.Layer):
             regularizer = regularizers.get(regularizer)
         if regularizer is None:
             raise ParameterError(must(owner, "regularizer", "a regularizer", None))
-        whole = isinstance(regularizer, Penalty) and (
-            type(regularizer).__name__ not in MASKABLE
-        )
+        whole = isinstance(regularizer, Penalty) and not regularizer.maskable
         if reduction == "masked" and whole:
-            rule = f"{', '.join(MASKABLE)}, for the reduction 'masked'"
+            names = [own.__name__ for own in regularizers.classes() if own.maskable]
+            rule = f"{', '.join(names)}, for the reduction 'masked'"
             raise ParameterError(must(owner, "regularizer", rule, regularizer))
         self.regularizer, self.reduction = regularizer, reduction
         self.supports_masking = True

@@ -45,7 +45,7 @@ OF_MATRICES = ("NuclearNorm", "Orthogonality", "SpectralNorm")
 OURS = {
     cls.__name__: regularizers.make(cls.__name__, 1e-6)
     for cls in regularizers.classes()
-    if known.ONLY_ON.get(cls.__name__) != "activity"
+    if cls.only_on != "activity"
 } | {"SpectralNorm, power": regularizers.SpectralNorm(1e-6, form="power")}
 KERAS, AGAIN = "Keras L2", "Keras L2, again"
 TRAINED = {name: penalty for name, penalty in OURS.items() if penalty.differentiable}
@@ -170,7 +170,7 @@ def of_one_layer(jit: bool, words: str) -> None:
     arms = {"Adam": run(update, jit)}
     for name, penalty in OURS.items():
         if penalty.proximal:
-            amount = amounts[0, 0] if penalty.one_amount else amounts
+            amount = amounts[0, 0] if penalty.scalar_step_only else amounts
             arms[name] = run(functools.partial(penalty.prox, kernel, amount), jit)
     interleave(arms, 3)
     seconds = interleave(arms, 2 * ROUNDS)

@@ -225,7 +225,7 @@ def distance(regularizer: Any, w: Tensor, u: Tensor) -> Tensor:
     penalty = proximable(regularizer)
     if penalty is None:
         return ops.where(w == 0, float("nan"), smooth)
-    if not penalty.kinks_at_zero_alone:
+    if not penalty.smooth_off_zero:
         return _by_step(penalty, w, u)
     strength = ops.convert_to_tensor(penalty.strength, w.dtype)
     scale = ops.maximum(ops.max(ops.abs(u), initial=0.0), strength)

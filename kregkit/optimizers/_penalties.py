@@ -86,7 +86,7 @@ def refuse_tensor_steps(variables: Iterable[keras.Variable], optimizer: Any) -> 
     """
     for variable in variables:
         penalty = penalty_of(unhandled(getattr(variable, "regularizer", None)))
-        if penalty is not None and penalty.one_amount:
+        if penalty is not None and penalty.scalar_step_only:
             raise ParameterError(
                 f"Proximal: {variable.path}: {type(penalty).__name__} has a proximal "
                 f"step for weights of one step alone, and {type(optimizer).__name__} "

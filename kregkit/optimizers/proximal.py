@@ -14,6 +14,7 @@ from kregkit._keras import in_apply, model_at_work
 from kregkit.errors import ModelError, ParameterError, must
 from kregkit.numerics import Tensor
 from kregkit.optimizers._first_step import without_penalties
+from kregkit.optimizers._gradients import whole
 from kregkit.optimizers._penalties import (
     penalty_of,
     refuse_conflicts,
@@ -226,6 +227,7 @@ class Proximal(keras.optimizers.Optimizer):
         if self._late:
             late, self._late = self._late, {}
             grads = without_penalties(self, grads, self._trainable_variables, late)
+        grads = whole(self, grads, trainable_variables)
         with self._updating():
             self.inner_optimizer.apply(grads, trainable_variables)
 

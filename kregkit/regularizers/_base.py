@@ -14,7 +14,7 @@ from keras import ops
 
 from kregkit._keras import regularizes_activity
 from kregkit.errors import ParameterError, must
-from kregkit.known import ONLY_ON, STRENGTH, Range
+from kregkit.known import STRENGTH, Range
 from kregkit.numerics import Tensor, accumulable, addable
 from kregkit.regularizers._handled import handled
 from kregkit.regularizers._parameters import (
@@ -64,12 +64,18 @@ class Penalty(keras.regularizers.Regularizer, ABC):
     differentiable: ClassVar[bool] = True
     """Whether its gradient trains; where it does not, asking for it raises."""
 
-    kinks_at_zero_alone: ClassVar[bool] = True
+    smooth_off_zero: ClassVar[bool] = True
     """Whether no minimum is at a kink but that of a weight at zero."""
 
-    one_amount: ClassVar[bool] = False
+    scalar_step_only: ClassVar[bool] = False
     """Whether its proximal step is known for one amount, the same of all weights, and
     not for a tensor of amounts."""
+
+    only_on: ClassVar[str | None] = None
+    """The target that it is for alone: "kernel" or "activity"."""
+
+    maskable: ClassVar[bool] = False
+    """Whether it is a sum over single elements, of which some may be left out."""
 
     arrays: ClassVar[frozenset[str]] = frozenset()
     """The numeric parameters that may be an array too, of the shape of the weight."""
@@ -123,7 +129,7 @@ class Penalty(keras.regularizers.Regularizer, ABC):
         if (held := handled(self, w)) is not None:
             return held(w)
         name = type(self).__name__
-        only = ONLY_ON.get(name)
+        only = self.only_on
         local = self.needs_layer(len(w.shape))
         weight = weight_at_work(w) if local or only == "activity" else None
         of_a_weight = weight is not None or isinstance(w, keras.Variable)
@@ -173,12 +179,12 @@ class Penalty(keras.regularizers.Regularizer, ABC):
 
         Raises:
             ParameterError: a penalty that is not `proximal`; amounts of another shape,
-                or a tensor of them for a penalty that takes `one_amount`.
+                or a tensor of them for a penalty that takes `scalar_step_only`.
         """
         w = ops.convert_to_tensor(w)
         wide = accumulable(w)
         amount = ops.convert_to_tensor(amount, wide.dtype)
-        if self.one_amount:
+        if self.scalar_step_only:
             amount = _scalar(type(self).__name__, amount)
         if tuple(amount.shape) not in ((), tuple(w.shape)):
             rule = f"a scalar, or of the shape {tuple(w.shape)} of `w`"

@@ -40,6 +40,9 @@ class Owner(Protocol):
 class ProximalPenalty(keras.regularizers.Regularizer):
     """The regularizer of one variable, while optimizers take its proximal steps.
 
+    Attributes:
+        silenced: whether it had no gradient when it was last computed for a loss.
+
     Args:
         penalty: the penalty of the variable.
         variable: whose `regularizer` this becomes.
@@ -52,6 +55,7 @@ class ProximalPenalty(keras.regularizers.Regularizer):
         self._claims: weakref.WeakSet[Owner] = weakref.WeakSet()
         self._others = _OtherUpdates(self, variable.constraint)
         self._updating = 0
+        self.silenced = False
         _HANDLED.setdefault(penalty, weakref.WeakSet()).add(self)
 
     @property
@@ -123,7 +127,8 @@ class ProximalPenalty(keras.regularizers.Regularizer):
     def __call__(self, w: Tensor) -> Tensor:
         self._weight = self._weight or weight_at_work(w)
         given = w
-        if not self.has_gradient():
+        self.silenced = not self.has_gradient()
+        if self.silenced:
             w = ops.stop_gradient(ops.convert_to_tensor(w))
         return addable(self.penalty.computed(w, self._weight), given)
 

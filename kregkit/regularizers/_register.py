@@ -4,22 +4,41 @@ The one rule: a class enters by `@register` and is known by its class name and b
 that name in snake case, in every place that takes a name.
 """
 
+import abc
 import re
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import keras
 
 from kregkit.errors import ParameterError, UnknownNameError, must, unknown
-from kregkit.known import REGULARIZERS
 from kregkit.regularizers._base import Penalty
+from kregkit.specs import SPECS
 
 _P = TypeVar("_P", bound=type[Penalty])
+
+_FACTS: Final = (
+    "arrays",
+    "convex",
+    "differentiable",
+    "makes_zeros",
+    "maskable",
+    "only_on",
+    "proximal",
+    "ranges",
+    "scalar_step_only",
+    "smooth_off_zero",
+)
 
 _REGISTRY: dict[str, type[Penalty]] = {}
 
 
 def register(cls: _P) -> _P:
-    """Add a class to the registry, and to what Keras can load."""
+    """Add a class to the registry and to what Keras can load, with its spec's facts."""
+    spec = SPECS[cls.__name__]
+    for fact in _FACTS:
+        if fact not in vars(cls):  # its own depends on a parameter
+            setattr(cls, fact, getattr(spec, fact))
+    abc.update_abstractmethods(cls)
     _REGISTRY[cls.__name__] = cls
     return keras.saving.register_keras_serializable("kregkit")(cls)  # type: ignore[no-any-return]  # Keras is untyped
 
@@ -60,7 +79,7 @@ def make(name: str, strength: float, **parameters: float | str) -> Penalty:
     if name not in by_name:
         raise UnknownNameError(unknown("regularizers", name, names()))
     cls = by_name[name]
-    ranges = REGULARIZERS.get(cls.__name__, {})
+    ranges = SPECS[cls.__name__].parameters
     for key in set(parameters) - set(ranges):
         raise UnknownNameError(unknown(f"{cls.__name__}.make", key, ranges))
     defaults = {

@@ -7,12 +7,11 @@ are further samples. A batch should have several samples for each unit.
 """
 
 import dataclasses
-from typing import ClassVar, Final
+from typing import Final
 
 from keras import ops
 
 from kregkit.errors import ParameterError, must
-from kregkit.known import Range, numeric
 from kregkit.numerics import Tensor, larger, magnitude, safe_norm, scaled
 from kregkit.regularizers._base import Penalty
 from kregkit.regularizers._register import register
@@ -40,11 +39,6 @@ class KLSparsity(Penalty):
 
     rho: float = 0.05
 
-    ranges: ClassVar[dict[str, Range]] = numeric("KLSparsity")
-    proximal: ClassVar[bool] = False
-    convex: ClassVar[bool] = True
-    makes_zeros: ClassVar[bool] = False
-
     def _value(self, w: Tensor) -> Tensor:
         check_rank("KLSparsity", w)
         rho = ops.convert_to_tensor(self.rho, w.dtype)
@@ -68,9 +62,6 @@ class HoyerActivity(Penalty):
     Machine Learning Research 5.
     """
 
-    proximal: ClassVar[bool] = False
-    makes_zeros: ClassVar[bool] = False
-
     def _value(self, w: Tensor) -> Tensor:
         check_rank("HoyerActivity", w)
         axes = tuple(range(1, len(w.shape)))
@@ -91,10 +82,6 @@ class EntropyPenalty(Penalty):
     Hinton 2017, arXiv:1701.06548.
     """
 
-    proximal: ClassVar[bool] = False
-    convex: ClassVar[bool] = True
-    makes_zeros: ClassVar[bool] = False
-
     def _value(self, w: Tensor) -> Tensor:
         check_rank("EntropyPenalty", w)
         least = ops.convert_to_tensor(_LEAST_PROBABILITY, w.dtype)
@@ -110,10 +97,6 @@ class TotalVariation(Penalty):
     output that changes seldom. Rudin, Osher and Fatemi 1992,
     doi:10.1016/0167-2789(92)90242-F, in the anisotropic form.
     """
-
-    proximal: ClassVar[bool] = False
-    convex: ClassVar[bool] = True
-    makes_zeros: ClassVar[bool] = False
 
     def _value(self, w: Tensor) -> Tensor:
         if len(w.shape) < 3:
@@ -139,9 +122,6 @@ class DeCov(Penalty):
     Zitnick and Batra 2016, arXiv:1511.06068.
     """
 
-    proximal: ClassVar[bool] = False
-    makes_zeros: ClassVar[bool] = False
-
     def _value(self, w: Tensor) -> Tensor:
         covariance, samples = _covariance("DeCov", w, 0)
         return samples * 0.5 * _off_diagonal(covariance)
@@ -164,10 +144,6 @@ class VarianceCovariance(Penalty):
 
     gamma: float = 1.0
     nu: float = 0.04
-
-    ranges: ClassVar[dict[str, Range]] = numeric("VarianceCovariance")
-    proximal: ClassVar[bool] = False
-    makes_zeros: ClassVar[bool] = False
 
     def _value(self, w: Tensor) -> Tensor:
         covariance, samples = _covariance("VarianceCovariance", w, 1)

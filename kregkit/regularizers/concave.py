@@ -7,12 +7,10 @@ the global minimiser: beyond the amount at which the problem has several minima,
 
 import dataclasses
 import functools
-from typing import ClassVar
 
 import numpy as np
 from keras import backend, ops
 
-from kregkit.known import Range, numeric
 from kregkit.numerics import Tensor, constant, magnitude, summed
 from kregkit.regularizers._base import Penalty
 from kregkit.regularizers._folded_concave import folded_concave, folded_concave_prox
@@ -34,9 +32,6 @@ class MCP(Penalty):
     """
 
     threshold: float = 0.1
-
-    ranges: ClassVar[dict[str, Range]] = numeric("MCP")
-    makes_zeros: ClassVar[bool] = True
 
     def _value(self, w: Tensor) -> Tensor:
         return folded_concave(w, 0.0, self.threshold)
@@ -64,9 +59,6 @@ class SCAD(Penalty):
     threshold: float = 0.1
     a: float = 3.7
 
-    ranges: ClassVar[dict[str, Range]] = numeric("SCAD")
-    makes_zeros: ClassVar[bool] = True
-
     def _value(self, w: Tensor) -> Tensor:
         return folded_concave(w, self.threshold / self.a, self.threshold)
 
@@ -89,9 +81,6 @@ class CappedL1(Penalty):
     """
 
     threshold: float = 0.1
-
-    ranges: ClassVar[dict[str, Range]] = numeric("CappedL1")
-    makes_zeros: ClassVar[bool] = True
 
     def _value(self, w: Tensor) -> Tensor:
         threshold = ops.convert_to_tensor(self.threshold, w.dtype)
@@ -117,9 +106,6 @@ class LogSum(Penalty):
     """
 
     epsilon: float = 0.1
-
-    ranges: ClassVar[dict[str, Range]] = numeric("LogSum")
-    makes_zeros: ClassVar[bool] = True
 
     def _value(self, w: Tensor) -> Tensor:
         epsilon = ops.convert_to_tensor(self.epsilon, w.dtype)
@@ -157,9 +143,6 @@ class TransformedL1(Penalty):
     """
 
     a: float = 0.1
-
-    ranges: ClassVar[dict[str, Range]] = numeric("TransformedL1")
-    makes_zeros: ClassVar[bool] = True
 
     def _value(self, w: Tensor) -> Tensor:
         a = constant(self.a, w.dtype)

@@ -7,12 +7,12 @@ weight, whatever the number of weights in a group; without weighting it is the n
 
 import dataclasses
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 from keras import ops
 
 from kregkit.groups import OF_LAYERS, Group
-from kregkit.known import STRENGTH, WEIGHTING, Range, numeric
+from kregkit.known import STRENGTH, WEIGHTING
 from kregkit.numerics import (
     Tensor,
     group_soft_threshold,
@@ -45,9 +45,6 @@ class GroupLasso(Weighted):
         weighting: "sqrt", or "none" for `Σ_g ‖w_g‖₂`.
     """
 
-    convex: ClassVar[bool] = True
-    makes_zeros: ClassVar[bool] = True
-
     def _value(self, w: Tensor) -> Tensor:
         return _value(self, w)
 
@@ -76,10 +73,6 @@ class SparseGroupLasso(Penalty):
     l21: float = 0.0
     group: Group = "unit"
     weighting: str = dataclasses.field(default="sqrt", kw_only=True)
-
-    ranges: ClassVar[dict[str, Range]] = numeric("SparseGroupLasso")
-    convex: ClassVar[bool] = True
-    makes_zeros: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         two_strengths(self, "l1", "l21")
@@ -153,10 +146,6 @@ class GroupMCP(Weighted):
 
     threshold: float = 0.1
 
-    ranges: ClassVar[dict[str, Range]] = numeric("GroupMCP")
-    one_amount: ClassVar[bool] = True
-    makes_zeros: ClassVar[bool] = True
-
     def _value(self, w: Tensor) -> Tensor:
         return _concave_value(self, w, 0.0, self.threshold)
 
@@ -182,10 +171,6 @@ class GroupSCAD(Weighted):
 
     threshold: float = 0.1
     a: float = 3.7
-
-    ranges: ClassVar[dict[str, Range]] = numeric("GroupSCAD")
-    one_amount: ClassVar[bool] = True
-    makes_zeros: ClassVar[bool] = True
 
     def _value(self, w: Tensor) -> Tensor:
         return _concave_value(self, w, self.threshold / self.a, self.threshold)

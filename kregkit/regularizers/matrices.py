@@ -5,7 +5,7 @@ of a convolution's window among them.
 """
 
 import dataclasses
-from typing import ClassVar, Final
+from typing import Final
 
 from keras import ops
 
@@ -53,9 +53,6 @@ class Orthogonality(OfMatrix):
     """
 
     form: str = "soft"
-
-    proximal: ClassVar[bool] = False
-    makes_zeros: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -115,11 +112,6 @@ class NuclearNorm(OfMatrix):
     rounding. Cai, Candès and Shen 2010, doi:10.1137/080738970.
     """
 
-    convex: ClassVar[bool] = True
-    kinks_at_zero_alone: ClassVar[bool] = False
-    one_amount: ClassVar[bool] = True
-    makes_zeros: ClassVar[bool] = False
-
     def _value(self, w: Tensor) -> Tensor:
         matrix, most = scaled(narrow(self.matrix(w)))
         return ops.sum(most) * ops.sum(matrix * ops.stop_gradient(polar(matrix)))
@@ -162,10 +154,6 @@ class SpectralNorm(OfMatrix):
     """
 
     form: str = "exact"
-
-    convex: ClassVar[bool] = True
-    proximal: ClassVar[bool] = False
-    makes_zeros: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

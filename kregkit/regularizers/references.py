@@ -5,20 +5,20 @@ with the penalty to the last bit. Of a weight it is the value when the penalty i
 """
 
 import dataclasses
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
 from kregkit.errors import ParameterError, must
-from kregkit.known import Range, numeric
 from kregkit.numerics import Tensor, magnitude, soft_threshold
 from kregkit.regularizers._base import Penalty
 from kregkit.regularizers._parameters import number
 from kregkit.regularizers._register import register
+from kregkit.specs import SPECS
 
-_EPSILON: Final = numeric("LogSum")["epsilon"]
+_EPSILON: Final = SPECS["LogSum"].ranges["epsilon"]
 
 
 @register
@@ -35,11 +35,6 @@ class WeightedL1(Penalty):
     """
 
     factors: float | NDArray[Any] = 1.0
-
-    ranges: ClassVar[dict[str, Range]] = numeric("WeightedL1")
-    arrays: ClassVar[frozenset[str]] = frozenset({"factors"})
-    convex: ClassVar[bool] = True
-    makes_zeros: ClassVar[bool] = True
 
     @classmethod
     def reweighted(
@@ -76,11 +71,6 @@ class L2SP(Penalty):
 
     reference: float | NDArray[Any] = 0.0
 
-    ranges: ClassVar[dict[str, Range]] = numeric("L2SP")
-    arrays: ClassVar[frozenset[str]] = frozenset({"reference"})
-    convex: ClassVar[bool] = True
-    makes_zeros: ClassVar[bool] = False
-
     def _value(self, w: Tensor) -> Tensor:
         return ops.sum(ops.square(w - _like(self, "reference", w)))
 
@@ -102,11 +92,6 @@ class L1SP(Penalty):
     """
 
     reference: float | NDArray[Any] = 0.0
-
-    ranges: ClassVar[dict[str, Range]] = numeric("L1SP")
-    arrays: ClassVar[frozenset[str]] = frozenset({"reference"})
-    convex: ClassVar[bool] = True
-    kinks_at_zero_alone: ClassVar[bool] = False
 
     @property
     def makes_zeros(self) -> bool:

@@ -9,14 +9,14 @@ stationary points of the proximal problem are the roots of one polynomial,
 import dataclasses
 import functools
 import math
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import numpy as np
 from keras import backend, ops
 
 from kregkit._keras import applies_itself, training_step
 from kregkit.errors import ParameterError
-from kregkit.known import STRENGTH, Range, numeric
+from kregkit.known import STRENGTH
 from kregkit.numerics import Tensor, constant, magnitude, soft_threshold, summed
 from kregkit.regularizers._base import Penalty
 from kregkit.regularizers._parameters import number, two_strengths
@@ -35,9 +35,6 @@ class L1(Penalty):
     descent on it does not.
     """
 
-    convex: ClassVar[bool] = True
-    makes_zeros: ClassVar[bool] = True
-
     def _value(self, w: Tensor) -> Tensor:
         return ops.sum(magnitude(w))
 
@@ -52,9 +49,6 @@ class L2(Penalty):
 
     Hoerl and Kennard 1970, doi:10.1080/00401706.1970.10488634.
     """
-
-    convex: ClassVar[bool] = True
-    makes_zeros: ClassVar[bool] = False
 
     def _value(self, w: Tensor) -> Tensor:
         return ops.sum(ops.square(w))
@@ -80,9 +74,6 @@ class L1L2(Penalty):
     ratio: float = dataclasses.field(init=False)
     l1: float = 0.0
     l2: float = 0.0
-
-    ranges: ClassVar[dict[str, Range]] = numeric("L1L2")
-    convex: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         two_strengths(self, "l1", "l2")
@@ -133,9 +124,6 @@ class L0(Penalty):
         ParameterError: its gradient is asked for.
     """
 
-    differentiable: ClassVar[bool] = False
-    makes_zeros: ClassVar[bool] = True
-
     def _value(self, w: Tensor) -> Tensor:
         return _count(w)
 
@@ -181,10 +169,6 @@ class Huber(Penalty):
 
     delta: float = 0.1
 
-    ranges: ClassVar[dict[str, Range]] = numeric("Huber")
-    convex: ClassVar[bool] = True
-    makes_zeros: ClassVar[bool] = False
-
     def _value(self, w: Tensor) -> Tensor:
         delta = constant(self.delta, w.dtype)
 
@@ -212,8 +196,6 @@ class LHalf(Penalty):
     doi:10.1109/TNNLS.2012.2197412.
     """
 
-    makes_zeros: ClassVar[bool] = True
-
     def _value(self, w: Tensor) -> Tensor:
         return _sum_of_powers(w, 2)
 
@@ -230,8 +212,6 @@ class LTwoThirds(Penalty):
     The gradient of a weight that is exactly zero is 0. Cao, Sun and Xu 2013,
     doi:10.1016/j.jvcir.2012.10.006.
     """
-
-    makes_zeros: ClassVar[bool] = True
 
     def _value(self, w: Tensor) -> Tensor:
         return _sum_of_powers(w, 3)

@@ -6,12 +6,10 @@ SLOPE treats weights of one size alike, whatever their order.
 """
 
 import dataclasses
-from typing import ClassVar
 
 from keras import backend, ops
 
 from kregkit.groups import Group
-from kregkit.known import Range, numeric
 from kregkit.numerics import Tensor, larger, largest, magnitude, scaled, soft_threshold
 from kregkit.regularizers._base import Penalty
 from kregkit.regularizers._groups import Grouped, Weighted, rows, split
@@ -28,10 +26,6 @@ class LInf(Penalty):
     weight becomes zero before all are. Turlach, Venables and Wright 2005,
     doi:10.1198/004017005000000139.
     """
-
-    convex: ClassVar[bool] = True
-    kinks_at_zero_alone: ClassVar[bool] = False
-    makes_zeros: ClassVar[bool] = False
 
     def _value(self, w: Tensor) -> Tensor:
         return largest(w)
@@ -56,10 +50,6 @@ class GroupLInf(Weighted):
 
     weighting: str = dataclasses.field(default="none", kw_only=True)
 
-    convex: ClassVar[bool] = True
-    kinks_at_zero_alone: ClassVar[bool] = False
-    makes_zeros: ClassVar[bool] = True
-
     def _value(self, w: Tensor) -> Tensor:
         w, axes, root = split("GroupLInf", w, self.group, self.weighting)
         return root * largest(w, axes)
@@ -81,9 +71,6 @@ class ExclusiveLasso(Grouped):
         strength: what the value is multiplied by.
         group: as for `GroupLasso`.
     """
-
-    convex: ClassVar[bool] = True
-    makes_zeros: ClassVar[bool] = True
 
     def _value(self, w: Tensor) -> Tensor:
         grouped, _ = rows("ExclusiveLasso", w, self.group)
@@ -168,12 +155,6 @@ class SLOPE(Penalty):
     """
 
     last: float = 0.5
-
-    ranges: ClassVar[dict[str, Range]] = numeric("SLOPE")
-    convex: ClassVar[bool] = True
-    kinks_at_zero_alone: ClassVar[bool] = False
-    one_amount: ClassVar[bool] = True
-    makes_zeros: ClassVar[bool] = True
 
     def _value(self, w: Tensor) -> Tensor:
         check_shape("SLOPE", w)

@@ -6,11 +6,9 @@ there may be several.
 """
 
 import dataclasses
-from typing import ClassVar
 
 from keras import ops
 
-from kregkit.known import Range, numeric
 from kregkit.numerics import (
     Tensor,
     constant,
@@ -35,9 +33,6 @@ class Hoyer(Penalty):
     Learning Research 5.
     """
 
-    proximal: ClassVar[bool] = False
-    makes_zeros: ClassVar[bool] = True
-
     def _value(self, w: Tensor) -> Tensor:
         w, _ = scaled(ops.reshape(w, (-1,)), axis=0)
         norm = safe_norm(w, axis=0)
@@ -55,9 +50,6 @@ class HoyerSquare(Penalty):
     prune. Yang, Wen and Li 2020, arXiv:1908.09979.
     """
 
-    proximal: ClassVar[bool] = False
-    makes_zeros: ClassVar[bool] = True
-
     def _value(self, w: Tensor) -> Tensor:
         return _square(magnitude(ops.reshape(w, (-1,))))
 
@@ -73,9 +65,6 @@ class GroupHoyerSquare(Grouped):
         strength: what the value is multiplied by.
         group: as for `GroupLasso`.
     """
-
-    proximal: ClassVar[bool] = False
-    makes_zeros: ClassVar[bool] = True
 
     def _value(self, w: Tensor) -> Tensor:
         w, axes, _ = split("GroupHoyerSquare", w, self.group)
@@ -103,10 +92,6 @@ class L1MinusL2(Penalty):
     """
 
     beta: float = 1.0
-
-    ranges: ClassVar[dict[str, Range]] = numeric("L1MinusL2")
-    one_amount: ClassVar[bool] = True
-    makes_zeros: ClassVar[bool] = True
 
     def _value(self, w: Tensor) -> Tensor:
         beta = constant(self.beta, w.dtype)

@@ -7,7 +7,8 @@ import sys
 import pytest
 from commands import run
 
-from kregkit.known import DATASETS, MODELS, REGULARIZERS
+from kregkit.known import DATASETS, MODELS
+from kregkit.specs import SPECS
 
 STUDY = """\
 name = "quick"
@@ -212,7 +213,7 @@ def test_an_interrupted_run_says_how_to_resume(study, monkeypatch, capfd, engine
 def test_list_names_everything_that_a_study_can_name(monkeypatch, capfd):
     assert run(monkeypatch, "list") == 0
     words = capfd.readouterr().out.split()
-    assert {*REGULARIZERS, *DATASETS, *MODELS} <= set(words)
+    assert {*SPECS, *DATASETS, *MODELS} <= set(words)
 
 
 def test_schema_is_json_that_names_every_section(monkeypatch, capfd):

@@ -26,6 +26,13 @@ def csv(separator, *names):
     return lambda file: columns(*names).write_csv(file, separator=separator)
 
 
+def spaced(file):
+    """Write names that are quoted after a blank, one of them on two lines."""
+    first, *rows = columns("a", "b", "y").write_csv().splitlines()
+    assert first == "a,b,y"
+    file.write_text("\n".join(['"a\nof it", "b", "y"', *rows, ""]))
+
+
 def arrays(file):
     np.savez(file, x=np.eye(ROWS)[:, :4], y=np.arange(ROWS) % 2)
 
@@ -38,6 +45,7 @@ FILES = {
     "by name": ("d.csv", csv(",", "Target", "a", "b"), "Target", BY_NAME),
     "semicolons": ("d.csv", csv(";", "a", "b", "y"), "y", BY_NAME),
     "a quoted name": ("d.csv", csv(",", "a", 'say "é", \\x'), 'say "é", \\x', AS_LAST),
+    "quoted after blanks": ("d.csv", spaced, "y", BY_NAME),
     "Parquet": (
         "d.parquet",
         lambda file: columns("a", "class").write_parquet(file),

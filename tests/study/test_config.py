@@ -10,11 +10,11 @@ from kregkit.known import (
     LOSSES,
     MODELS,
     OPTIMIZERS,
-    REGULARIZERS,
     SOLVERS,
     TARGETS,
 )
 from kregkit.schema import METRICS
+from kregkit.specs import SPECS
 from kregkit.study.file import config
 from kregkit.study.file.tables import DEFAULTS, LAYERS, OWN_TEST
 from kregkit.study.file.types import LogRange
@@ -55,8 +55,10 @@ NAME_RULE = (
     "without '..' (it names a folder)"
 )
 OWN_KEYS = {"layers", "learning_rate", "regularizer", "solver", "strength", "target"}
-SWEEP_KEYS = ", ".join(sorted(OWN_KEYS.union(*REGULARIZERS.values())))
-REGULARIZER_NAMES = ", ".join(sorted(REGULARIZERS))
+SWEEP_KEYS = ", ".join(
+    sorted(OWN_KEYS.union(*(own.parameters for own in SPECS.values())))
+)
+REGULARIZER_NAMES = ", ".join(sorted(SPECS))
 
 DEEP = "tables and lists are nested more than 20 deep."
 
@@ -402,7 +404,7 @@ def test_json_schema_names_everything_that_a_study_can_hold():
     assert set(parts["SweepConfig"]["properties"]) == set(SWEEP_KEYS.split(", "))
     assert parts["LogRange"]["required"] == ["from", "to", "count"]
     text = json.dumps(schema)
-    for names in (DATASETS, MODELS, OPTIMIZERS, REGULARIZERS, SOLVERS, TARGETS):
+    for names in (DATASETS, MODELS, OPTIMIZERS, SPECS, SOLVERS, TARGETS):
         assert f'"enum": {json.dumps(sorted(names))}' in text
     for names in (LOSSES, METRICS):
         own = {"enum": sorted(names)}, {"pattern": r"^\w+(\.\w+)*:\w+$"}

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from kregkit.errors import DataError, KregkitError, StudyError
-from kregkit.known import DECOUPLED, ONLY_ON, OPTIMIZERS, REGULARIZERS, WITHOUT_GRADIENT
+from kregkit.known import DECOUPLED, OPTIMIZERS
+from kregkit.specs import SPECS
 from kregkit.study.file import config
 from kregkit.study.problem.resolve import OPTIMIZER_CLASSES, R2, resolve
 
@@ -100,9 +101,9 @@ def test_every_optimizer_of_the_schema_is_made_with_all_its_options(tmp_path):
 def test_every_regularizer_of_the_schema_is_made(tmp_path):
     everywhere = 'regularizer = ["L1", "L1L2"]\ntarget = ["kernel", "bias", "activity"]'
     # A dense layer has no time steps.
-    for name in REGULARIZERS.keys() - {"TotalVariation"}:
-        target = ONLY_ON.get(name, "bias")
-        solver = "proximal" if name in WITHOUT_GRADIENT else "gradient"
+    for name in SPECS.keys() - {"TotalVariation"}:
+        target = SPECS[name].only_on or "bias"
+        solver = "gradient" if SPECS[name].differentiable else "proximal"
         one = f'regularizer = "{name}"\ntarget = "{target}"\nsolver = "{solver}"'
         last = (own := study(tmp_path, everywhere, one)).trials[-1]
         if name == DECOUPLED:

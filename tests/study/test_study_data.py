@@ -247,7 +247,7 @@ def test_a_test_part_of_its_own_stays(tmp_path):
     np.testing.assert_allclose(own.x_test, (X[45:] - mean) / deviation, rtol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["int32", "uint8", "float64", "bool"])
+@pytest.mark.parametrize("kind", ["int32", "uint8", "float16", "float64", "bool"])
 def test_labels_are_numbered_in_sorted_order(kind, tmp_path):
     y = (Y > 0) if kind == "bool" else (Y * 2 + 3).astype(kind)
     data = saved(tmp_path, x=X, y=y)
@@ -469,6 +469,32 @@ class TestSplitsThatCannotBe:
         assert message.endswith(
             " part of seed 0 has no row of class 1, which has too few rows."
         )
+
+    def test_targets_of_a_part_that_do_not_differ(self, tmp_path):
+        y = X[:, 0]
+        message = self.refused(tmp_path, y[:12], validation_fraction=0.1)
+        assert message == (
+            "d.npz: the targets of the validation part of seed 0 (1 row) do not "
+            "differ, so that R² is not defined."
+        )
+        parts = {"x_train": X[:45], "y_train": y[:45]}
+        for test, count in (([45], "1 row"), ([45, 45, 45], "3 rows")):
+            data = saved(tmp_path, **parts, x_test=X[test], y_test=y[test])
+            with pytest.raises(DataError) as caught:
+                split(data, DataConfig(file="d.npz"), 0)
+            assert str(caught.value) == (
+                f"d.npz: the targets of the test part ({count}) do not differ, so "
+                "that R² is not defined."
+            )
+        both = np.stack([y, y], axis=1)
+        data = saved(
+            tmp_path,
+            x_train=X[:45],
+            y_train=both[:45],
+            x_test=X[45:47],
+            y_test=np.stack([y[[45, 45]], y[[45, 46]]], axis=1),
+        )
+        assert len(split(data, DataConfig(file="d.npz"), 0).y_test) == 2
 
     @pytest.mark.parametrize("seed", [0, 1, 2])
     def test_value_that_the_training_part_cannot_scale(self, seed, tmp_path):

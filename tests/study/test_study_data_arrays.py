@@ -104,6 +104,23 @@ def test_inputs_are_told_apart_and_scaled(x, own, scale, becomes, by, words, tmp
     assert told(data, config) == f"inputs: {data.notes}\n"
 
 
+@pytest.mark.parametrize(
+    ("shape", "first"),
+    [
+        ((3, 8, 8), True),
+        ((1, 28, 28), True),
+        ((8, 8, 3), False),
+        ((3, 3, 3), False),
+        ((3, 8, 16), False),
+        ((8, 8, 8), False),
+    ],
+)
+def test_channels_that_come_first_are_noted(shape, first, tmp_path):
+    data, _ = loaded(tmp_path, np.ones((60, *shape), "uint8"))
+    told_so = "; looks like channels first, which Keras wants last" in data.notes
+    assert told_so == first
+
+
 @pytest.mark.parametrize("kind", ["int64", "int32", "uint8", "uint16"])
 def test_integers_stay_integers_for_a_model_of_ones_own(kind, tmp_path):
     own, _ = loaded(tmp_path, (IDS % 200).astype(kind), own_model=True)

@@ -63,6 +63,11 @@ SAME = {  # content, and how pandas is told to read it
         TEXT.replace(",", ";").replace(".", ","),
         {"sep": ";", "decimal": ","},
     ),
+    "decimal commas, three digits": (
+        FRAME.to_csv(index=False, float_format="%.3f", sep=";", decimal=","),
+        {"sep": ";", "decimal": ","},
+    ),
+    "quoted after blanks": (QUOTED.replace(",", ", "), {"skipinitialspace": True}),
     "tabs": (TEXT.replace(",", "\t"), {"sep": "\t"}),
     "bars": (TEXT.replace(",", "|"), {"sep": "|"}),
     "byte order mark": (b"\xef\xbb\xbf" + TEXT.encode(), {"encoding": "utf-8-sig"}),
@@ -231,6 +236,10 @@ DATES = {
     "dots and time": "%d.1.2020 10:30",
     "month in words": "Jan %d, 2020",
 }
+FOR_READERS = (
+    *("$%d.50", "%d%%", "%d €", "-$%d", "$-%d", "₹%d", "\u2212%d", "(%d.25)"),
+    *("1,%d", "1\xa0%d", "1\u202f%d", "1_%d", "12,34,%d", "1'%d.5", "%d.0D+05"),
+)
 WAYS = " Say drop = ['c'] to leave columns out."
 ODD = {
     "one word": (
@@ -271,10 +280,10 @@ ODD = {
     **{
         form: (
             [form % (100 + i % 9) for i in range(60)],
-            f"column 'c' holds numbers with signs, the first '{form % 100}' in row 1."
-            + WAYS,
+            "column 'c' holds numbers with signs or separated thousands, the first "
+            f"{form % 100!r} in row 1." + WAYS,
         )
-        for form in ("$%d.50", "%d%%", "1,%d", "%d €")
+        for form in FOR_READERS
     },
 }
 
@@ -288,6 +297,44 @@ def test_a_column_that_is_no_input_is_refused_and_can_be_dropped(
     data, _ = loaded(tmp_path, content, drop="c")
     np.testing.assert_allclose(data.x, FRAME[["a", "b"]])
     assert "'c' left out by `drop`" in data.notes
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+@pytest.mark.parametrize("label", [False, True])
+def test_a_comma_that_may_separate_thousands_is_no_decimal_comma(
+    separator, label, tmp_path
+):
+    """As Excel saves tabs, cells as they are shown: 950 and 1,200 are numbers."""
+    shown = ["950", "1,200", "12,500", "980", "1,234,567", "990"] * 10
+    frame = FRAME.assign(c=FRAME["y"], y=shown) if label else FRAME.assign(c=shown)
+    name, hint = ("y", "") if label else ("c", WAYS)
+    assert refused(tmp_path, frame.to_csv(index=False, sep=separator)) == (
+        f"column '{name}' holds numbers and 30 other values, the first '1,200' in row "
+        "2." + hint
+    )
+
+
+@pytest.mark.parametrize("blank", [False, True])
+def test_points_beside_decimal_commas_may_separate_thousands(blank, tmp_path):
+    shown = ["950", "1.200", "12.500", "" if blank else "980"] * 15
+    content = FRAME.assign(c=shown).to_csv(index=False, sep=";", decimal=",")
+    assert refused(tmp_path, content, missing="impute") == (
+        "column 'c' holds points that may separate thousands, as the file has decimal "
+        "commas, the first '1.200' in row 2." + WAYS
+    )
+    plain = FRAME.assign(c=shown).to_csv(index=False, sep=";")
+    data, _ = loaded(tmp_path, plain, missing="impute")
+    np.testing.assert_allclose(data.x[:3, 2], [950, 1.2, 12.5])
+
+
+def test_quotes_within_cells_after_blanks_stay(tmp_path):
+    values = ['b "x" c', ' "x" y'] * 30
+    content = "c,a,y\n" + "".join(
+        f"{c},{a},{y}\n" for c, a, y in zip(values, FRAME["a"], FRAME["y"], strict=True)
+    )
+    data, _ = loaded(tmp_path, content)
+    assert data.features[0].width == 2
+    assert data.x.shape == (60, 3)
 
 
 def test_every_problem_of_a_file_is_in_one_message(tmp_path):
@@ -408,6 +455,12 @@ def test_an_unknown_column_names_some_that_are_known(option, tmp_path):
     message = refused(tmp_path, wide.to_csv(index=False), **{option: "z"})
     known = ", ".join(f"'c{i}'" for i in range(8))
     assert message == f"column: unknown 'z'. Known: {known} and 393 more."
+
+
+def test_an_unknown_column_beside_a_name_of_two_lines_is_told_on_one(tmp_path):
+    content = FRAME.rename(columns={"a": "a\nof it"}).to_csv(index=False)
+    message = refused(tmp_path, content, label="z")
+    assert message == "column: unknown 'z'. Known: 'a\\nof it', 'b', 'y'."
 
 
 PARQUET = {

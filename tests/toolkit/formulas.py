@@ -11,7 +11,6 @@ from separable import SEPARABLE, Slope, Value, summed
 from wholes import WHOLES
 
 from kregkit import regularizers
-from kregkit.known import ONLY_ON
 from kregkit.regularizers import (
     L0,
     L1,
@@ -53,16 +52,16 @@ class Case:
     @property
     def of_activities(self) -> bool:
         """Whether a weight is refused."""
-        return ONLY_ON.get(type(self.penalty).__name__) == "activity"
+        return self.penalty.only_on == "activity"
 
     @property
     def of_kernels(self) -> bool:
         """Whether an output is refused."""
-        return ONLY_ON.get(type(self.penalty).__name__) == "kernel"
+        return self.penalty.only_on == "kernel"
 
     def takes(self, *amounts: object) -> list[object]:
         """Return the amounts that the proximal step takes."""
-        one = self.penalty.one_amount
+        one = self.penalty.scalar_step_only
         return [amount for amount in amounts if not one or np.size(amount) == 1]
 
     def fit(self, w: np.ndarray) -> np.ndarray:

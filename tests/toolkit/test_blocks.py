@@ -6,12 +6,13 @@ from gradients import gradient, numpy
 
 from kregkit import regularizers
 from kregkit.errors import ParameterError
-from kregkit.known import GROUP, REGULARIZERS
+from kregkit.known import GROUP
 from kregkit.regularizers import GroupLasso
+from kregkit.specs import SPECS
 
 pytestmark = pytest.mark.torch
 
-NAMES = [name for name, own in REGULARIZERS.items() if own.get("group") is GROUP]
+NAMES = [n for n, own in SPECS.items() if own.parameters.get("group") is GROUP]
 SAME = {
     "row": ((6, 5), lambda w: w, (0,)),
     "column": ((6, 5), lambda w: w, (1,)),
@@ -44,7 +45,7 @@ def test_a_group_of_the_matrix_is_one_by_axes(group: str, name: str) -> None:
     np.testing.assert_allclose(gradient(own, w), slope, 1e-12, 1e-14)
     if not own.proximal:
         return
-    for amount in (0.4,) if own.one_amount else (0.4, each):
+    for amount in (0.4,) if own.scalar_step_only else (0.4, each):
         seen = viewed(amount) if amount is each else amount
         expected = numpy(other.prox(viewed(w), seen)).reshape(shape)
         np.testing.assert_allclose(numpy(own.prox(w, amount)), expected, 1e-12, 1e-14)

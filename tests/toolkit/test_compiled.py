@@ -46,7 +46,7 @@ def test_a_batch_of_trials_equals_the_loop(case: Case) -> None:
 
     def one(pair: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, ...]:
         live, amount = case.penalty.replace(strength=pair[1]), 0.1 * pair[1]
-        each = amount if live.one_amount else amount * tf.abs(pair[0])
+        each = amount if live.scalar_step_only else amount * tf.abs(pair[0])
         return live(pair[0]), prox(live, pair[0], amount), prox(live, pair[0], each)
 
     batch = tf.vectorized_map(one, (tf.constant(w), tf.constant(strengths)))

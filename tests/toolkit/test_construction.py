@@ -20,6 +20,7 @@ from kregkit.regularizers import (
     L2,
     Penalty,
 )
+from kregkit.specs import SPECS
 
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 
@@ -210,23 +211,19 @@ def test_config_pickle_and_copies_are_exact(case: Case) -> None:
 def test_registry_and_schema_name_the_same_penalties() -> None:
     names = [cls.__name__ for cls in regularizers.classes()]
     assert names == sorted(names)
-    for table in (known.REGULARIZERS, known.FORMULAS):
-        assert sorted(table) == [*names, known.DECOUPLED]
-    without = [cls.__name__ for cls in regularizers.classes() if not cls.proximal]
-    assert list(known.WITHOUT_PROX) == [*without, known.DECOUPLED]
-    without = {c.__name__ for c in regularizers.classes() if not c.differentiable}
-    assert set(known.WITHOUT_GRADIENT) == without
-    one = [cls.__name__ for cls in regularizers.classes() if cls.one_amount]
-    assert list(known.ONE_AMOUNT) == one
+    assert sorted(SPECS) == [*names, known.DECOUPLED]
     for cls in regularizers.classes():
-        further = known.REGULARIZERS[cls.__name__].items()
+        spec = SPECS[cls.__name__]
+        assert cls.proximal == spec.proximal
+        assert cls.differentiable == spec.differentiable
+        further = spec.parameters.items()
         numbers = {n: rule for n, rule in further if isinstance(rule, known.Range)}
         assert cls.ranges == {"strength": known.STRENGTH, **numbers}
         words = {n for n, rule in further if isinstance(rule, known.Choice)}
         fields = {field.name for field in dataclasses.fields(cls)}
         assert words == fields & {"form", "group", "weighting"}
         first = cls.__doc__.splitlines()[0]
-        assert f"`{known.FORMULAS[cls.__name__]}`" in first
+        assert f"`{spec.formula}`" in first
 
 
 @pytest.mark.parametrize("module", [kregkit, regularizers, kregkit.callbacks])

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers
 
-from kregkit import groups, known, regularizers
+from kregkit import groups, regularizers
 from kregkit.errors import ParameterError
 from kregkit.groups import group_axes, weight_axes
 from kregkit.regularizers import (
@@ -22,6 +22,7 @@ from kregkit.regularizers import (
     Penalty,
     SparseGroupLasso,
 )
+from kregkit.specs import SPECS
 
 pytestmark = pytest.mark.torch
 
@@ -61,7 +62,7 @@ def bisected(w: np.ndarray, amount: np.ndarray) -> np.ndarray:
 
 
 def test_the_words_are_those_of_the_schema() -> None:
-    choice = known.REGULARIZERS["GroupLasso"]["group"]
+    choice = SPECS["GroupLasso"].parameters["group"]
     assert choice.words == tuple(sorted({*groups.WORDS, groups.HEAD}))
     assert choice.default == GroupLasso(0.1).group == "unit"
 

@@ -9,7 +9,6 @@ import pytest
 from gradients import numpy
 from keras import layers
 
-from kregkit import layers as own_layers
 from kregkit import regularizers
 from kregkit.callbacks import RegularizationLogger
 from kregkit.errors import ParameterError
@@ -43,7 +42,10 @@ def test_what_a_reduction_divides_by(regularizer: Any) -> None:
     assert added("mean", regularizer, H[:0]) == 0.0
 
 
-@pytest.mark.parametrize("name", own_layers.MASKABLE)
+MASKABLE = [own.__name__ for own in regularizers.classes() if own.maskable]
+
+
+@pytest.mark.parametrize("name", MASKABLE)
 def test_what_the_mask_drops_is_as_if_it_were_not_there(name: str) -> None:
     penalty = regularizers.make(name, 0.3)
     h = np.abs(H) if name == "EntropyPenalty" else H
@@ -56,9 +58,7 @@ def test_what_the_mask_drops_is_as_if_it_were_not_there(name: str) -> None:
 
 
 OTHERS = [
-    cls.__name__
-    for cls in regularizers.classes()
-    if cls.__name__ not in own_layers.MASKABLE
+    cls.__name__ for cls in regularizers.classes() if cls.__name__ not in MASKABLE
 ]
 
 
@@ -69,7 +69,7 @@ def test_a_penalty_that_is_no_sum_over_outputs_is_not_masked(name: str) -> None:
         ActivityRegularization(penalty, "masked")
     assert str(caught.value) == (
         "ActivityRegularization: `regularizer` must be "
-        f"{', '.join(own_layers.MASKABLE)}, for the reduction 'masked'; received "
+        f"{', '.join(MASKABLE)}, for the reduction 'masked'; received "
         f"{penalty!r}."
     )
 

@@ -7,6 +7,7 @@ import pytest
 from kregkit import known, regularizers
 from kregkit.errors import ParameterError, UnknownNameError
 from kregkit.regularizers import Penalty
+from kregkit.specs import SPECS
 
 
 @pytest.mark.parametrize("value", [-1.0, float("nan"), "x", True, None])
@@ -73,8 +74,8 @@ def test_make_refuses_a_parameter_that_the_penalty_does_not_have():
 
 FURTHER = [
     (name, parameter, rule)
-    for name, own in known.REGULARIZERS.items()
-    for parameter, rule in own.items()
+    for name, own in SPECS.items()
+    for parameter, rule in own.parameters.items()
     if isinstance(rule, known.Range)
 ]
 """Every numeric parameter beside the strength."""

@@ -9,7 +9,8 @@ from keras import layers
 
 from kregkit import regularizers
 from kregkit.errors import ParameterError
-from kregkit.known import ONLY_ON, ORTHOGONALITY, SPECTRAL
+from kregkit.known import ORTHOGONALITY, SPECTRAL
+from kregkit.specs import SPECS
 
 
 def of_one_layer(**hooks: Any) -> Any:
@@ -18,7 +19,10 @@ def of_one_layer(**hooks: Any) -> Any:
     return model
 
 
-@pytest.mark.parametrize("name", [n for n, on in ONLY_ON.items() if on == "activity"])
+ACTIVITY = [name for name, own in SPECS.items() if own.only_on == "activity"]
+
+
+@pytest.mark.parametrize("name", ACTIVITY)
 def test_a_penalty_of_activities_refuses_a_kernel(name: str) -> None:
     model = of_one_layer(kernel_regularizer=regularizers.make(name, 0.1))
     path = model.layers[0].kernel.path
@@ -55,7 +59,7 @@ def test_a_penalty_of_kernels_refuses_activities(form: str) -> None:
 
 @pytest.mark.jax
 @pytest.mark.torch
-@pytest.mark.parametrize("name", [n for n, on in ONLY_ON.items() if on == "activity"])
+@pytest.mark.parametrize("name", ACTIVITY)
 def test_it_refuses_a_kernel_where_keras_gives_its_tensor(name: str) -> None:
     model = of_one_layer(kernel_regularizer=regularizers.make(name, 0.1))
     values = [v.value for v in model.trainable_variables]

@@ -189,7 +189,7 @@ def test_amount_zero_returns_the_weight_bit_for_bit(
     zeros = case.takes(0, 0.0, np.float32(0), ops.convert_to_tensor(0.0), none)
     for amount in zeros:
         assert numpy(case.penalty.prox(w, amount)).tobytes() == w.tobytes()
-    if case.penalty.one_amount:
+    if case.penalty.scalar_step_only:
         return
     moved = numpy(case.penalty.prox(w, one_free))
     one = case.fit(w[..., 3:4])
@@ -270,7 +270,9 @@ def test_prox_keeps_shape_and_dtype_whatever_the_amount(
         )
 
 
-@pytest.mark.parametrize("case", [c for c in PROXIMAL if c.penalty.one_amount], ids=str)
+@pytest.mark.parametrize(
+    "case", [c for c in PROXIMAL if c.penalty.scalar_step_only], ids=str
+)
 def test_a_tensor_of_amounts_is_refused_by_a_step_of_one(case: Case) -> None:
     w = case.fit(np.random.default_rng(0).normal(size=(3, 4)))
     single = np.reshape(0.25, (1,) * w.ndim)

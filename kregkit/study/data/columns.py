@@ -37,10 +37,18 @@ _DATE: Final = "|".join(
     )
 )
 
+_DIGITS: Final = r"(?:\d+|\d{1,3}(?:[,.'’_\s]\d{3})+|\d{1,2}(?:,\d{2})+,\d{3})"
 _SIGNED: Final = (
-    r"^[-+]?[$€£¥]?\s?(?:\d+|\d{1,3}(?:[,.' ]\d{3})+)(?:[.,]\d+)?\s?[%$€£¥]?$"
+    rf"^\(?[-+−–]?\s?\p{{Sc}}?\s?[-+−–]?{_DIGITS}(?:[.,]\d+)?(?:[eEdD][-+−]?\d+)?"
+    r"\s?[%‰\p{Sc}]?\)?$"
 )
-"""Numbers for readers: of money, in percent, with separated thousands."""
+"""Numbers for readers: of money, in percent, with separated thousands, negative ones
+with a minus sign or in brackets; and those of Fortran."""
+
+_READERS: Final = "numbers with signs or separated thousands"
+
+_THOUSANDS: Final = r"^[-+]?[1-9]\d{{0,2}}(?:{}\d{{3}})+$"
+_COMMA: Final = r"^[-+]?\d*,\d+(?:[eE][-+]?\d+)?$"
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +93,8 @@ def read_column(series: "pl.Series", decimal_comma: bool) -> Column:
 def _text(raw: "pl.Series", decimal_comma: bool) -> Column:
     import polars as pl
 
+    if decimal_comma:
+        _check_points(raw)
     values = raw.cast(pl.Float64, strict=False)
     if not values.null_count() and values.is_finite().all():
         return _numbers(raw, values, values.is_not_null())
@@ -107,11 +117,30 @@ def _text(raw: "pl.Series", decimal_comma: bool) -> Column:
             f"holds numbers and {several(count, 'other value')}, "
             f"{first_of(count, raw[first], first)}"
         )
-    for what, form in (("dates or times", _DATE), ("numbers with signs", _SIGNED)):
+    for what, form in (("dates or times", _DATE), (_READERS, _SIGNED)):
         if (text.str.contains(form) | ~known).all():
-            first = int(known.arg_max() or 0)
+            first = int(odd.arg_max() or 0)
             raise ColumnError(f"holds {what}, {first_of(2, raw[first], first)}")
     return _words(text, known)
+
+
+def has_decimal_comma(text: "pl.Series") -> bool:
+    """Return whether a cell has a comma that does not separate thousands."""
+    cells = text.str.strip_chars()
+    commas = cells.str.contains(_COMMA)
+    return bool((commas & ~cells.str.contains(_THOUSANDS.format(","))).any())
+
+
+def _check_points(raw: "pl.Series") -> None:
+    """Refuse points that separate thousands, beside columns with decimal commas."""
+    text = raw.str.strip_chars()
+    points = text.str.contains(".", literal=True)
+    if points.any() and (text.str.contains(_THOUSANDS.format(r"\.")) | ~points).all():
+        first = int(points.arg_max() or 0)
+        raise ColumnError(
+            "holds points that may separate thousands, as the file has decimal commas, "
+            f"{first_of(int(points.sum()), raw[first], first)}"
+        )
 
 
 def first_of(count: int, value: Any, row: int) -> str:

@@ -2,7 +2,9 @@
 
 A CSV file is UTF-8 text whose first line names the columns. The separator is that of
 `,`, `;`, tab and `|` by which the first line holds the label. All cells are read as
-text: what a column holds is decided from all of its cells.
+text: what a column holds is decided from all of its cells. Where the separator is no
+comma, commas are decimal ones if one in the file cannot separate thousands: `1,200`
+alone may be either. A quote may follow blanks after a separator.
 """
 
 import csv
@@ -11,10 +13,11 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from kregkit.errors import DataError, unknown
-from kregkit.study.data.wording import MOST, cell, names
+from kregkit.study.data.columns import has_decimal_comma
+from kregkit.study.data.wording import MOST, cell, names, several
 from kregkit.study.memory import memory
 
 if TYPE_CHECKING:
@@ -59,6 +62,7 @@ def _csv(file: Path, label: str) -> Table:
 
     content = _text(file)
     separator, header = _header(file, content, label)
+    blanks = _quoted_after_blanks(content, separator)
     if b"\n" not in content:
         content = content.replace(b"\r", b"\n")
     try:
@@ -71,9 +75,9 @@ def _csv(file: Path, label: str) -> Table:
     # csv module, which is slow, then has the last word.
     sure = frame.width > 0 and not frame[:, -1].null_count()
     if not (sure and _plainly_quoted(content, separator.encode())):
-        count = _check_rows(file, content, separator, len(header))
-        if frame.shape != (count, len(header)):
-            frame = _slowly(content, separator, len(header))
+        count = _check_rows(file, content, separator, blanks, len(header))
+        if blanks or frame.shape != (count, len(header)):
+            frame = _slowly(content, separator, blanks, len(header))
     frame = frame.slice(1)
     frame = frame.filter(~pl.all_horizontal(pl.all().is_null()))
     if frame.is_empty():
@@ -83,11 +87,10 @@ def _csv(file: Path, label: str) -> Table:
         raise DataError(_unknown(file, label, header))
     kept, left_out = _named(file, header, frame)
     renamed = {f"\0{index}": name for index, name in kept.items()}
-    return Table(
-        frame.select(list(renamed)).rename(renamed),
-        left_out,
-        separator in _DECIMAL_COMMA,
+    decimal_comma = separator in _DECIMAL_COMMA and any(
+        map(has_decimal_comma, frame.iter_columns())
     )
+    return Table(frame.select(list(renamed)).rename(renamed), left_out, decimal_comma)
 
 
 def _text(file: Path) -> bytes:
@@ -116,7 +119,8 @@ def _header(file: Path, content: bytes, label: str) -> tuple[str, list[str]]:
     start = content[: 1 << 20].decode("utf-8", errors="ignore")
     found: dict[str, list[str]] = {}
     for separator in _SEPARATORS:
-        rows = csv.reader(io.StringIO(start, newline=""), delimiter=separator)
+        lines = io.StringIO(start, newline="")
+        rows = csv.reader(lines, delimiter=separator, skipinitialspace=True)
         try:
             found[separator] = [name.strip() for name in next(rows)]
         except (csv.Error, StopIteration):
@@ -178,21 +182,40 @@ def _plainly_quoted(content: bytes, separator: bytes) -> bool:
     return total == begins + ends and begins == ends
 
 
-def _check_rows(file: Path, content: bytes, separator: str, width: int) -> int:
+def _quoted_after_blanks(content: bytes, separator: str) -> bool:
+    """Return whether cells are quoted after a blank, and no cell has other quotes."""
+    if not re.search(re.escape(separator.encode()) + rb' +"', content):
+        return False
+    try:
+        for _ in _rows(content, separator, True, strict=True):
+            pass
+    except csv.Error:
+        return False
+    return True
+
+
+def _rows(content: bytes, separator: str, blanks: bool, strict: bool) -> Any:
+    """Return a reader of rows; with `blanks` those before a cell are left out."""
+    text = io.StringIO(content.decode("utf-8"), newline="")
+    return csv.reader(text, delimiter=separator, skipinitialspace=blanks, strict=strict)
+
+
+def _check_rows(
+    file: Path, content: bytes, separator: str, blanks: bool, width: int
+) -> int:
     """Return the number of lines, blank ones and the first included.
 
     Raises for the first row of another width, and for quotes that are not closed.
     """
-    text = io.StringIO(content.decode("utf-8"), newline="")
-    rows, row, begins = csv.reader(text, delimiter=separator, strict=True), 0, 1
-    count = 0
+    rows = _rows(content, separator, blanks, strict=True)
+    row, begins, count = 0, 1, 0
     try:
         for cells in rows:
             if cells and len(cells) != width:
                 what = "value" if len(cells) == 1 else "values"
                 raise DataError(
                     f"{file}: row {row} has {len(cells)} {what}, and the first line "
-                    f"names {width} columns."
+                    f"names {several(width, 'column')}."
                 )
             row, begins, count = row + bool(cells), rows.line_num + 1, count + 1
     except csv.Error as error:
@@ -203,11 +226,11 @@ def _check_rows(file: Path, content: bytes, separator: str, width: int) -> int:
     return count
 
 
-def _slowly(content: bytes, separator: str, width: int) -> "pl.DataFrame":
+def _slowly(content: bytes, separator: str, blanks: bool, width: int) -> "pl.DataFrame":
     import polars as pl
 
-    text = io.StringIO(content.decode("utf-8"), newline="")
-    rows = [row or [""] * width for row in csv.reader(text, delimiter=separator)]
+    found = _rows(content, separator, blanks, strict=False)
+    rows = [row or [""] * width for row in found]
     columns = {f"{i}": [row[i] or None for row in rows] for i in range(width)}
     return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
 
@@ -248,6 +271,7 @@ def _unknown(file: Path, name: str, columns: list[str]) -> str:
             f"{file}: its first line must name the columns, {cell(name)} among them; "
             f"holds {names(columns)}."
         )
-    if len(columns) <= MOST and all(len(column) <= 40 for column in columns):
+    short = all(len(column) <= 40 and column.isprintable() for column in columns)
+    if len(columns) <= MOST and short:
         return unknown(f"{file}: column", name, columns)
     return f"{file}: column: unknown {cell(name)}. Known: {names(columns)}."

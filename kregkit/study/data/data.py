@@ -18,6 +18,7 @@ from kregkit.study.data.inputs import checked_inputs
 from kregkit.study.data.scaling import Array, Scaling
 from kregkit.study.data.sources import LOADERS, Arrays, read
 from kregkit.study.data.targets import checked_targets
+from kregkit.study.data.wording import several
 from kregkit.study.file.config import DataConfig
 
 
@@ -145,8 +146,14 @@ def rows(data: Data, config: DataConfig, seed: int) -> tuple[Array, Array, Array
         rest, test = _divided(data, rest, n_test, seed)
     train, val = _divided(data, rest, n_val, seed)
     for name, part in (("training", train), ("validation", val), ("test", test)):
-        if data.task == "classification" and not (name == "test" and own_test):
+        if name == "test" and own_test:
+            continue
+        if data.task == "classification":
             _check_every_class(data, part, name, seed)
+        else:
+            _check_difference(data, data.y[part], f"{name} part of seed {seed}")
+    if data.task == "regression" and data.y_test is not None:
+        _check_difference(data, data.y_test, "test part")
     return train, val, test
 
 
@@ -177,6 +184,14 @@ def _check_classes(data: Data, sizes: tuple[int, ...]) -> None:
         raise DataError(
             f"{data.name}: a part of {smallest} row{'s'[: smallest != 1]} cannot hold "
             f"a row of each of {data.outputs} classes."
+        )
+
+
+def _check_difference(data: Data, y: Array, part: str) -> None:
+    if (y == y[:1]).all():
+        raise DataError(
+            f"{data.name}: the targets of the {part} ({several(len(y), 'row')}) do not "
+            "differ, so that R² is not defined."
         )
 
 

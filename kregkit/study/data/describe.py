@@ -12,6 +12,9 @@ from kregkit.study.data.inputs import Inputs
 from kregkit.study.data.scaling import IMAGE, NONE, STANDARD
 from kregkit.study.data.wording import cell, listed, names, several
 
+_CHANNELS: Final = (1, 3, 4)
+"""How many channels photographs have."""
+
 _DONE: Final = {
     IMAGE: "divided by their largest magnitude",
     NONE: "as they are",
@@ -26,6 +29,8 @@ def inputs_in_words(inputs: Inputs, notes: tuple[str, ...]) -> str:
     if inputs.image:
         channels = several(shape[2], "channel")
         what, each = f"images of {shape[0]}x{shape[1]} pixels and {channels}", "channel"
+        if shape[0] in _CHANNELS and shape[1] == shape[2] > max(_CHANNELS):
+            notes = ("looks like channels first, which Keras wants last", *notes)
     elif len(shape) == 2:
         steps, features = several(shape[0], "step"), several(shape[1], "feature")
         what, each = f"series of {steps} and {features}", "feature"

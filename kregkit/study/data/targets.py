@@ -118,6 +118,8 @@ def _exact(key: str, part: Array) -> Array:
     """Return labels as words or int64; raise for one that is not exact in it."""
     if part.dtype.kind == "U" or not part.size:
         return part
+    if part.dtype.kind == "f":
+        part = part.astype("float64")  # in which the limit is a number, unlike float16
     limit = _EXACT if part.dtype.kind == "f" else 2**63
     beyond = (
         (part >= limit) | (part < -limit) if part.dtype.kind != "i" else part != part

@@ -15,7 +15,8 @@ from typing import Annotated, Any, Final, Self
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from kregkit.errors import StudyError
-from kregkit.known import DECOUPLED, ONE_AMOUNT, ONE_STEP, OPTIMIZERS, Choice
+from kregkit.known import DECOUPLED, ONE_STEP, OPTIMIZERS, Choice
+from kregkit.specs import SPECS
 from kregkit.study.file import locate, types
 from kregkit.study.file.cell import Cell
 from kregkit.study.file.errors import study_error
@@ -71,7 +72,7 @@ class StudyConfig(Part):
                     sweep.regularizer.index(DECOUPLED),
                     also=("train", "optimizer"),
                 )
-            one = [name for name in sweep.regularizer if name in ONE_AMOUNT]
+            one = [name for name in sweep.regularizer if SPECS[name].scalar_step_only]
             if one and "proximal" in sweep.solver and self.train.optimizer != ONE_STEP:
                 raise fact(
                     f"{one[0]} has a proximal step for weights of one step alone, as "

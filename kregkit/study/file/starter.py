@@ -5,10 +5,10 @@ the file says it is.
 """
 
 import csv
+import io
 import json
 import os
 import re
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -115,12 +115,23 @@ def _data(data: Path, folder: Path) -> tuple[str, int]:
 def _csv(file: Path) -> tuple[list[str], int]:
     try:
         with file.open(encoding="utf-8-sig", newline="") as opened:
-            head = "".join(islice(opened, 1))
-            rows = sum(1 for _ in opened)
+            rows = sum(1 for _ in opened) - 1
+            opened.seek(0)
+            head = opened.read(1 << 20)
     except UnicodeDecodeError:
         raise DataError(f"{file}: is not UTF-8 text; save it as UTF-8.") from None
-    found = [next(csv.reader([head], delimiter=own), []) for own in _SEPARATORS]
+    found = [_first_row(head, own) for own in _SEPARATORS]
     return [name.strip() for name in max(found, key=len) if name.strip()], rows
+
+
+def _first_row(text: str, separator: str) -> list[str]:
+    """Return the cells of the first row, as a study reads them."""
+    lines = io.StringIO(text, newline="")
+    try:
+        rows = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+        return next(rows, [])
+    except csv.Error:
+        return []
 
 
 def _parquet(file: Path) -> tuple[list[str], int]:

@@ -17,15 +17,12 @@ from kregkit.known import (
     CODE,
     LEARNING_RATE,
     MODELS,
-    ONLY_ON,
     OPTIMIZERS,
-    REGULARIZERS,
     TARGETS,
-    WITHOUT_GRADIENT,
-    WITHOUT_PROX,
     Choice,
     Range,
 )
+from kregkit.specs import SPECS
 from kregkit.study.file import named, types
 from kregkit.study.file.cell import Cell
 from kregkit.study.file.types import Part, fact, must
@@ -192,26 +189,26 @@ class SweepConfig(Part):
                 *("solver", self.solver.index("proximal")),
             )
         for index, regularizer in enumerate(self.regularizer):
-            only = ONLY_ON.get(regularizer)
+            spec = SPECS[regularizer]
             for place, target in enumerate(self.target):
-                if only not in (None, target):
+                if spec.only_on not in (None, target):
                     raise fact(
-                        f"{regularizer} is for {only!r} alone; {target!r} needs its "
-                        "own sweep",
+                        f"{regularizer} is for {spec.only_on!r} alone; {target!r} "
+                        "needs its own sweep",
                         *("target", place),
                     )
-            if regularizer in WITHOUT_PROX and "proximal" in self.solver:
+            if not spec.proximal and "proximal" in self.solver:
                 raise fact(
                     f"{regularizer} has no proximal operator; it needs its own sweep",
                     *("regularizer", index),
                 )
-            if regularizer in WITHOUT_GRADIENT and "gradient" in self.solver:
+            if not spec.differentiable and "gradient" in self.solver:
                 raise fact(
                     f"{regularizer} has no gradient that trains; it needs a sweep with "
                     "solver = 'proximal' alone",
                     *("regularizer", index),
                 )
-            takes = REGULARIZERS[regularizer]
+            takes = spec.parameters
             for name, given in self.further.items():
                 if name not in takes:
                     raise fact(
@@ -246,7 +243,7 @@ class SweepConfig(Part):
         parameters = (
             math.prod(
                 len(self._given(name, rule))
-                for name, rule in REGULARIZERS[regularizer].items()
+                for name, rule in SPECS[regularizer].parameters.items()
             )
             for regularizer in self.regularizer
         )
@@ -263,7 +260,7 @@ class SweepConfig(Part):
         for regularizer, target, solver, rate in itertools.product(
             self.regularizer, self.target, self.solver, rates
         ):
-            takes = REGULARIZERS[regularizer]
+            takes = SPECS[regularizer].parameters
             given = [self._given(name, takes[name]) for name in takes]
             for chosen in itertools.product(*given):
                 parameters = tuple(sorted(zip(takes, chosen, strict=True)))

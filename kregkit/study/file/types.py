@@ -26,20 +26,20 @@ from kregkit.known import (
     DATASETS,
     MODELS,
     OPTIMIZERS,
-    REGULARIZERS,
     SOLVERS,
     SWEPT_STRENGTH,
     TARGETS,
     Choice,
     Range,
 )
+from kregkit.specs import SPECS
 from kregkit.study.file.locate import Path
 
 TASKS: Final = ("classification", "regression")
 SCALES: Final = ("auto", "image", "none", "standard")
 MISSING: Final = ("impute", "indicator", "refuse")
 PARAMETERS: Final = {
-    n: rule for own in REGULARIZERS.values() for n, rule in own.items()
+    n: rule for own in SPECS.values() for n, rule in own.parameters.items()
 }
 """Every parameter of a regularizer beside `strength`."""
 Parameter: TypeAlias = float | str
@@ -204,7 +204,7 @@ DataName = Annotated[str, _known(DATASETS), _one_of(DATASETS)]
 ModelName = Annotated[str, _known(MODELS), _one_of(MODELS)]
 CodeName = Annotated[str, _known(CODE.words), _one_of(CODE.words)]
 OptimizerName = Annotated[str, _known(OPTIMIZERS), _one_of(OPTIMIZERS)]
-RegularizerName = Annotated[str, _known(REGULARIZERS), _one_of(REGULARIZERS)]
+RegularizerName = Annotated[str, _known(SPECS), _one_of(SPECS)]
 TargetName = Annotated[str, _known(TARGETS), _one_of(TARGETS)]
 SolverName = Annotated[str, _known(SOLVERS), _one_of(SOLVERS)]
 Task = Annotated[str, _known(TASKS), _one_of(TASKS)]

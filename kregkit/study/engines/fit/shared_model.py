@@ -13,6 +13,7 @@ from keras import ops
 from kregkit._keras import training_argument
 from kregkit.kkt.descent import Descent
 from kregkit.optimizers import Proximal
+from kregkit.optimizers._gradients import sum_gradients
 from kregkit.regularizers._base import placed
 from kregkit.study.engines.decay import set_decay
 from kregkit.study.plan import Trial
@@ -50,6 +51,7 @@ class Shared:
         optimizer = study.optimizer()
         if trial.decay:
             self._parameters = {"strength": set_decay(optimizer, model, trial)}
+        sum_gradients(optimizer)  # as that of a penalty, whether there is one or not
         if trial.solver == "proximal":
             optimizer = Proximal(optimizer)
         model.compile(
