@@ -186,3 +186,8 @@ def test_every_document_is_linked_from_the_readme():
     linked = LINK.findall(text_of(ROOT / "README.md"))
     kept = {name(f) for f in WRITTEN} - {"README.md"}
     assert kept <= {link.partition("#")[0] for link in linked}
+
+
+def test_every_document_is_in_the_navigation_of_the_site():
+    listed = re.findall(r"[\w/-]+\.md$", text_of(ROOT / "mkdocs.yml"), re.MULTILINE)
+    assert sorted(listed) == sorted([*map(name, WRITTEN), "docs/reference/index.md"])
