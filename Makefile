@@ -5,11 +5,12 @@ VENV := .venv
 BACKENDS := .venv-backends
 OLDEST := .venv-keras-oldest
 NEWEST := .venv-keras-newest
+DOCS := .venv-docs
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 BIN := $(VENV)/bin
 SUPPORTED := 3.11, 3.12, 3.13
 
-.PHONY: demo l1_vs_l2 test test-keras test-keras-oldest test-keras-newest test-long test-browser test-backends check-python clean
+.PHONY: demo l1_vs_l2 test test-keras test-keras-oldest test-keras-newest test-long test-browser test-backends docs check-python clean
 
 demo: $(VENV)/.installed
 	$(BIN)/kregkit run experiments/l1_vs_l2_digits.toml --out build/demo
@@ -94,5 +95,19 @@ $(NEWEST)/.installed: pyproject.toml | check-python
 	$(NEWEST)/bin/python $(PIP_INSTALL) --upgrade keras
 	touch $@
 
+# A site of the documents and of the docstrings, in build/docs. It is made from links to
+# the tree, so that what a document links to is where it is here. The tools read kregkit
+# without importing it, and need no network.
+docs: $(DOCS)/.installed
+	rm -rf build/docs build/docs-source
+	mkdir -p build/docs-source
+	for name in README.md CHANGELOG.md CONTRIBUTING.md docs reports experiments kregkit tests; do ln -s ../../$$name build/docs-source/$$name; done
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict --quiet
+
+$(DOCS)/.installed: pyproject.toml | check-python
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python $(PIP_INSTALL) $$($(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"])')
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(BACKENDS) $(OLDEST) $(NEWEST) $(BROWSER)/node_modules
+	rm -rf $(VENV) $(BACKENDS) $(DOCS) $(OLDEST) $(NEWEST) $(BROWSER)/node_modules

@@ -1,8 +1,8 @@
 """Every regularizer with formula, source and picture.
 
-`python -m experiments.catalogue` writes reports/catalogue/. Everything is asked of the
-registry, the schema and the docstrings, so that a new penalty is in it by existing; a
-test writes it again.
+`python -m experiments.catalogue` writes reports/catalogue/ and the table of
+docs/regularizers.md. Everything is asked of the registry, the schema and the
+docstrings, so that a new penalty is in it by existing; a test writes it again.
 """
 
 import re
@@ -24,7 +24,11 @@ from kregkit.report.page.page import Figure
 from kregkit.report.wording import numbers
 from kregkit.specs import SPECS
 
-FOLDER = Path(__file__).resolve().parents[1] / "reports" / "catalogue"
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / "reports" / "catalogue"
+DOCUMENT = ROOT / "docs" / "regularizers.md"
+BEGIN = "<!-- table: written by python -m experiments.catalogue -->\n\n"
+END = "\n<!-- end of table -->\n"
 AMOUNT, REACH, OTHER, FAR = 0.1, 0.5, 0.3, 2.0
 POINTS, JUMP = 201, 0.08
 """A curve is broken where it rises or falls by more than JUMP from point to point."""
@@ -197,7 +201,7 @@ iteration, and the cheapest ([what each costs](../benchmarks.md)).
 **Prox**, the proximal operator, is what `Proximal` takes in place of a gradient:
 
 {table(PROX)}
-[How the proximal steps work](../../README.md#weights-that-are-exactly-zero)
+[How the proximal steps work](../../docs/exact-zeros.md)
 
 """
 
@@ -327,28 +331,47 @@ def picture(cls: type[Penalty]) -> Figure:
     return Figure(slug(name), paint, f"{name}: at w = {at[-1]:g} {ends}.", "", 2.6)
 
 
+def ordered() -> list[type[Penalty]]:
+    """Return every class in the order of the schema."""
+    classes = {cls.__name__: cls for cls in regularizers.classes()}
+    return [classes[name] for name in SPECS if name != known.DECOUPLED]
+
+
+def document(text: str) -> str:
+    """Return the text of docs/regularizers.md with its table written anew."""
+    rows: list[tuple[str, ...]] = [("penalty", "value", "on", "prox", "convex")]
+    for cls in ordered():
+        name = cls.__name__
+        picture = f"../reports/catalogue/figures/{slug(name)}.svg"
+        linked, formula = f"[`{name}`]({picture})", f"`{SPECS[name].formula}`"
+        on, convex = SPECS[name].only_on or "any", "yes" if cls.convex else "no"
+        rows.append((linked, formula, on, prox(cls), convex))
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    return f"{before}{BEGIN}{table(tuple(rows))}{END}{after}"
+
+
 def files() -> dict[str, bytes]:
     """Return the page and its figures by their names in the folder."""
-    order = [name for name in SPECS if name != known.DECOUPLED]
-    classes = {cls.__name__: cls for cls in regularizers.classes()}
     text = INTRODUCTION
     text += "| regularizer | formula | parameters | on | prox | convex | source |\n"
     text += "|---|---|---|---|---|---|---|\n"
-    text += "".join(row(classes[name]) for name in order) + BELOW
+    text += "".join(row(cls) for cls in ordered()) + BELOW
     made = {}
-    for name in order:
-        figure = picture(classes[name])
+    for cls in ordered():
+        figure = picture(cls)
         made[f"figures/{figure.name}.svg"] = standalone(figure)
         text += f"![{figure.alt}](figures/{figure.name}.svg)\n"
     return {"report.md": text.encode(), **made}
 
 
 def main() -> None:
-    """Write the folder."""
+    """Write the folder and the table of the document."""
     for name, text in files().items():
         file = FOLDER / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(text)
+    DOCUMENT.write_text(document(DOCUMENT.read_text("utf-8")), "utf-8")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,11 @@ def test_the_committed_page_is_the_one_that_is_made() -> None:
     assert sorted(shown) == sorted(kept)
 
 
+def test_the_table_of_the_document_is_the_one_that_is_made() -> None:
+    text = catalogue.DOCUMENT.read_text(encoding="utf-8")
+    assert catalogue.document(text) == text
+
+
 @pytest.mark.parametrize("cls", regularizers.classes(), ids=lambda cls: cls.__name__)
 def test_every_penalty_has_a_source_and_a_line(cls: type) -> None:
     assert catalogue.sources(cls)
