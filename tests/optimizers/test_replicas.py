@@ -18,7 +18,7 @@ tf.config.set_logical_device_configuration(cpu, two)
 from keras import optimizers
 from kregkit.optimizers import Proximal
 from kregkit.regularizers import L1
-from test_proximal import LOOPS, data, model_of, weights
+from helpers.stepping import LOOPS, data, model_of, weights
 found = {}
 makers = {
     **{name: lambda make=make: Proximal(make()) for name, (make, _) in LOOPS.items()},
@@ -42,7 +42,7 @@ def replicated():
         [sys.executable, "-W", "ignore", "-c", REPLICATED],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": f"{here}:{here.parents[1]}"},
+        env={**os.environ, "PYTHONPATH": f"{here.parent}:{here.parents[1]}"},
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -51,7 +51,7 @@ def replicated():
 
 @pytest.mark.parametrize("name", ["sgd", "momentum", "adam", "loss scale"])
 def test_two_replicas_take_the_steps_of_one(replicated, name):
-    from test_proximal import LOOPS, by_hand
+    from helpers.stepping import LOOPS, by_hand
 
     expected = by_hand(LOOPS.get(name, LOOPS["sgd"])[1])
     for value, other in zip(replicated[name], expected, strict=True):

@@ -123,7 +123,7 @@ def test_two_replicas_count_a_penalty_once() -> None:
         [sys.executable, "-W", "ignore", "-c", REPLICATED],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": f"{here}:{here.parents[1]}"},
+        env={**os.environ, "PYTHONPATH": f"{here}:{here.parent}:{here.parents[1]}"},
         check=False,
     )
     assert done.returncode == 0, done.stderr
