@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from keras import ops
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from keras import ops
 from kregkit import known, regularizers
 from kregkit.kkt.negative_gradient import slope
 from kregkit.known import Choice

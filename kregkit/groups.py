@@ -11,6 +11,7 @@ import re
 from typing import Any, Final, TypeAlias
 
 from keras import layers
+
 from kregkit.known import BLOCK
 from kregkit.measure import Axes
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 from keras import ops
+
 from kregkit import regularizers
 from kregkit.errors import ParameterError, must
 from kregkit.known import REDUCTION

@@ -7,6 +7,7 @@ and null in every table. Many tensors of one shape are a vectorized map over it.
 from dataclasses import dataclass
 
 from keras import ops
+
 from kregkit.numerics import Tensor, accumulable, norm_scaled_by, safe_norm
 from kregkit.schema import NEAR_ZERO
 

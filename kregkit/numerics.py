@@ -9,9 +9,8 @@ import math
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
-import numpy as np
-
 import keras
+import numpy as np
 from keras import backend, ops
 
 Tensor: TypeAlias = Any

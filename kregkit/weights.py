@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from keras import layers
+
 from kregkit._keras import own_variables, regularized, sublayers
 
 KERNELS = frozenset(

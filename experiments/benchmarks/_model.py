@@ -6,9 +6,8 @@ there is, so that what is added to a step weighs as much as it can.
 
 from typing import Any
 
-import numpy as np
-
 import keras
+import numpy as np
 
 BATCH = 100
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+
 from kregkit.study.engines.fit import train_one
 from kregkit.study.file import config
 from kregkit.study.problem.resolve import Study, resolve

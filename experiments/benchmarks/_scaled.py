@@ -12,6 +12,7 @@ import time
 from itertools import pairwise
 
 import tensorflow as tf
+from keras import ops
 
 from experiments.benchmarks._interleave import interleave, timed
 from experiments.benchmarks._studies import (
@@ -23,7 +24,6 @@ from experiments.benchmarks._studies import (
     sample,
 )
 from experiments.benchmarks.resnet50 import peak_mib
-from keras import ops
 from kregkit.study.engines.batch.program import Program
 from kregkit.study.engines.fit.train_one import deterministic
 from kregkit.study.problem.resolve import Study

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import keras
-from experiments.benchmarks._interleave import Arm, timed
 from keras import ops
+
+from experiments.benchmarks._interleave import Arm, timed
 from kregkit.callbacks import RegularizationLogger
 from kregkit.schema import PROBE
 from kregkit.store import Store

@@ -20,6 +20,7 @@ from itertools import pairwise
 from typing import Any
 
 import keras
+
 from experiments.benchmarks._interleave import around, emit, figure, ratios, timed
 from experiments.benchmarks._studies import epochs, made, plain, sample, train
 from kregkit.study.engines.batch.program import Program

@@ -13,6 +13,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from keras import ops
+
 from experiments.benchmarks._interleave import (
     emit,
     figure,
@@ -28,7 +30,6 @@ from experiments.benchmarks._studies import (
     made,
     sample,
 )
-from keras import ops
 from kregkit.store import Store
 from kregkit.study.engines.batch.program import Program
 from kregkit.study.engines.fit.train_one import deterministic

@@ -19,10 +19,10 @@ import statistics
 from collections import defaultdict
 from typing import Any
 
+import keras
 import tensorflow as tf
 from keras.callbacks import CallbackList
 
-import keras
 from experiments.benchmarks._interleave import (
     Arm,
     emit,

@@ -16,10 +16,10 @@ import statistics
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
-import keras
 from experiments.benchmarks._interleave import (
     Arm,
     emit,

@@ -11,9 +11,9 @@ import statistics
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import tensorflow as tf
 
-import keras
 from experiments.benchmarks._interleave import (
     emit,
     figure,

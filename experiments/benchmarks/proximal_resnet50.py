@@ -7,10 +7,10 @@ The penalty is on every convolution kernel and that of the last layer. A whole s
 import gc
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
-import keras
 from experiments.benchmarks._interleave import Arm, interleave, timed
 from experiments.benchmarks.proximal import LIMITS, MAKERS, PENALTIES, report
 

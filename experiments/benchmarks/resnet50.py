@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+
 from experiments.benchmarks._interleave import emit, figure, interleave, ratios, timed
 from kregkit.callbacks import RegularizationLogger
 from kregkit.regularizers import L2

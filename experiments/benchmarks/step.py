@@ -12,9 +12,9 @@ a CPU unless told otherwise, and once compiled.
 import statistics
 from typing import Any
 
+import keras
 import tensorflow as tf
 
-import keras
 from experiments.benchmarks._interleave import (
     Arm,
     emit,

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
-import keras
 from kregkit.study.data.data import Split, load, split
 from kregkit.study.file.config import DataConfig
 

@@ -23,10 +23,10 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
-import keras
 from experiments.zeros._lenet import (
     BATCH,
     images,

@@ -22,12 +22,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import keras
 import matplotlib as mpl
 import numpy as np
 import tensorflow as tf
 from matplotlib.figure import Figure
 
-import keras
 from experiments.zeros._lenet import BATCH, KERNELS, images, lenet, resumed, scores
 from kregkit.callbacks import Consolidate
 from kregkit.optimizers import Proximal

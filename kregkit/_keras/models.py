@@ -4,9 +4,8 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from keras.src import backend
-
 import keras
+from keras.src import backend
 
 
 def without_values(build: Callable[[], Any]) -> Any:

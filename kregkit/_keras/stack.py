@@ -6,6 +6,7 @@ from types import FrameType
 from typing import Any
 
 import keras
+
 from kregkit.errors import VersionError
 
 

@@ -7,10 +7,10 @@ and once healing has begun it stays zero.
 import warnings
 from typing import Any
 
-import numpy as np
-
 import keras
+import numpy as np
 from keras import ops
+
 from kregkit.errors import ModelError, ParameterError, must
 from kregkit.optimizers import Proximal
 from kregkit.optimizers._schedule import ProximalSchedule

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
+
 from kregkit import _keras
 from kregkit.errors import (
     ParameterError,

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 from keras import ops
+
 from kregkit import _keras
 from kregkit.errors import ModelError, ParameterError, must
 from kregkit.numerics import Tensor, accumulable

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+
 from kregkit.numerics import Tensor
 
 

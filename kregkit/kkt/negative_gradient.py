@@ -10,10 +10,10 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-import numpy as np
-
 import keras
+import numpy as np
 from keras import ops
+
 from kregkit.errors import ModelError
 from kregkit.kkt.data_loss import DataLoss, Loss, Term, over_of
 from kregkit.kkt.gradient import gradient

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-
 from keras import ops
+
 from kregkit.errors import ParameterError, must
 from kregkit.kkt.data_loss import Loss
 from kregkit.kkt.negative_gradient import (

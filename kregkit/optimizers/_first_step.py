@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
+
 from kregkit._keras import training_step
 from kregkit.errors import ParameterError
 from kregkit.numerics import Tensor

@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 from keras import ops
+
 from kregkit._keras import trained_variables
 from kregkit.numerics import Tensor
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import keras
+
 from kregkit.errors import ModelError, ParameterError
 from kregkit.regularizers import L1, L1L2, L2, Penalty
 from kregkit.regularizers._base import bound

@@ -5,10 +5,10 @@ A penalty acts by its proximal step or by its gradient, never by both.
 
 from typing import Any, Final
 
-import numpy as np
-
 import keras
+import numpy as np
 from keras import ops
+
 from kregkit._keras import averages, track, trained_variables, untrack
 from kregkit.numerics import Tensor
 from kregkit.optimizers._steps import after_update, kind, step_size

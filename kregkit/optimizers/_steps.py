@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import keras
 from keras import ops
+
 from kregkit._keras import index_of, slots, trained_variables
 from kregkit.errors import ModelError
 from kregkit.numerics import Tensor

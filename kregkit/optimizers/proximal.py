@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, Self
 
 import keras
-from kregkit._keras import in_apply, model_at_work
+
+from kregkit._keras import in_apply, model_at_work, trained_variables
 from kregkit.errors import ModelError, ParameterError, must
 from kregkit.numerics import Tensor
 from kregkit.optimizers._first_step import without_penalties
@@ -175,7 +176,7 @@ class Proximal(keras.optimizers.Optimizer):
             refuse_tensor_steps(variables, self._core)
         self.inner_optimizer.build(variables)
         self.phases.build()
-        self._trainable_variables.extend(variables)
+        trained_variables(self).extend(variables)
         self.built: bool = True
         late = in_apply()
         for index, variable in enumerate(variables):
@@ -225,7 +226,7 @@ class Proximal(keras.optimizers.Optimizer):
                 self.build(trainable_variables)
         if self._late:
             late, self._late = self._late, {}
-            grads = without_penalties(self, grads, self._trainable_variables, late)
+            grads = without_penalties(self, grads, trained_variables(self), late)
         grads = whole(self, grads, trainable_variables)
         with self._updating():
             self.inner_optimizer.apply(grads, trainable_variables)

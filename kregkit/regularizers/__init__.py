@@ -4,6 +4,7 @@ One small class for each penalty, value and prox side by side.
 """
 
 from keras import __version__ as _keras_version
+
 from kregkit.errors import VersionError
 from kregkit.regularizers._base import Penalty
 from kregkit.regularizers._register import classes, get, make, names

@@ -8,10 +8,10 @@ import math
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Final, Self, final
 
-import numpy as np
-
 import keras
+import numpy as np
 from keras import ops
+
 from kregkit._keras import regularizes_activity
 from kregkit.errors import ParameterError, must
 from kregkit.known import STRENGTH, Range

@@ -4,6 +4,7 @@ The prox is the global minimiser, also where there are two minima.
 """
 
 from keras import ops
+
 from kregkit.numerics import Tensor, constant, larger, summed
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from keras import ops
+
 from kregkit.errors import ParameterError, must
 from kregkit.groups import (
     HEAD,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import keras
 from keras import ops
+
 from kregkit._keras import applies_itself, training_step
 from kregkit.errors import ModelError
 from kregkit.numerics import Tensor, addable

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
 import numpy as np
-
 from keras import backend, ops
+
 from kregkit.errors import ParameterError, must
 from kregkit.groups import weight_axes
 from kregkit.measure import as_matrix, from_matrix

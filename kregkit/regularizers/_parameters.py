@@ -7,11 +7,11 @@ import base64
 import math
 from typing import Any
 
+import keras
 import numpy as np
+from keras import ops
 from numpy.typing import NDArray
 
-import keras
-from keras import ops
 from kregkit.errors import ParameterError, must
 from kregkit.known import STRENGTH, Choice, Range
 

@@ -9,6 +9,7 @@ import re
 from typing import Any, Final, TypeVar
 
 import keras
+
 from kregkit.errors import ParameterError, UnknownNameError, must, unknown
 from kregkit.regularizers._base import Penalty
 from kregkit.specs import SPECS

@@ -10,6 +10,7 @@ import dataclasses
 from typing import Final
 
 from keras import ops
+
 from kregkit.errors import ParameterError, must
 from kregkit.numerics import Tensor, larger, magnitude, safe_norm, scaled
 from kregkit.regularizers._base import Penalty

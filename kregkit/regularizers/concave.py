@@ -9,8 +9,8 @@ import dataclasses
 import functools
 
 import numpy as np
-
 from keras import backend, ops
+
 from kregkit.numerics import Tensor, constant, magnitude, summed
 from kregkit.regularizers._base import Penalty
 from kregkit.regularizers._folded_concave import folded_concave, folded_concave_prox

@@ -10,6 +10,7 @@ import math
 from typing import Any
 
 from keras import ops
+
 from kregkit.groups import OF_LAYERS, Group
 from kregkit.known import STRENGTH, WEIGHTING
 from kregkit.numerics import (

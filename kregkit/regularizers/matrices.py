@@ -8,6 +8,7 @@ import dataclasses
 from typing import Final
 
 from keras import ops
+
 from kregkit.known import ORTHOGONALITY, SPECTRAL
 from kregkit.numerics import Tensor, largest, safe_norm, scaled
 from kregkit.regularizers._matrix import (

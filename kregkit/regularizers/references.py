@@ -8,9 +8,9 @@ import dataclasses
 from typing import Any, Final
 
 import numpy as np
+from keras import ops
 from numpy.typing import NDArray
 
-from keras import ops
 from kregkit.errors import ParameterError, must
 from kregkit.numerics import Tensor, magnitude, soft_threshold
 from kregkit.regularizers._base import Penalty

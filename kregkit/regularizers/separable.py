@@ -12,8 +12,8 @@ import math
 from typing import Any, Final
 
 import numpy as np
-
 from keras import backend, ops
+
 from kregkit._keras import applies_itself, training_step
 from kregkit.errors import ParameterError
 from kregkit.known import STRENGTH
@@ -230,7 +230,7 @@ def _whole(x: Tensor, n: int) -> Tensor:
 
 
 def _root(x: Tensor, n: int) -> Tensor:
-    """Return the n-th root of what is positive, exact to rounding, as its gradient."""
+    """Return the n-th root of x > 0; value and gradient are exact to rounding."""
     if n == 2:
         return ops.sqrt(x)
     near = ops.stop_gradient(_power(x, 1.0 / n))

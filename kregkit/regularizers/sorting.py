@@ -8,6 +8,7 @@ SLOPE treats weights of one size alike, whatever their order.
 import dataclasses
 
 from keras import backend, ops
+
 from kregkit.groups import Group
 from kregkit.numerics import Tensor, larger, largest, magnitude, scaled, soft_threshold
 from kregkit.regularizers._base import Penalty

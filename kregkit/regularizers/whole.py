@@ -8,6 +8,7 @@ there may be several.
 import dataclasses
 
 from keras import ops
+
 from kregkit.numerics import (
     Tensor,
     constant,

@@ -4,10 +4,10 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
-
 import keras
+import numpy as np
 from keras import ops
+
 from kregkit import _keras
 from kregkit.errors import ModelError
 from kregkit.numerics import Tensor

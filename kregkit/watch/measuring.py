@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 import keras
+import numpy as np
 from keras import ops
+
 from kregkit import _keras
 from kregkit.errors import ModelError
 from kregkit.groups import activation_axes, weight_axes

@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 from keras import layers
+
 from kregkit._keras import own_variables
 from kregkit.numerics import Tensor
 from kregkit.weights import OPAQUE, Place, output_places

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 import keras
 from keras import ops
+
 from kregkit.layers import ActivityRegularization
 from kregkit.numerics import Tensor
 from kregkit.regularizers._base import bound

@@ -4,9 +4,9 @@ import math
 from collections.abc import Callable
 from typing import Any, Final
 
+import keras
 import numpy as np
 
-import keras
 import kregkit
 from kregkit._keras import applies_itself
 from kregkit.optimizers import is_handled

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import numpy as np
-
 import keras
+import numpy as np
 from keras import ops
+
 from kregkit.errors import ParameterError, must
 from kregkit.numerics import Tensor
 

@@ -1,9 +1,9 @@
 """A trial of decoupled decay is a plain Keras `fit` with `weight_decay`."""
 
+import keras
 import numpy as np
 import pytest
 
-import keras
 from helpers.agreement import difference
 from helpers.batch_cases import INCOMPLETE, MLP, Case
 from kregkit.study.engines.batch.program import Program

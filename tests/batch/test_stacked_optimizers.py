@@ -2,11 +2,11 @@
 
 import functools
 
+import keras
 import numpy as np
 import pytest
-
-import keras
 from keras import optimizers
+
 from kregkit.optimizers import KNOWN
 from kregkit.study.engines.batch.optimizer import Stacked, obstacle
 from kregkit.watch.measuring import compiled

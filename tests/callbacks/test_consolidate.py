@@ -1,11 +1,11 @@
 """Consolidate's phases, step by step against NumPy, and what it refuses."""
 
+import keras
 import numpy as np
 import pytest
-
-import keras
-from helpers.phased import RATE, built, by_numpy, consolidate, fit
 from keras import optimizers
+
+from helpers.phased import RATE, built, by_numpy, consolidate, fit
 from kregkit.errors import ModelError, ParameterError
 from kregkit.optimizers import Proximal
 from kregkit.regularizers import L1, L2, HoyerSquare

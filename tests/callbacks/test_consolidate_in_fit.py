@@ -1,9 +1,10 @@
 """Consolidate among other callbacks, in fits that stop, go on, and are saved."""
 
+import keras
 import numpy as np
 import pytest
+from keras import optimizers
 
-import keras
 from helpers.phased import (
     EPOCHS,
     HEAL,
@@ -18,7 +19,6 @@ from helpers.phased import (
     soft,
     start,
 )
-from keras import optimizers
 from kregkit.callbacks import RegularizationLogger
 from kregkit.regularizers import L1
 

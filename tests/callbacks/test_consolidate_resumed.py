@@ -3,11 +3,11 @@
 import copy
 import pickle
 
+import keras
 import numpy as np
 import pytest
-
-import keras
 from keras import optimizers
+
 from kregkit.callbacks import Consolidate
 from kregkit.optimizers import Proximal
 from kregkit.regularizers import L1

@@ -1,11 +1,11 @@
 """The distance of u to the subdifferential of a penalty, against NumPy."""
 
+import keras
 import numpy as np
 import pytest
+from keras import ops
 from sklearn.isotonic import isotonic_regression
 
-import keras
-from keras import ops
 from kregkit.kkt.negative_gradient import distance
 from kregkit.regularizers import (
     L1,

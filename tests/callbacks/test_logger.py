@@ -1,10 +1,10 @@
 """What `RegularizationLogger` measures, when, and what it keeps."""
 
+import keras
 import numpy as np
 import polars as pl
 import pytest
 
-import keras
 from helpers.models import CLASSES, KINDS, data, make
 from kregkit.callbacks import RegularizationLogger
 from kregkit.errors import ModelError, ParameterError, StoreError, UnknownNameError

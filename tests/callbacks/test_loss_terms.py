@@ -1,11 +1,11 @@
 """The data loss and the penalties in the logs of `fit`."""
 
+import keras
 import numpy as np
 import pytest
-
-import keras
-from helpers.models import KINDS, data, make
 from keras import layers
+
+from helpers.models import KINDS, data, make
 from kregkit import regularizers
 from kregkit.callbacks import RegularizationLogger
 from kregkit.watch.loss_terms import LossTerms

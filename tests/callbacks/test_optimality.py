@@ -1,14 +1,14 @@
 """What data asks of weights against what penalties allow, by NumPy and scikit-learn."""
 
+import keras
 import numpy as np
 import pytest
+from keras import layers
 from sklearn import linear_model
 from sklearn.datasets import load_diabetes
 
-import keras
 import kregkit
 from helpers.models import KINDS, data, make
-from keras import layers
 from kregkit.callbacks import RegularizationLogger
 from kregkit.errors import ModelError, ParameterError
 from kregkit.kkt.negative_gradient import NegativeGradient

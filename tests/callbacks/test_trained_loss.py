@@ -1,12 +1,12 @@
 """`optimality` is of the loss that is trained, by one tape over all rows at once."""
 
+import keras
 import numpy as np
 import pytest
 import scipy.sparse
-
-import keras
-import kregkit
 from keras import layers, ops
+
+import kregkit
 from kregkit.callbacks import RegularizationLogger
 from kregkit.errors import ModelError, ParameterError
 from kregkit.regularizers import L1, L2

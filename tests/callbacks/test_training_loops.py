@@ -6,11 +6,11 @@ import io
 import pickle
 
 import joblib
+import keras
 import numpy as np
 import pytest
-
-import keras
 from keras import layers, ops
+
 from kregkit.callbacks import RegularizationLogger
 from kregkit.errors import ModelError
 from kregkit.regularizers import L1, L2

@@ -2,12 +2,12 @@
 
 import warnings
 
+import keras
 import numpy as np
 import pytest
-
-import keras
-from helpers.models import KINDS, data, make
 from keras import layers
+
+from helpers.models import KINDS, data, make
 from kregkit.callbacks import RegularizationLogger
 from kregkit.optimizers import Proximal
 from kregkit.regularizers import L1, L2, GroupLasso

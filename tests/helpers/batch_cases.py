@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from keras import optimizers
+
 from kregkit.study.file import config
 from kregkit.study.problem.resolve import Study, resolve
 

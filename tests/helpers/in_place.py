@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 import keras
+import numpy as np
 from keras import layers, regularizers
+
 from kregkit.regularizers import Penalty
 
 

@@ -3,10 +3,9 @@
 import functools
 import itertools
 
+import keras
 import numpy as np
 from sklearn.datasets import load_diabetes
-
-import keras
 
 
 @functools.cache

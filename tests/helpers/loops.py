@@ -4,9 +4,9 @@ An L1 of 0.1 with steps of 0.1 takes 0.01 off each weight a step, by the gradien
 and by its proximal step alike.
 """
 
+import keras
 import numpy as np
 
-import keras
 from kregkit.regularizers import L1
 
 X = np.zeros((8, 3), "float32")

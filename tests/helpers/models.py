@@ -1,9 +1,9 @@
 """Small models of every kind, with regularizers of kregkit and of Keras."""
 
-import numpy as np
-
 import keras
+import numpy as np
 from keras import layers
+
 from kregkit import regularizers
 
 ROWS, CLASSES = 96, 3

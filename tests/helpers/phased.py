@@ -1,9 +1,9 @@
 """A small problem, `Consolidate` in four phases, and what it does in NumPy."""
 
-import numpy as np
-
 import keras
+import numpy as np
 from keras import optimizers
+
 from kregkit.callbacks import Consolidate
 from kregkit.optimizers import Proximal
 from kregkit.regularizers import L2

@@ -1,10 +1,10 @@
 """A linear model, its first steps under Proximal, and the same steps in NumPy."""
 
-import numpy as np
-
 import keras
-from helpers.linear import planted
+import numpy as np
 from keras import optimizers
+
+from helpers.linear import planted
 
 STEPS = 10
 

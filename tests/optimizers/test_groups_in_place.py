@@ -3,13 +3,13 @@
 The oracle is the same penalty with the axes written out.
 """
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-
-import keras
-from helpers.in_place import ATTENTION, CASES, data, fitted
 from keras import layers, ops, optimizers
+
+from helpers.in_place import ATTENTION, CASES, data, fitted
 from kregkit import optimality
 from kregkit.callbacks import RegularizationLogger
 from kregkit.errors import ParameterError

@@ -5,17 +5,17 @@ momentum or an adaptive optimizer, and a penalty that acts twice. On PyTorch, wh
 step by step, this takes minutes: there the Lasso stands for all.
 """
 
+import keras
 import numpy as np
 import pytest
 import skglm
+from keras import optimizers
 from skglm.datafits import QuadraticGroup
 from skglm.penalties import WeightedL1GroupL2
 from skglm.solvers import GroupBCD
 from sklearn import linear_model
 
-import keras
 from helpers.linear import diabetes, falling, planted, solved, trained
-from keras import optimizers
 from kregkit.optimizers import KNOWN, Proximal, innermost
 from kregkit.optimizers._steps import kind
 from kregkit.regularizers import L1, L1L2, L2, MCP, GroupLasso, SparseGroupLasso

@@ -1,11 +1,11 @@
 """Kernels as matrices have the units of their layer in the columns."""
 
+import keras
 import numpy as np
 import pytest
-
-import keras
-from helpers.in_place import CASES, IMAGE, data
 from keras import layers, optimizers
+
+from helpers.in_place import CASES, IMAGE, data
 from kregkit.optimizers import Proximal
 from kregkit.regularizers import (
     GroupLasso,

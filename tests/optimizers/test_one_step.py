@@ -1,11 +1,11 @@
 """Penalties whose proximal step takes one amount: SGD, or the Euclidean metric."""
 
+import keras
 import numpy as np
 import pytest
+from keras import optimizers
 from sklearn.isotonic import isotonic_regression
 
-import keras
-from keras import optimizers
 from kregkit.errors import ParameterError
 from kregkit.optimizers import Proximal
 from kregkit.regularizers import L1, SLOPE, GroupMCP, NuclearNorm

@@ -1,11 +1,11 @@
 """A model that trains by other optimizers than the one that it was compiled with."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-
-import keras
 from keras import layers, optimizers
+
 from kregkit.optimizers import Proximal
 from kregkit.regularizers import L1
 

@@ -1,9 +1,10 @@
 """Proximal's first steps against NumPy, and what acts on a weight, and how often."""
 
+import keras
 import numpy as np
 import pytest
+from keras import optimizers
 
-import keras
 from helpers.loops import looped
 from helpers.stepping import (
     LOOPS,
@@ -15,7 +16,6 @@ from helpers.stepping import (
     trained,
     weights,
 )
-from keras import optimizers
 from kregkit.callbacks import RegularizationLogger
 from kregkit.optimizers import Proximal
 from kregkit.regularizers import L1, L1L2, L2, HoyerSquare

@@ -1,9 +1,10 @@
 """Proximal as a Keras optimizer: settings, skipped updates, averages, saving."""
 
+import keras
 import numpy as np
 import pytest
+from keras import optimizers
 
-import keras
 from helpers.stepping import (
     LOOPS,
     STEPS,
@@ -17,7 +18,6 @@ from helpers.stepping import (
     trained,
     weights,
 )
-from keras import optimizers
 from kregkit.optimizers import Proximal
 from kregkit.regularizers import L0, L1
 

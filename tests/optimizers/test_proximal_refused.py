@@ -1,11 +1,11 @@
 """What Proximal refuses, at construction or at the first build."""
 
+import keras
 import numpy as np
 import pytest
-
-import keras
-from helpers.stepping import data, trained, weights
 from keras import optimizers
+
+from helpers.stepping import data, trained, weights
 from kregkit.errors import ModelError, ParameterError
 from kregkit.optimizers import Proximal
 from kregkit.regularizers import L1

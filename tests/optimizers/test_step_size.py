@@ -1,9 +1,9 @@
 """The step size of every optimizer, against what the optimizer itself does."""
 
+import keras
 import numpy as np
 import pytest
 
-import keras
 from kregkit.errors import ModelError
 from kregkit.optimizers import KNOWN, step_size
 from kregkit.optimizers._steps import kind

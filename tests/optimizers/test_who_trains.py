@@ -4,12 +4,12 @@ import gc
 import re
 import weakref
 
+import keras
 import numpy as np
 import pytest
-
-import keras
-from helpers.loops import X, Y, after, all_losses, data_loss, kernel, looped, network
 from keras import optimizers
+
+from helpers.loops import X, Y, after, all_losses, data_loss, kernel, looped, network
 from kregkit.callbacks import RegularizationLogger
 from kregkit.errors import KregkitError, ModelError, ParameterError
 from kregkit.optimizers import Proximal

@@ -4,11 +4,11 @@ Keras passes over a weight without a gradient, and on TensorFlow takes that of a
 embedding row by row: it has neither where a penalty has a gradient.
 """
 
+import keras
 import numpy as np
 import pytest
-
-import keras
 from keras import layers, ops, optimizers
+
 from kregkit.callbacks import RegularizationLogger
 from kregkit.optimizers import Proximal
 from kregkit.regularizers import L1

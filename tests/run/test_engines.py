@@ -2,14 +2,14 @@
 
 import os
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras import layers, ops, optimizers
 
-import keras
 from helpers.made_study import made
 from helpers.small_study import STUDY
-from keras import layers, ops, optimizers
 from kregkit.errors import ModelError
 from kregkit.study.engines import schedule as scheduling
 from kregkit.study.engines.schedule import MemoryEstimate, schedule

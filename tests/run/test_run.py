@@ -2,12 +2,12 @@
 
 import shutil
 
+import keras
 import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-import keras
 from helpers.small_study import STUDY, assert_close_stores, trained, written
 from kregkit.errors import StoreError, StudyError, VersionError
 from kregkit.store import Store

@@ -5,10 +5,10 @@ import re
 import resource
 import sys
 
+import keras
 import numpy as np
 import pytest
 
-import keras
 from helpers.made_study import made
 from helpers.small_study import OWN, STUDY, written
 from kregkit._keras import without_values

@@ -1,12 +1,12 @@
 """Units are stored when they are done, and halved when memory runs out."""
 
+import keras
 import pytest
 import tensorflow as tf
+from keras import layers
 
-import keras
 from helpers.made_study import made
 from helpers.small_study import OWN, STUDY, trained, written
-from keras import layers
 from kregkit.errors import ModelError
 from kregkit.store import Store
 from kregkit.study.engines import schedule, training

@@ -2,11 +2,11 @@
 
 import re
 
+import keras
 import numpy as np
 import pytest
-
-import keras
 from keras import layers, ops
+
 from kregkit.errors import StudyError
 from kregkit.study.problem.builders import build_own, check_own, summary
 

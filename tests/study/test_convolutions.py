@@ -2,12 +2,12 @@
 
 import itertools
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-
-import keras
 from keras import layers
+
 from kregkit.study.engines.batch import convolutions
 from kregkit.study.engines.batch.convolutions import (
     batched_convolutions,

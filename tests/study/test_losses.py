@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-
 from keras import ops
+
 from kregkit.errors import StudyError
 from kregkit.known import LOSSES
 from kregkit.study.file import config

@@ -1,7 +1,7 @@
+import keras
 import numpy as np
 import pytest
 
-import keras
 from kregkit.errors import ModelError, StudyError
 from kregkit.known import MODELS
 from kregkit.study.file.config import ModelConfig

@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from keras import layers, models
 
 from helpers.small_metrics import OWN, STUDY
-from keras import layers, models
 from kregkit.errors import StudyError
 from kregkit.report import load as report_of
 from kregkit.store import Store

@@ -1,10 +1,10 @@
 """What claims need of a trained model, against NumPy, Keras and finite differences."""
 
+import keras
 import numpy as np
 import pytest
-
-import keras
 from keras import layers
+
 from kregkit import regularizers
 from kregkit.kkt.negative_gradient import slope
 from kregkit.schema import NEAR_ZERO, QUANTILES

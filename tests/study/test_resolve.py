@@ -3,10 +3,10 @@ import dataclasses
 import re
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
-import keras
 from kregkit.errors import DataError, KregkitError, StudyError
 from kregkit.known import DECOUPLED, OPTIMIZERS
 from kregkit.specs import SPECS

@@ -1,9 +1,9 @@
 """Every kind of weight as the target of a sweep, and lists of layers."""
 
-import pytest
-
 import keras
+import pytest
 from keras import layers
+
 from kregkit.errors import ModelError, StudyError
 from kregkit.known import TARGETS
 from kregkit.study.file import config

@@ -5,10 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
-import keras
 from helpers.formulas import CASES, Case
 from helpers.points import Points, points
 

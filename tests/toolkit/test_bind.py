@@ -1,11 +1,11 @@
 """The layer of a weight is known to its penalty, or the penalty refuses the weight."""
 
+import keras
 import numpy as np
 import pytest
-
-import keras
-import kregkit
 from keras import layers, ops
+
+import kregkit
 from kregkit import _keras
 from kregkit.errors import ModelError, ParameterError, VersionError
 from kregkit.optimizers import Proximal

@@ -5,11 +5,11 @@ import dataclasses
 import pickle
 import re
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-import keras
 import kregkit
 from helpers.formulas import CASES, Case
 from kregkit import known, regularizers

@@ -2,15 +2,15 @@
 
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
-
-import keras
-from helpers.coupled import members
 from keras import layers
+
+from helpers.coupled import members
 from kregkit import groups, regularizers
 from kregkit.errors import ParameterError
 from kregkit.groups import group_axes, weight_axes

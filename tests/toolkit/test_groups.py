@@ -6,12 +6,12 @@ The oracle is the layer's own forward pass, not the shape of its kernel.
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
-
-import keras
-from helpers.lines import by_line, data, indices, randomised, zeroed
 from keras import layers
+
+from helpers.lines import by_line, data, indices, randomised, zeroed
 from kregkit.groups import activation_axes, weight_axes
 from kregkit.measure import Axes, measure
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from keras import layers
 
 from helpers.lines import by_line, data, indices, randomised, zeroed
-from keras import layers
 from kregkit.groups import weight_axes
 from kregkit.measure import Axes
 

@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras import layers
 
-import keras
 from helpers.coupled import l1, l2
 from helpers.formulas import CASES, Case
-from keras import layers
 from kregkit.regularizers import L1, L1L2, L2
 
 

@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
-
-import keras
-from helpers.formulas import CASES, Case
 from keras import layers
+
+from helpers.formulas import CASES, Case
 
 
 def only_on(case: Case) -> str:

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
-
-import keras
-from helpers.gradients import numpy
 from keras import layers
+
+from helpers.gradients import numpy
 from kregkit import regularizers
 from kregkit.callbacks import RegularizationLogger
 from kregkit.errors import ParameterError

@@ -1,9 +1,9 @@
 """What live copies, configs and named parameters refuse."""
 
+import keras
 import numpy as np
 import pytest
 
-import keras
 from kregkit import known, regularizers
 from kregkit.errors import ParameterError, UnknownNameError
 from kregkit.regularizers import Penalty

@@ -2,11 +2,11 @@
 
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
-
-import keras
 from keras import layers
+
 from kregkit import regularizers
 from kregkit.errors import ParameterError
 from kregkit.known import ORTHOGONALITY, SPECTRAL

@@ -1,8 +1,8 @@
 """How a name, a dict or a penalty becomes a penalty."""
 
+import keras
 import pytest
 
-import keras
 from kregkit import regularizers
 from kregkit.errors import ParameterError, UnknownNameError
 from kregkit.regularizers import (

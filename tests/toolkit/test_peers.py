@@ -1,5 +1,6 @@
 """Values and proximal steps against Keras's, skglm's and scikit-learn's."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -8,7 +9,6 @@ from hypothesis import strategies as st
 from skglm import penalties as skglm
 from sklearn.linear_model import ElasticNet
 
-import keras
 from kregkit.regularizers import (
     L1,
     L1L2,

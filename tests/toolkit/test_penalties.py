@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from keras import ops
 from ml_dtypes import bfloat16
 
 from helpers.formulas import CASES, DIFFERENTIABLE, PROXIMAL, Case, cases_of
 from helpers.gradients import dtype_of, gradient, numpy
-from keras import ops
 from kregkit.errors import ParameterError
 from kregkit.regularizers import L0, Penalty, TotalVariation
 from kregkit.regularizers._register import classes

@@ -4,12 +4,12 @@ import copy
 import pickle
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
-
-import keras
-from helpers.gradients import gradient, numpy
 from keras import layers
+
+from helpers.gradients import gradient, numpy
 from kregkit import regularizers
 from kregkit.errors import ParameterError
 from kregkit.regularizers import L1SP, L2SP, LogSum, Penalty, WeightedL1

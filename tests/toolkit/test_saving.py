@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
+from keras import layers
 
-import keras
 import kregkit
 from helpers.formulas import CASES, Case
-from keras import layers
 from kregkit.regularizers import L1, L1L2, L2
 
 ODD = [L1(0.1 + 0.2), L2(1e-7 / 3), L1L2(1e-3 / 7, 0.1 + 0.7)]

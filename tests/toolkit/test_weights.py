@@ -2,11 +2,11 @@
 
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
-
-import keras
 from keras import Model, Sequential, layers
+
 from kregkit.weights import KERNELS, walk, walk_layers
 
 PLAIN = ["a/kernel", "a/bias", "bn/gamma", "bn/beta", "b/kernel", "b/bias"]

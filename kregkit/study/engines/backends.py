@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import keras
+
 from kregkit._keras import functions_of
 
 SUPPORTED: Final = ("tensorflow", "jax")

@@ -7,10 +7,10 @@ the kernels that a trial names. No loss has a term for it.
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 import keras
+import numpy as np
 from keras import ops
+
 from kregkit.numerics import Tensor
 from kregkit.study.plan import Trial
 from kregkit.study.problem.models import holders

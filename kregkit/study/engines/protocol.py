@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 
-import keras
 from kregkit.errors import ModelError
 from kregkit.kkt.negative_gradient import distance, root_mean_square
 from kregkit.numerics import Tensor

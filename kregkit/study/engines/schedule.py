@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import keras
 from keras import ops
+
 from kregkit.errors import ModelError
 from kregkit.numerics import Tensor
 from kregkit.schema import PROBE

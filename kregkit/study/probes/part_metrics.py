@@ -3,10 +3,10 @@
 import functools
 from typing import Any, Final
 
-import numpy as np
-
 import keras
+import numpy as np
 from keras import ops
+
 from kregkit._keras import training_argument
 from kregkit.numerics import Tensor
 from kregkit.study.data.data import Split

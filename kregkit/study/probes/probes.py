@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import numpy as np
-
 from keras import layers
+
 from kregkit._keras import calls
 from kregkit.schema import ACTIVE, NEAR_ZERO, QUANTILES
 from kregkit.study.plan import Trial

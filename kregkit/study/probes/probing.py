@@ -9,10 +9,10 @@ import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-import numpy as np
-
 import keras
+import numpy as np
 from keras import ops
+
 from kregkit._keras import training_argument
 from kregkit.kkt.gradient import gradient
 from kregkit.known import CODE_LAYER

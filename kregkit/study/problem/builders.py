@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
 import keras
+import numpy as np
 from keras import ops
+
 from kregkit._keras import training_argument
 from kregkit.errors import KregkitError, StudyError
 from kregkit.weights import walk, walk_layers

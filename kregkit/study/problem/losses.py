@@ -4,10 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
 import keras
 from keras import ops
+
 from kregkit.errors import StudyError
 from kregkit.known import LOSSES
 from kregkit.study.problem.builders import imported, told
@@ -69,9 +68,10 @@ def check_loss(name: str, folder: Path, task: str, y: Any, outputs: int) -> None
             raise StudyError(f"is for {LOSSES[name]}; this study is a {task}.")
         return
     function = imported(name, folder)
-    given = np.zeros((ROWS, outputs), "float32")
+    given = ops.zeros((ROWS, outputs), "float32")
     with told(f"{name}(y, outputs)"):
-        found = function(ops.convert_to_tensor(y[:ROWS]), ops.convert_to_tensor(given))
+        # Keras gives a loss its targets in float32, labels too.
+        found = function(ops.convert_to_tensor(y[:ROWS], "float32"), given)
         values = ops.convert_to_numpy(found)
     check_rows(name, values, ROWS)
 

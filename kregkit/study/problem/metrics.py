@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from keras import ops
 from scipy import special
 from sklearn import metrics
 
-from keras import ops
 from kregkit.errors import StudyError
 from kregkit.schema import METRICS
 from kregkit.study.problem.builders import imported, told

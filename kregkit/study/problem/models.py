@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import keras
+
 from kregkit.errors import ModelError
 from kregkit.known import CODE, CODE_LAYER, KERNEL_TARGETS
 from kregkit.weights import Place, Weight, output_places, walk

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
 import keras
+import numpy as np
 from keras import ops
+
 from kregkit import regularizers
 from kregkit.errors import DataError, ParameterError
 from kregkit.known import DECOUPLED

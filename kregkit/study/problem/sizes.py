@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import keras
+
 from kregkit._keras import without_values
 from kregkit.errors import ModelError
 from kregkit.study.memory import memory

@@ -7,9 +7,9 @@ train it on three or four ids without a word.
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 
-import keras
 from kregkit._keras import training_argument
 from kregkit.errors import DataError
 from kregkit.study.data.scaling import Array

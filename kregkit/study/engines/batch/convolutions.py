@@ -19,9 +19,9 @@ import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import keras
 import numpy as np
 
-import keras
 from kregkit._keras import register_converter, stacked
 from kregkit.numerics import Tensor
 

@@ -1,7 +1,7 @@
 """Passes over data of many trials at once, as functions of their stacked tensors.
 
-Nothing here has a side effect, and every tensor but counters has the
-trials in front. What is done to one trial is said by `objective` and `Measuring`.
+Nothing here has a side effect, and every tensor but counters has the trials in front.
+`objective` and `Measuring` say what is done to one trial.
 """
 
 import functools
@@ -10,13 +10,11 @@ from typing import Any, NamedTuple
 
 import keras
 from keras import ops
+
 from kregkit.kkt.gradient import gradient
 from kregkit.numerics import Tensor
 from kregkit.schema import PROBE
-from kregkit.study.engines.batch.convolutions import (
-    batched_convolutions,
-    convolution_forms,
-)
+from kregkit.study.engines.batch import convolutions
 from kregkit.study.engines.batch.objective import Losses, Mixture, Objective
 from kregkit.study.engines.batch.optimizer import Stacked
 from kregkit.study.engines.decay import Decays
@@ -71,7 +69,8 @@ class BatchedEpoch:
         self.optimizer = Stacked(study.optimizer(), model, trials)
         self._study = study
         self._trials = trials
-        self._forms = convolution_forms(place.layer for place in walk_layers(model))
+        layers = (place.layer for place in walk_layers(model))
+        self._forms = convolutions.convolution_forms(layers)
         self._objective = Objective(model, study, self.mixture)
         self.probing = Probing(study, model, self.measuring, self._map)
         self.metrics = PartMetrics(study, model)
@@ -268,7 +267,7 @@ class BatchedEpoch:
 
     def _map(self, function: Callable[[Any], Any], stacked: Any) -> Any:
         """Return what a function of one trial's model gives for every trial."""
-        with batched_convolutions(self._forms):
+        with convolutions.batched_convolutions(self._forms):
             return ops.vectorized_map(function, stacked)
 
 

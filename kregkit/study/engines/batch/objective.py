@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
-import numpy as np
-
 import keras
+import numpy as np
 from keras import ops
+
 from kregkit._keras import training_argument
 from kregkit.numerics import Tensor
 from kregkit.regularizers import Penalty

@@ -8,11 +8,11 @@ trial.
 
 from collections.abc import Callable, Mapping, Sequence
 
+import keras
 import numpy as np
+from keras import ops
 from keras.optimizers import Optimizer
 
-import keras
-from keras import ops
 from kregkit._keras import BASE, decays, index_of, replace_rules, without_strategy
 from kregkit.numerics import Tensor
 from kregkit.optimizers import KNOWN, after_update, step_size

@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 import keras
+import numpy as np
 from keras import ops
+
 from kregkit.numerics import Tensor
 from kregkit.schema import PROBE
 from kregkit.study.data.data import Split

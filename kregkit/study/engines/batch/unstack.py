@@ -8,9 +8,9 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+import keras
 import numpy as np
 
-import keras
 from kregkit.study.data.data import Split
 from kregkit.study.engines.protocol import Residuals, Result, result
 from kregkit.study.plan import Trial

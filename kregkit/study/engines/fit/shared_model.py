@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 from keras import ops
+
 from kregkit._keras import training_argument
 from kregkit.kkt.negative_gradient import NegativeGradient
 from kregkit.optimizers import Proximal

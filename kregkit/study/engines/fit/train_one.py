@@ -10,10 +10,10 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 import keras
+import numpy as np
 from keras import ops
+
 from kregkit._keras import training_argument
 from kregkit.callbacks import RegularizationLogger
 from kregkit.errors import KregkitError, StudyError

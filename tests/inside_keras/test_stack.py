@@ -1,10 +1,10 @@
 """Which step, model and optimizer is at work, as `kregkit._keras` reads the stack."""
 
+import keras
 import numpy as np
 import pytest
-
-import keras
 from keras import optimizers
+
 from kregkit import _keras
 
 pytestmark = [pytest.mark.jax, pytest.mark.torch]

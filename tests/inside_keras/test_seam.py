@@ -3,11 +3,11 @@
 A test is named after its function: where Keras has changed, it says which one.
 """
 
+import keras
 import numpy as np
 import pytest
-
-import keras
 from keras import layers, ops, optimizers
+
 from kregkit import _keras
 
 pytestmark = [pytest.mark.jax, pytest.mark.torch]
