@@ -114,3 +114,23 @@ def test_a_loss_that_is_none_is_one_located_line(name, message):
     with pytest.raises(StudyError) as caught:
         config.parse(STUDY.format(name), "s.toml")
     assert str(caught.value).startswith(f"s.toml:10: train.loss: {message}")
+
+
+TYPED = """
+import keras
+from keras import ops
+
+def typed(y, outputs):
+    if keras.backend.standardize_dtype(y.dtype) != "float32":
+        raise TypeError(f"labels of {y.dtype}")
+    return ops.sum(outputs, axis=-1) - y
+"""
+
+
+def test_a_function_is_tried_with_the_targets_that_keras_trains_it_with(tmp_path):
+    """Keras makes float32 of labels too."""
+    (tmp_path / "typed_losses.py").write_text(TYPED)
+    given = ops.convert_to_tensor(LABELS), ops.convert_to_tensor(LOGITS)
+    found = float(made("typed_losses:typed", tmp_path)(*given))
+    assert found == pytest.approx((LOGITS.sum(axis=1) - LABELS).mean(), 1e-5)
+    check_loss("typed_losses:typed", tmp_path, "classification", LABELS, 3)

@@ -67,8 +67,7 @@ class BatchedEpoch:
         self.decays = Decays(model, mixed)
         self.measuring = Measuring(model, study.split(mixed[0].seed).x_val[:PROBE])
         self.optimizer = Stacked(study.optimizer(), model, trials)
-        self._study = study
-        self._trials = trials
+        self._study, self._trials = study, trials
         layers = (place.layer for place in walk_layers(model))
         self._forms = convolutions.convolution_forms(layers)
         self._objective = Objective(model, study, self.mixture)
