@@ -39,8 +39,8 @@ test-browser: $(VENV)/.installed-browser
 # The optimizers on the other backends; the engine `batch` on JAX, which is the one of
 # them that it supports; values, gradients and proxes on both.
 test-backends: $(BACKENDS)/.installed
-	KERAS_BACKEND=jax $(BACKENDS)/bin/python -m pytest -n 2 --dist worksteal -m "jax and not tensorflow" tests/inside_keras tests/batch tests/optimizers tests/callbacks/test_consolidate*.py tests/callbacks/test_training_loops.py tests/toolkit/test_across_backends.py tests/toolkit/test_curvature.py
-	KERAS_BACKEND=torch $(BACKENDS)/bin/python -m pytest -n 2 --dist worksteal -m "torch and not tensorflow" tests/inside_keras tests/toolkit tests/optimizers tests/callbacks/test_consolidate_resumed.py tests/callbacks/test_training_loops.py
+	KERAS_BACKEND=jax $(BACKENDS)/bin/python -m pytest -n 2 --dist worksteal -m "jax and not tensorflow" tests/inside_keras tests/study/engines/batch tests/study/probes tests/optimizers tests/callbacks/test_consolidate*.py tests/callbacks/test_training_loops.py tests/regularizers/test_across_backends.py tests/regularizers/test_curvature.py
+	KERAS_BACKEND=torch $(BACKENDS)/bin/python -m pytest -n 2 --dist worksteal -m "torch and not tensorflow" tests/inside_keras tests/regularizers tests/test_*.py tests/optimizers tests/callbacks/test_consolidate_resumed.py tests/callbacks/test_training_loops.py
 
 # What is read from the inside of Keras, and training, on the oldest Keras and TensorFlow
 # that are supported, and on the newest Keras that there is, supported or not.

@@ -202,7 +202,7 @@ def init(
     ] = None,
 ) -> None:
     """Write a first study file, with comments, that runs as it is."""
-    from kregkit.study.file.starter import write_starter
+    from kregkit.study.starter import write_starter
 
     file = write_starter(data, out)
     typer.echo(f"Study: {file}. Next: kregkit plan {file}")

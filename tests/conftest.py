@@ -4,8 +4,13 @@ import os
 import sys
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# Examples of hypothesis are the same in every run, however busy the machine is.
+settings.register_profile("kregkit", derandomize=True, deadline=None, max_examples=25)
+settings.load_profile("kregkit")
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -17,9 +17,9 @@ from urllib.parse import unquote
 
 import pytest
 
+from helpers import ROOT
 from kregkit import cli
 
-ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
     *sorted(ROOT.glob("*.md")),
     *sorted(ROOT.glob("docs/*.md")),

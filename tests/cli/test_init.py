@@ -9,8 +9,8 @@ import pytest
 
 import kregkit
 from helpers.commands import run
-from kregkit.study.file.starter import write_starter
 from kregkit.study.run import planned
+from kregkit.study.starter import write_starter
 
 ROWS = 90
 
@@ -87,6 +87,65 @@ def test_plan_accepts_what_init_writes(arguments, tmp_path, monkeypatch, capfd):
     assert err == ""
 
 
+def gaps():
+    table = columns("a", "b", "y").with_columns(
+        words=pl.Series(["red", "green", "blue"] * 30)
+    )
+    return table.with_row_index().with_columns(
+        pl.when(pl.col("index") % 7 > 0).then(pl.col("b", "words"))
+    )
+
+
+def people():
+    found = columns("height", "y")
+    rows = pl.int_range(ROWS)
+    return found.with_columns(
+        id=pl.Series(np.random.default_rng(1).permutation(ROWS) + 100),
+        name=pl.format("person {}", rows),
+        born=pl.format("19{}-01-02", rows + 10),
+        town=pl.format("town {}", rows % 30),
+    )
+
+
+PEOPLE = ["id", "name", "born", "town"]
+AS_PEOPLE_HAVE_IT = {
+    # the table, what is left out, whether values are missing
+    "gaps": (gaps, ["index"], True),
+    "identifiers, dates and many words": (people, PEOPLE, False),
+    "whole numbers that are repeated": (
+        lambda: columns("a", "y").with_columns(n=pl.int_range(ROWS) % 30),
+        None,
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", AS_PEOPLE_HAVE_IT)
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_init_leaves_out_and_imputes_what_a_study_must(kind, suffix, tmp_path):
+    make, left_out, missing = AS_PEOPLE_HAVE_IT[kind]
+    file, out = tmp_path / f"d{suffix}", tmp_path / "s.toml"
+    table = make()
+    table.write_csv(file) if suffix == ".csv" else table.write_parquet(file)
+    text = write_starter(file, out).read_text()
+    data = tomllib.loads(text)["data"]
+    drop, gaps = data.get("drop"), data.get("missing")
+    assert (sorted(drop) if drop else None) == (sorted(left_out) if left_out else None)
+    assert gaps == ("impute" if missing else None)
+    assert planned(out)[2]
+
+
+@pytest.mark.parametrize("blanks", [0, 5])
+def test_init_imputes_missing_values_of_arrays(blanks, tmp_path):
+    x = np.random.default_rng(0).normal(size=(ROWS, 3))
+    x[:blanks, 1] = np.nan
+    np.savez(tmp_path / "d.npz", x=x, y=np.arange(ROWS) % 2)
+    out = write_starter(tmp_path / "d.npz", tmp_path / "s.toml")
+    data = tomllib.loads(out.read_text())["data"]
+    assert data.get("missing") == ("impute" if blanks else None)
+    assert planned(out)[2]
+
+
 @pytest.mark.long
 def test_what_init_writes_runs(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
@@ -110,8 +169,8 @@ REFUSED = {
         ("d.xlsx",),
         "d.xlsx: must be a file that ends in .csv, .npz, .parquet.",
     ),
-    "no columns": (("empty.csv",), "empty.csv: has no column with a name."),
-    "not text": (("binary.csv",), "binary.csv: is not UTF-8 text; save it as UTF-8."),
+    "no columns": (("empty.csv",), "empty.csv: is empty."),
+    "not text": (("binary.csv",), "binary.csv: is UTF-16; save it as UTF-8."),
 }
 
 

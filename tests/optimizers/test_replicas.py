@@ -4,10 +4,11 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+
+from helpers import ROOT, TESTS
 
 REPLICATED = """
 import json
@@ -37,12 +38,11 @@ print(json.dumps(found))
 
 @pytest.fixture(scope="module")
 def replicated():
-    here = Path(__file__).parent
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", REPLICATED],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": f"{here.parent}:{here.parents[1]}"},
+        env={**os.environ, "PYTHONPATH": f"{TESTS}:{ROOT}"},
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -53,11 +53,15 @@ _COMMA: Final = r"^[-+]?\d*,\d+(?:[eE][-+]?\d+)?$"
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """A column as numbers or as codes of words; missing are NaN, or the code -1."""
+    """A column as numbers or as codes of words; missing are NaN, or the code -1.
+
+    `numbers_rows` says that it counts the rows, as an identifier does.
+    """
 
     values: Array
     levels: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    numbers_rows: bool = False
 
 
 class ColumnError(DataError):
@@ -159,18 +163,23 @@ def _numbers(raw: "pl.Series", values: "pl.Series", known: "pl.Series") -> Colum
             f"infinite or too large, {first_of(count, raw[first], first)}"
         )
     found = np.where(known.to_numpy(), values.fill_null(np.nan).to_numpy(), np.nan)
-    return Column(found, notes=tuple(_noted(found)))
+    if _numbers_rows(found):
+        note = "counts the rows, as an identifier does, and is an input"
+        return Column(found, notes=(note,), numbers_rows=True)
+    return Column(found, notes=tuple(_dates(found)))
 
 
-def _noted(values: Array) -> Iterator[str]:
-    """Yield what numbers look like that are hardly meant to be learned from."""
-    if not (values == np.floor(values)).all():
-        return
+def _numbers_rows(values: Array) -> bool:
+    """Return whether every whole number from the least to the largest is there once."""
+    if len(values) < 3 or values.max() - values.min() != len(values) - 1:
+        return False
+    return bool((np.sort(values) == values.min() + np.arange(len(values))).all())
+
+
+def _dates(values: Array) -> Iterator[str]:
+    """Yield a note on whole numbers that look like dates, as 20240131 does."""
     low, high = values.min(), values.max()
-    if len(values) > 2 and high - low == len(values) - 1:
-        if len(np.unique(values)) == len(values):
-            yield "counts the rows, as an identifier does, and is an input"
-    elif low >= 1900_01_01 and high <= 2100_12_31:
+    if low >= 1900_01_01 and high <= 2100_12_31 and (values == np.floor(values)).all():
         month, day = values // 100 % 100, values % 100
         if ((month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)).all():
             yield f"looks like dates, as {low:.0f} does"

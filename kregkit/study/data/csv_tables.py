@@ -11,9 +11,10 @@ import csv
 import io
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from kregkit.errors import DataError, unknown
 from kregkit.study.data.columns import has_decimal_comma
@@ -22,6 +23,8 @@ from kregkit.study.memory import memory
 
 if TYPE_CHECKING:
     import polars as pl
+
+_T = TypeVar("_T")
 
 _SEPARATORS: Final = (",", ";", "\t", "|")
 _DECIMAL_COMMA: Final = (";", "\t", "|")
@@ -37,16 +40,23 @@ class Table:
     decimal_comma: bool
 
 
+def column_names(file: Path) -> list[str]:
+    """Return the names of the columns, of which those without one are left out."""
+    if file.suffix.lower() == ".csv":
+        found = _header(file, _opened(file, _text), "")[1]
+        # The first, if it is an index, is left out by `read_table`.
+        found = found[found[0] == "Unnamed: 0" :]
+    else:
+        found = _opened(file, _parquet).frame.columns
+    if not any(found):
+        raise DataError(f"{file}: has no column with a name.")
+    return [name for name in found if name]
+
+
 def read_table(file: Path, label: str, drop: tuple[str, ...]) -> Table:
     """Return the table without its index and without the columns of `drop`."""
-    try:
-        is_csv = file.suffix.lower() == ".csv"
-        table = _csv(file, label) if is_csv else _parquet(file)
-    except FileNotFoundError:
-        raise DataError(f"{file}: no such file.") from None
-    except OSError as error:
-        why = error.strerror or str(error).splitlines()[0]
-        raise DataError(f"{file}: cannot be read: {why.rstrip('.')}.") from None
+    is_csv = file.suffix.lower() == ".csv"
+    table = _csv(file, label) if is_csv else _opened(file, _parquet)
     for name in (label, *drop):
         if name not in table.frame.columns:
             raise DataError(_unknown(file, name, table.frame.columns))
@@ -60,7 +70,7 @@ def read_table(file: Path, label: str, drop: tuple[str, ...]) -> Table:
 def _csv(file: Path, label: str) -> Table:
     import polars as pl
 
-    content = _text(file)
+    content = _opened(file, _text)
     separator, header = _header(file, content, label)
     blanks = _quoted_after_blanks(content, separator)
     if b"\n" not in content:
@@ -91,6 +101,17 @@ def _csv(file: Path, label: str) -> Table:
         map(has_decimal_comma, frame.iter_columns())
     )
     return Table(frame.select(list(renamed)).rename(renamed), left_out, decimal_comma)
+
+
+def _opened(file: Path, reader: Callable[[Path], _T]) -> _T:
+    """Return what a reader finds in a file; raise one line if it cannot be opened."""
+    try:
+        return reader(file)
+    except FileNotFoundError:
+        raise DataError(f"{file}: no such file.") from None
+    except OSError as error:
+        why = error.strerror or str(error).splitlines()[0]
+        raise DataError(f"{file}: cannot be read: {why.rstrip('.')}.") from None
 
 
 def _text(file: Path) -> bytes:

@@ -90,6 +90,28 @@ def judge(
     max_levels: int,
 ) -> Judged:
     """Return the numbers of a table, or raise for every column that has none."""
+    columns, y, problems = _read(frame, label, decimal_comma, missing, max_levels)
+    problems.check(file)
+    return _together(columns, y, missing == "indicator")
+
+
+def keys_that_help(
+    frame: "pl.DataFrame", label: str, decimal_comma: bool
+) -> tuple[list[str], bool]:
+    """Return columns to drop, identifiers among them, and whether inputs have gaps."""
+    columns, _, problems = _read(frame, label, decimal_comma, "refuse", MAX_LEVELS)
+    unfit = {*problems.to_drop, *(n for n, c in columns.items() if c.numbers_rows)}
+    return [name for name in frame.columns if name in unfit], problems.missing
+
+
+def _read(
+    frame: "pl.DataFrame",
+    label: str,
+    decimal_comma: bool,
+    missing: str,
+    max_levels: int,
+) -> tuple[dict[str, Column], Array, _Problems]:
+    """Return the inputs by name, the label, and what is wrong with the columns."""
     problems, columns = _Problems(), dict[str, Column]()
     y: Array = np.zeros(0)
     for series in frame.iter_columns():
@@ -117,8 +139,7 @@ def judge(
                 problems.missing |= series.name != label
             if series.name == label:
                 y = labels(column, series)
-    problems.check(file)
-    return _together(columns, y, missing == "indicator")
+    return columns, y, problems
 
 
 def _together(columns: dict[str, Column], y: Array, indicator: bool) -> Judged:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_report_several import study
 
+from helpers.simulated_studies import study
 from kregkit.report.page.folder import write
 from kregkit.report.several import files_of_several
 

@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
-from test_report_collapse import SERIES, STRENGTHS, study_of
 
+from helpers.two_seeds import SERIES, STRENGTHS, study_of
 from kregkit import report
 from kregkit.report.cells import whole
 from kregkit.report.data.trajectories import courses

@@ -1,21 +1,23 @@
 """A first study file, for `kregkit init`: commented, and ready to run; no Keras.
 
-Of a data file only its columns are read. Which column is predicted is a guess that
-the file says it is.
+A data file is read, so that the study leaves out columns that cannot be inputs and
+imputes missing values. Which column is predicted is a guess that the study calls so.
 """
 
-import csv
-import io
 import json
 import os
 import re
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from kregkit.errors import DataError, StudyError
+from kregkit.study.data.archives import read_npz
+from kregkit.study.data.csv_tables import column_names, read_table
+from kregkit.study.data.features import keys_that_help
 
 _LABELS: Final = ("label", "target", "y", "class")
-_SEPARATORS: Final = ",;\t|"
 _FORMATS: Final = (".csv", ".npz", ".parquet")
 _ROWS: Final = 64
 """Rows of a file below which a batch of 32 may be more than there are to train on."""
@@ -84,67 +86,41 @@ def write_starter(data: Path | None, out: Path | None) -> Path:
 
 
 def _data(data: Path, folder: Path) -> tuple[str, int]:
-    """Return the lines of [data] for a file, and how many rows it has at least."""
+    """Return the lines of [data] for a file, and how many rows it has."""
     kind = data.suffix.lower()
     if kind not in _FORMATS:
         raise DataError(f"{data}: must be a file that ends in {', '.join(_FORMATS)}.")
-    try:
-        if not data.is_file():
-            why = "is no file" if data.exists() else "no such file"
-            raise DataError(f"{data}: {why}.")
-        path = f"file = {_toml(os.path.relpath(data, folder).replace(os.sep, '/'))}"
-        if kind == ".npz":
-            return path, _ROWS
-        columns, rows = _csv(data) if kind == ".csv" else _parquet(data)
-    except OSError as error:
-        raise DataError(f"{data}: cannot be read: {error.strerror}.") from None
-    if not columns:
-        raise DataError(f"{data}: has no column with a name.")
+    if not data.is_file():
+        why = "is no file" if data.exists() else "no such file"
+        raise DataError(f"{data}: {why}.")
+    path = f"file = {_toml(os.path.relpath(data, folder).replace(os.sep, '/'))}"
+    if kind == ".npz":
+        x = read_npz(data)[0]
+        gaps = x.ndim == 2 and x.dtype.kind == "f" and bool(np.isnan(x).any())
+        return "\n".join((path, _missing(gaps))), len(x)
+    columns = column_names(data)
     known = [name for name in columns if name.lower() in _LABELS]
     label = known[0] if known else columns[-1]
     why = "by its name" if known else "because it is the last"
-    return (
-        f"{path}\n"
-        f"# A guess: this column is predicted, {why}. Name another if it is wrong.\n"
-        f"label = {_toml(label)}\n"
-        '# drop = ["id"]              # columns that are not inputs\n'
-        '# missing = "impute"         # or "indicator"; without it, refused'
-    ), rows
+    table = read_table(data, label, ())
+    drop, gaps = keys_that_help(table.frame, label, table.decimal_comma)
+    names = ", ".join(map(_toml, drop))
+    lines = (
+        path,
+        f"# A guess: this column is predicted, {why}. Name another if it is wrong.",
+        f"label = {_toml(label)}",
+        f"drop = [{names}]  # cannot be inputs, or identify rows"
+        if drop
+        else '# drop = ["id"]              # columns that are not inputs',
+        _missing(gaps),
+    )
+    return "\n".join(lines), len(table.frame)
 
 
-def _csv(file: Path) -> tuple[list[str], int]:
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as opened:
-            rows = sum(1 for _ in opened) - 1
-            opened.seek(0)
-            head = opened.read(1 << 20)
-    except UnicodeDecodeError:
-        raise DataError(f"{file}: is not UTF-8 text; save it as UTF-8.") from None
-    found = [_first_row(head, own) for own in _SEPARATORS]
-    return [name.strip() for name in max(found, key=len) if name.strip()], rows
-
-
-def _first_row(text: str, separator: str) -> list[str]:
-    """Return the cells of the first row, as a study reads them."""
-    lines = io.StringIO(text, newline="")
-    try:
-        rows = csv.reader(lines, delimiter=separator, skipinitialspace=True)
-        return next(rows, [])
-    except csv.Error:
-        return []
-
-
-def _parquet(file: Path) -> tuple[list[str], int]:
-    import polars as pl
-
-    try:
-        lazy = pl.scan_parquet(file)
-        columns = lazy.collect_schema().names()
-        rows = lazy.select(pl.len()).collect().item()
-    except pl.exceptions.PolarsError as error:
-        first = str(error).splitlines()[0]
-        raise DataError(f"{file}: cannot be read as Parquet: {first}.") from None
-    return [name for name in columns if not name.startswith("__index_level_")], rows
+def _missing(gaps: bool) -> str:
+    if gaps:
+        return 'missing = "impute"           # or "indicator"; there are missing values'
+    return '# missing = "impute"         # or "indicator"; without it, refused'
 
 
 def _toml(text: str) -> str:

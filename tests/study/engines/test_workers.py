@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers import ROOT
 from helpers.small_study import OWN, STUDY, assert_close_stores, trained, written
 from kregkit import errors
 from kregkit.errors import ModelError
@@ -26,7 +27,6 @@ SMALLER = (
     .replace('["L1", "L1L2"]', '["L1"]')
     .replace('["kernel", "activity"]', '["kernel"]')
 )
-ROOT = Path(__file__).parents[2]
 
 BUILDER = """\
 import keras, os

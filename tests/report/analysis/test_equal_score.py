@@ -7,9 +7,10 @@ import numpy as np
 import polars as pl
 import pytest
 from scipy import stats
-from test_report_collapse import SERIES, STRENGTHS, study_of
 
 from experiments.benchmarks import simulated
+from helpers.cross_fitted import N_TEST, N_TRAIN, SEEDS, VALUES, chosen
+from helpers.two_seeds import SERIES, STRENGTHS, study_of
 from kregkit.report import statistics
 from kregkit.report.analysis.collapse import collapse_strength
 from kregkit.report.analysis.contrasts import Study
@@ -25,8 +26,6 @@ from kregkit.report.sections import equal_score
 from kregkit.report.wording import labels, numbers
 from kregkit.store import Contents
 
-SEEDS, N_TRAIN, N_TEST = 6, 1000, 300
-
 
 @pytest.fixture(scope="module")
 def contents() -> Contents:
@@ -38,48 +37,6 @@ def contents() -> Contents:
 @pytest.fixture(scope="module")
 def report(contents: Contents) -> Report:
     return Report(tables(contents))
-
-
-def seeds_of(contents: Contents, regularizer: str, target: str) -> dict[float, dict]:
-    """The finals of one regularizer on one target, by strength and seed."""
-    own = contents.finals.filter(regularizer=regularizer, target=target)
-    found: dict[float, dict] = {}
-    for row in own.sort("strength").iter_rows(named=True):
-        found.setdefault(row["strength"], {})[row["seed"]] = row
-    return found
-
-
-def chosen(contents: Contents, regularizer: str, target: str, point: str) -> dict:
-    """The finals that each seed has at the strength that the others chose."""
-    base = contents.finals.filter(pl.col("regularizer").is_null())
-    bases = {row["seed"]: row for row in base.iter_rows(named=True)}
-    found = seeds_of(contents, regularizer, target)
-    made = {}
-    for seed in range(SEEDS):
-        means = {}
-        for strength, own in found.items():
-            name = "val_data_loss" if point == "lowest loss" else "val_score"
-            others = [own[s][name] - bases[s][name] for s in own if s != seed]
-            means[strength] = np.mean(others)
-        if point == "lowest loss":
-            strength = min(means, key=means.__getitem__)
-        else:
-            tolerance = 0.01 * float(point.removeprefix("within "))
-            kept = [s for s, mean in means.items() if mean >= -tolerance]
-            if not kept:
-                return {}
-            strength = max(kept)
-        made[seed] = found[strength][seed]
-    return made
-
-
-VALUES = {
-    "test_score": ("difference", lambda row: row["test_score"]),
-    "jacobian_ratio": (
-        "log ratio",
-        lambda row: np.log(row["jacobian_norm"] / row["logit_scale"]),
-    ),
-}
 
 
 @pytest.mark.parametrize("measure", VALUES)

@@ -9,9 +9,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 from matplotlib.figure import Figure
-from test_report_page import Parsed
 
 from helpers import report_store
+from helpers.parsed import Parsed
 from kregkit import report
 from kregkit.report.page import canvas
 from kregkit.report.page.svg import without_letters

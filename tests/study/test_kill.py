@@ -4,11 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from polars.testing import assert_frame_equal
 
+from helpers import ROOT
 from helpers.small_study import STUDY, assert_close_stores, trained, written
 from kregkit.store import Store
 
@@ -71,7 +71,7 @@ MOMENTS = 2 * 8 + 4
 
 def killed(*command):
     """Start a Python process and kill it where it pauses."""
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
         [sys.executable, *map(str, command)],
         env=environment,

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+from helpers import ROOT, TESTS
 from helpers.formulas import CASES, Case
 
 
@@ -118,12 +119,11 @@ def test_one_step_is_that_of_the_formula(setting: str) -> None:
 
 
 def test_two_replicas_count_a_penalty_once() -> None:
-    here = Path(__file__).parent
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", REPLICATED],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": f"{here}:{here.parent}:{here.parents[1]}"},
+        env={**os.environ, "PYTHONPATH": f"{Path(__file__).parent}:{TESTS}:{ROOT}"},
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -8,6 +8,7 @@ import pytest
 
 from experiments.benchmarks import simulated
 from experiments.benchmarks.simulated import Size
+from helpers.simulated_studies import FINE, SIZE, drawn
 from kregkit.report.analysis import claims
 from kregkit.report.analysis.claims import CLAIMS, judge
 from kregkit.report.analysis.contrasts import Study
@@ -18,20 +19,6 @@ from kregkit.report.report import Report
 from kregkit.report.sections import verdict_words
 from kregkit.report.wording import numbers
 from kregkit.store import Contents
-
-SIZE = Size(20, 1149, 360)
-FINE = Size(20, 1_000_000, 40_000)  # scores hardly vary
-
-
-def drawn(factor: float, size: Size = SIZE, seed: int = 0) -> tuple[Contents, dict]:
-    """Return a study whose every effect is `factor` times what counts."""
-    sign = {"falls": -1, "not below": -1}
-    true = {
-        (number, place): sign.get(rule, 1) * factor * smallest
-        for number, parts in simulated.PARTS.items()
-        for place, (rule, smallest) in enumerate(parts)
-    }
-    return simulated.contents(np.random.default_rng(seed), size, true), true
 
 
 def verdicts(contents: Contents) -> dict[int, str | None]:

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from test_report_claims import SIZE, drawn
 
 from experiments.benchmarks import simulated
 from helpers import report_store
+from helpers.simulated_studies import NAMES, SIZE, study
 from kregkit import report
 from kregkit.errors import StoreError, VersionError
 from kregkit.report.analysis import meta_analysis, recommendations
@@ -26,22 +26,6 @@ from kregkit.report.wording import numbers
 from kregkit.store import Contents, Store
 
 TASKS = ("classification",) * 3 + ("regression",)
-NAMES = ("one", "two", "three", "four")
-
-
-def study(
-    seed: int,
-    factor: float = 2.0,
-    task: str = "classification",
-) -> tuple[str, Contents]:
-    """Return a simulated study of its own data."""
-    contents, _ = drawn(factor, SIZE, seed)
-    trials = pl.col("trial").str.replace("^.", str(seed))
-    finals = contents.finals.with_columns(
-        trials, data=pl.lit(NAMES[seed]), task=pl.lit(task)
-    )
-    rows = contents.rows.with_columns(trials)
-    return NAMES[seed], replace(contents, finals=finals, rows=rows)
 
 
 def read(named: Mapping[str, Contents]) -> tuple[meta_analysis.One, ...]:

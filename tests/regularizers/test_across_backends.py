@@ -3,12 +3,12 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
+from helpers import TESTS
 from helpers.formulas import CASES, Case
 from helpers.points import Points, points
 
@@ -25,7 +25,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> Points:
     file = tmp_path_factory.mktemp("points") / "points.npz"
     subprocess.run(
         [sys.executable, "-m", "helpers.points", file, "float64"],
-        cwd=Path(__file__).parents[1],
+        cwd=TESTS,
         env=os.environ | {"KERAS_BACKEND": "tensorflow"},
         check=True,
         capture_output=True,

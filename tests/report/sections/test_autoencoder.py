@@ -6,9 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 from scipy import stats
-from test_report_matched import N_TEST, N_TRAIN, SEEDS, VALUES, chosen
 
 from experiments.benchmarks import simulated
+from helpers.cross_fitted import N_TEST, N_TRAIN, SEEDS, VALUES, chosen
 from kregkit.known import CODE_LAYER
 from kregkit.report.cells import Setting
 from kregkit.report.data.tables import tables

@@ -1,12 +1,12 @@
 # ruff: noqa: E501 - one bad study a line, with its whole message
 import dataclasses
 import re
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
+from helpers import ROOT
 from kregkit.errors import DataError, KregkitError, StudyError
 from kregkit.known import DECOUPLED, OPTIMIZERS
 from kregkit.specs import SPECS
@@ -28,7 +28,7 @@ regularizer = ["L1", "L1L2"]
 target = ["kernel", "bias", "activity"]
 strength = [0.1, 0.01]
 """
-EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+EXPERIMENTS = ROOT / "experiments"
 
 
 def study(folder, old="", new=""):

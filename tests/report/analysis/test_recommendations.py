@@ -3,9 +3,9 @@ import itertools
 import numpy as np
 import pytest
 from scipy import stats
-from test_report_claims import FINE, drawn
 
 from experiments.benchmarks import simulated
+from helpers.simulated_studies import FINE, drawn
 from kregkit.report.analysis.contrasts import Study
 from kregkit.report.analysis.recommendations import (
     GOALS,

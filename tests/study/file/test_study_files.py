@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from helpers import ROOT
 from kregkit.errors import KregkitError, StudyError
 from kregkit.study.file import config
 from kregkit.study.plan import plan
-
-ROOT = Path(__file__).parents[2]
 
 GOOD = """\
 name = "a"
