@@ -15,14 +15,15 @@ from typing import Any
 
 import numpy as np
 
+from kregkit.report.analysis.claims import CLAIMS
 from kregkit.report.analysis.verdicts import Part
+from kregkit.report.effects import amount
 from kregkit.schema import FINALS, PROBE, ROLES, ROWS, SCHEMA_VERSION, TENSORS
 from kregkit.store import Contents, frame
 
 N_VAL = 100
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)
 TARGET_ROLES = (("kernel", "kernel"), ("bias", "bias"), ("activity", "activation"))
-SHRUNK, KEPT, TAIL = -np.log(0.9), np.log(1.1), -np.log(0.95)
 FACTORS = (-1.5, -0.5, 0.0, 0.5, 0.98, 1.02, 1.5, 3.0)
 """True effects, in units of the smallest that counts."""
 
@@ -30,14 +31,13 @@ Truth = dict[tuple[int, int], float]
 """By claim and place of the part in it: the true effect, in the unit of the part."""
 
 PARTS: dict[int, tuple[tuple[str, float], ...]] = {
-    1: (("falls", SHRUNK), ("stays", KEPT), ("falls", SHRUNK), ("falls", SHRUNK)),
-    2: (("falls", SHRUNK),),
-    4: (("falls", TAIL), ("rises", 0.05)) * 3,
-    5: (("falls", 0.01), ("falls", SHRUNK)),
-    6: (("rises", 0.05),),
-    8: (("not below", 0.005),),
-    9: (("falls", 0.05), ("falls", 0.05)),
+    claim.number: tuple(
+        (one.rule, amount(one.smallest, regression=False))
+        for one in (claim.instead or claim.parts)
+    )
+    for claim in CLAIMS
 }
+"""What each claim asks of studies of classification by gradient, as these are."""
 
 
 @dataclass(frozen=True)

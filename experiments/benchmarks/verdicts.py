@@ -18,7 +18,7 @@ import numpy as np
 from experiments.benchmarks import simulated
 from experiments.benchmarks.simulated import Size, Truth
 from kregkit.report.analysis.claims import Tested, judge
-from kregkit.report.analysis.contrasts import Study
+from kregkit.report.analysis.contrasts import Analysis
 from kregkit.report.data.tables import tables
 
 STUDIES = 1000
@@ -81,7 +81,7 @@ class Counts:
 
 def judged(random: np.random.Generator, size: Size, true: Truth) -> tuple[Tested, ...]:
     """Return the claims of a new study with these true effects."""
-    return judge(Study(tables(simulated.contents(random, size, true))))
+    return judge(Analysis(tables(simulated.contents(random, size, true))))
 
 
 def again(

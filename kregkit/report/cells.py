@@ -1,10 +1,24 @@
 """The values that cross from the tables to the page.
 
-A number on a page is the number of one `Cell`, found by what was
+A number on a page is that of one `Summary`, found by what was
 trained (`Setting`) and what was measured (`Place`).
 """
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Final, Literal, NamedTuple
+
+from kregkit.known import KERNEL_TARGETS
+
+TARGET_ROLE: Final = {"kernel": "kernel", "bias": "bias", "activity": "activation"}
+"""The role of the tensors of a target; other targets are the role of the same name, or
+one kind of kernel."""
+
+
+def role_of(target: str) -> str:
+    """Return the role under which the tensors of a target are measured."""
+    if target in KERNEL_TARGETS:
+        return "kernel"
+    return TARGET_ROLE.get(target, target)
 
 
 class Series(NamedTuple):
@@ -21,6 +35,16 @@ class Series(NamedTuple):
     def baseline(self) -> "Setting":
         """What its trials are compared with, seed by seed."""
         return Setting(None, None, self.learning_rate)
+
+
+def without_layers(series: Series, among: Iterable[Series]) -> Series:
+    """Return the series as other studies know it.
+
+    It has no layers, unless they are all that tells it from another one of `among`.
+    """
+    bare = series._replace(layers=None)
+    alike = sum(one._replace(layers=None) == bare for one in among)
+    return series if alike > 1 else bare
 
 
 class Setting(NamedTuple):
@@ -59,7 +83,40 @@ def of_model(measure: str) -> Place:
     return Place("model", "", "model", measure)
 
 
-class Trial(NamedTuple):
+Point = Literal["strong", "best"]
+"""Where a regularizer is measured: see `analysis.operating`."""
+
+
+class BestOf(NamedTuple):
+    """The best of all series on these targets, as the validation loss chooses it."""
+
+    targets: tuple[str, ...]
+
+
+class About(NamedTuple):
+    """What an effect is of: a measure, of one choice of trials against another.
+
+    Series are those of `without_layers`, so that other studies have the same; `other`
+    null is the baseline.
+    """
+
+    place: Place
+    one: Series | BestOf
+    other: Series | BestOf | None = None
+    point: Point = "strong"
+
+
+class Unknown(NamedTuple):
+    """Why an effect has no estimate: in so `many` `of` the seeds, or data sets."""
+
+    reason: Literal[
+        "few seeds", "not reached", "not defined", "no spread", "few data sets"
+    ]
+    many: int
+    of: int
+
+
+class StoredTrial(NamedTuple):
     """One trial of the store."""
 
     trial: str
@@ -69,7 +126,7 @@ class Trial(NamedTuple):
     failed_epoch: int | None
 
 
-class Cell(NamedTuple):
+class Summary(NamedTuple):
     """One measure in one setting, over the seeds; null is undefined, never 0."""
 
     setting: Setting

@@ -1,7 +1,7 @@
 """The metrics that a study names in `[train] metrics`, and their frame.
 
-A seed has the strength that the other seeds chose on validation, where
-the mean data loss is lowest. No metric takes part in the choice.
+Each seed has the strength that the other seeds chose on validation, where the mean data
+loss is lowest. No metric takes part in the choice.
 """
 
 from collections.abc import Iterator
@@ -10,12 +10,13 @@ from typing import Any, Final
 
 import polars as pl
 
-from kregkit.report.analysis.contrasts import NO_SPREAD, Study
+from kregkit.report.analysis.contrasts import Analysis
 from kregkit.report.analysis.verdicts import Contrast
-from kregkit.report.cells import Series, Setting, of_model
+from kregkit.report.cells import About, Series, Setting, Unknown, of_model
 from kregkit.report.data.tables import Tables
 from kregkit.report.frames import SETTING, framed, setting_columns
 from kregkit.report.statistics import mean
+from kregkit.report.wording import contrasts
 
 _COLUMNS: Final = (
     SETTING
@@ -26,7 +27,7 @@ _COLUMNS: Final = (
 
 
 @dataclass(frozen=True)
-class Row:
+class MetricRow:
     """One metric of one series on the test part, against the baseline."""
 
     series: Series
@@ -43,7 +44,7 @@ def names(tables: Tables) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for own in every for name in own))
 
 
-def rows(study: Study) -> Iterator[Row]:
+def rows(study: Analysis) -> Iterator[MetricRow]:
     """Yield a row for each metric of each series."""
     found = names(study.tables)
     for series in study.tables.strengths if found else ():
@@ -51,13 +52,14 @@ def rows(study: Study) -> Iterator[Row]:
             yield _row(study, series, name)
 
 
-def _row(study: Study, series: Series, name: str) -> Row:
+def _row(study: Analysis, series: Series, name: str) -> MetricRow:
     place = of_model(f"test_{name}")
     chosen = study.best([series])
-    contrast = study.to_baseline(name, "rises", 0.0, chosen, place)
+    about = About(place, series, None, "best")
+    contrast = study.to_baseline(about, "rises", 0.0, chosen)
     setting = chosen[None]
     seeds = [seed for seed, _ in contrast.effects]
-    return Row(
+    return MetricRow(
         series,
         setting.strength if setting else None,
         name,
@@ -67,17 +69,17 @@ def _row(study: Study, series: Series, name: str) -> Row:
     )
 
 
-def frame(study: Study) -> pl.DataFrame:
+def frame(study: Analysis) -> pl.DataFrame:
     """Return the rows in full precision; without a metric there are none."""
     return framed(map(_columns, rows(study)), _COLUMNS)
 
 
-def _columns(row: Row) -> dict[str, Any]:
+def _columns(row: MetricRow) -> dict[str, Any]:
+    effects = [effect for _, effect in row.contrast.effects]
     known, why = row.contrast.estimate, row.contrast.why
     if known and known.error == 0:
-        known, why = None, NO_SPREAD
+        known, why = None, Unknown("no spread", len(effects), len(effects))
     low, high = known.interval() if known else (None, None)
-    effects = [effect for _, effect in row.contrast.effects]
     return {
         **setting_columns(Setting(row.series, row.strength)),
         "metric": row.metric,
@@ -87,5 +89,5 @@ def _columns(row: Row) -> dict[str, Any]:
         "low": low,
         "high": high,
         "seeds": len(effects),
-        "why": why or None,
+        "why": contrasts.why(why) or None,
     }

@@ -12,10 +12,9 @@ from pathlib import Path
 import polars as pl
 from markupsafe import Markup
 
-from kregkit.report import frames, further
-from kregkit.report.analysis import findings
+from kregkit.report import findings, frames, further
 from kregkit.report.analysis.claims import Tested, judge
-from kregkit.report.analysis.contrasts import Study
+from kregkit.report.analysis.contrasts import Analysis
 from kregkit.report.analysis.operating import Operating
 from kregkit.report.analysis.operating import operating as operating_of
 from kregkit.report.analysis.recommendations import Advice, advised
@@ -81,9 +80,9 @@ class Report:
         return tuple(operating_of(self.tables, series) for series in every)
 
     @cached_property
-    def study(self) -> Study:
+    def study(self) -> Analysis:
         """The tables, asked for contrasts."""
-        return Study(self.tables)
+        return Analysis(self.tables)
 
     @cached_property
     def tested(self) -> tuple[Tested, ...]:

@@ -6,9 +6,9 @@ import polars as pl
 
 from kregkit.errors import StoreError
 from kregkit.report.analysis import meta_analysis
-from kregkit.report.analysis.contrasts import Study
-from kregkit.report.analysis.findings import frame_of_several
+from kregkit.report.analysis.contrasts import Analysis
 from kregkit.report.data.tables import Tables, tables
+from kregkit.report.findings import frame_of_several
 from kregkit.report.frames import csvs
 from kregkit.report.page.files import files
 from kregkit.report.sections import several_studies
@@ -24,7 +24,7 @@ def files_of_several(named: Mapping[str, Contents]) -> Mapping[str, bytes]:
         if not made.compares:
             raise StoreError(f"{where}: has no regularizer to compare with a baseline")
         studies.append((_titled(made, where, [name for name, _ in studies]), made))
-    read = meta_analysis.read([(name, Study(one)) for name, one in studies])
+    read = meta_analysis.read([(name, Analysis(one)) for name, one in studies])
     claims = meta_analysis.claims(read)
     concluded = csvs({"contrasts": frame_of_several(read, claims)})
     return files(several_studies.page(read, claims), concluded)

@@ -11,12 +11,10 @@ stands for that of the validation part, which is drawn from the same rows.
 
 import itertools
 import math
-from collections.abc import Sequence
 
 from kregkit.report.analysis.operating import VALIDATION
 from kregkit.report.cells import Series, Setting, of_model
 from kregkit.report.data.tables import Tables
-from kregkit.report.wording import labels, numbers
 
 MAJORITY = of_model("majority_score")
 
@@ -54,23 +52,6 @@ def viable_strengths(tables: Tables, series: Series) -> list[float]:
     """Return the strengths of a series that have not collapsed."""
     strengths = tables.strengths[series]
     return [x for x in strengths if not collapsed(tables, Setting(series, x))]
-
-
-def note(tables: Tables, group: Sequence[Series], how: str) -> str:
-    """Return what a caption says of collapsed strengths, or "" without any."""
-    gone = []
-    for series in group:
-        kept = viable_strengths(tables, series)
-        strengths = [x for x in tables.strengths[series] if x not in kept]
-        if strengths:
-            name = labels.series(series, list(tables.strengths))
-            gone.append(f"{name} {', '.join(map(numbers.strength, strengths))}")
-    if not gone:
-        return ""
-    return (
-        f" Collapsed and {how}: {'; '.join(gone)}. There half of what the baseline "
-        "scores above the best constant answer is lost in validation."
-    )
 
 
 def _half(tables: Tables, series: Series) -> float | None:

@@ -9,11 +9,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from kregkit.report.analysis.contrasts import Study
+from kregkit.report.analysis.contrasts import Analysis
 from kregkit.report.analysis.operating import Chosen
 from kregkit.report.analysis.verdicts import Contrast
-from kregkit.report.cells import Place, Series, of_model, whole
-from kregkit.report.wording.labels import SHORT, TENSORS, measure, role_of
+from kregkit.report.cells import (
+    TARGET_ROLE,
+    About,
+    Place,
+    Series,
+    of_model,
+    role_of,
+    whole,
+    without_layers,
+)
 
 TOLERANCES: Final = (0.5, 1.0, 2.0)
 """Of the baseline's validation score, in units of `Facts.tolerance`."""
@@ -38,28 +46,21 @@ class Pair:
     one: Series
     other: Series
 
-    @property
-    def name(self) -> str:
-        """Say what is compared: L1 minus L2 on the kernel (proximal)."""
-        where = SHORT.get(self.one.target, self.one.target).split()[0].lower()
-        solver = (
-            "" if self.one.solver in (None, "gradient") else f" ({self.one.solver})"
-        )
-        rate = self.one.learning_rate
-        by_rate = "" if rate is None else f" (learning rate {rate:g})"
-        names = f"{self.one.regularizer} minus {self.other.regularizer}"
-        return f"{names} on the {where}{solver}{by_rate}"
+    def known(self, study: Analysis) -> "Pair":
+        """Return the pair as other studies know it."""
+        every = study.tables.strengths
+        return Pair(without_layers(self.one, every), without_layers(self.other, every))
 
 
 @dataclass(frozen=True)
-class Row:
+class ComparedRow:
     """One measure of a pair: a contrast at each tolerance, and one at `best`."""
 
-    about: str
+    about: About
     contrasts: tuple[Contrast, ...]
 
 
-def pairs(study: Study, one: str, other: str) -> Iterator[Pair]:
+def pairs(study: Analysis, one: str, other: str) -> Iterator[Pair]:
     """Yield the pairs of two regularizers, by target, layers and solver."""
     every = study.tables.strengths
     for series in every:
@@ -68,7 +69,7 @@ def pairs(study: Study, one: str, other: str) -> Iterator[Pair]:
             yield Pair(series, twin)
 
 
-def points(study: Study, pair: Pair) -> tuple[tuple[Chosen, Chosen], ...]:
+def points(study: Analysis, pair: Pair) -> tuple[tuple[Chosen, Chosen], ...]:
     """Return what each of the two is compared at: by tolerance, then at `best`."""
     unit = study.tables.facts.tolerance
     strong = [
@@ -78,23 +79,20 @@ def points(study: Study, pair: Pair) -> tuple[tuple[Chosen, Chosen], ...]:
     return (*strong, (study.best([pair.one]), study.best([pair.other])))
 
 
-def rows(study: Study, pair: Pair) -> Iterator[Row]:
+def rows(study: Analysis, pair: Pair) -> Iterator[ComparedRow]:
     """Yield a row for each measure that the study has of either."""
     chosen = points(study, pair)
     for place in _places(pair.one.target):
-        label = measure(place.role, place.measure)
-        found = tuple(
-            study.between(f"{label}, {pair.name}", "rises", 0.0, *both, place)
-            for both in chosen
-        )
+        about = About(place, pair.one, pair.other)
+        found = tuple(study.between(about, "rises", 0.0, *both) for both in chosen)
         if any(effect is not None for one in found for _, effect in one.effects):
-            yield Row(label, found)
+            yield ComparedRow(about, found)
 
 
 def _places(target: str) -> Iterator[Place]:
     yield from map(of_model, _OF_MODEL)
     role = role_of(target)
-    if role in TENSORS:
+    if role in TARGET_ROLE.values():
         yield from (whole(role, name) for name in _OF_TARGET)
     if role == "kernel":
         yield whole(role, "unit_zero_fraction")

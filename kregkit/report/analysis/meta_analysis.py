@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from kregkit.report.analysis.claims import CLAIMS, Claim, Tested, judge
-from kregkit.report.analysis.contrasts import COUNTED, Study
+from kregkit.report.analysis.contrasts import COUNTED, Analysis
 from kregkit.report.analysis.verdicts import Contrast, Judged, Part, holm
+from kregkit.report.cells import About, Unknown
 from kregkit.report.statistics import Estimate, Pooled, random_effects
 
 FEWEST_DATA: Final = 3
@@ -24,7 +25,7 @@ class One:
 
     name: str
     data: str
-    study: Study
+    study: Analysis
     tested: tuple[Tested, ...]
 
 
@@ -32,7 +33,7 @@ class One:
 class PooledPart:
     """A part of a claim: its contrast in every study that has it, and together."""
 
-    about: str
+    about: About
     found: tuple[tuple[str, Part], ...]  # by the name of the study, as it judges it
     shape: Contrast  # what it asks: that of a study that is pooled, if one is
     pooled: Pooled | None
@@ -47,7 +48,7 @@ class PooledClaim:
     judged: Judged | None
 
 
-def read(named: Sequence[tuple[str, Study]]) -> tuple[One, ...]:
+def read(named: Sequence[tuple[str, Analysis]]) -> tuple[One, ...]:
     """Judge each study by itself."""
     made = []
     for name, study in named:
@@ -99,7 +100,7 @@ def claims(studies: Sequence[One]) -> tuple[PooledClaim, ...]:
 
 
 def _parts(number: int, studies: Sequence[One]) -> tuple[PooledPart, ...]:
-    by_about: dict[str, list[tuple[One, Part]]] = {}
+    by_about: dict[About, list[tuple[One, Part]]] = {}
     for one in studies:
         for tested in one.tested:
             if tested.claim.number == number and tested.judged:
@@ -109,11 +110,11 @@ def _parts(number: int, studies: Sequence[One]) -> tuple[PooledPart, ...]:
     return tuple(_part(about, found) for about, found in by_about.items())
 
 
-def _part(about: str, found: Sequence[tuple[One, Part]]) -> PooledPart:
+def _part(about: About, found: Sequence[tuple[One, Part]]) -> PooledPart:
     alike = [
         (one.data, part.contrast)
         for one, part in found
-        if part.contrast.estimate and poolable(one.study, part.contrast.unit)
+        if part.contrast.estimate and poolable(one.study, part.contrast.measure)
     ]
     shape = alike[0][1] if alike else found[0][1].contrast
     estimates = [(data, one.estimate) for data, one in alike if one.estimate]
@@ -121,9 +122,9 @@ def _part(about: str, found: Sequence[tuple[One, Part]]) -> PooledPart:
     return PooledPart(about, named, shape, pool(estimates))
 
 
-def poolable(study: Study, unit: str) -> bool:
+def poolable(study: Analysis, measure: str) -> bool:
     """Return whether a study's effects on a measure have the unit of the others."""
-    return unit not in COUNTED or not study.tables.facts.regression
+    return measure not in COUNTED or not study.tables.facts.regression
 
 
 def _contrast(part: PooledPart) -> Contrast:
@@ -133,7 +134,8 @@ def _contrast(part: PooledPart) -> Contrast:
         for i, (_, one) in enumerate(part.found)
     )
     if part.pooled is None:
-        why = f"it was measured on fewer than {FEWEST_DATA} sets of data"
+        measured = sum(effect is not None for _, effect in effects)
+        why = Unknown("few data sets", measured, FEWEST_DATA)
         return replace(part.shape, effects=effects, estimate=None, why=why)
     pooled = part.pooled.estimate
-    return replace(part.shape, effects=effects, estimate=pooled, why="")
+    return replace(part.shape, effects=effects, estimate=pooled, why=None)

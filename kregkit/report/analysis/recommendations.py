@@ -8,80 +8,46 @@ and what is named is right with 95 % although it is the one that looks best.
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from kregkit.report import statistics
-from kregkit.report.analysis.contrasts import Study
+from kregkit.report.analysis.contrasts import Analysis
 from kregkit.report.analysis.verdicts import Contrast
-from kregkit.report.cells import Place, Series, of_model, whole
+from kregkit.report.cells import (
+    About,
+    Place,
+    Point,
+    Series,
+    Unknown,
+    of_model,
+    whole,
+    without_layers,
+)
 from kregkit.report.statistics import LEVEL, Estimate
-from kregkit.report.wording import labels
 
-NONE: Final = "no regularizer"
+Choice = Series | None
+"""A series, as other studies know it; null: no regularizer."""
 
 
 @dataclass(frozen=True)
 class Goal:
     """What a reader wants, and the measure that says how far it is reached."""
 
-    name: str
+    key: str
     place: Place
     more: bool  # whether more of it is better
-    point: Literal["best", "strong"]
-    words: str  # what was compared
+    point: Point
 
 
 GOALS: Final = (
-    Goal("Best score", of_model("test_score"), True, "best", "test score"),
-    Goal(
-        "Sparse weights",
-        whole("kernel", "zero_fraction"),
-        True,
-        "strong",
-        "kernel weights exactly zero",
-    ),
-    Goal(
-        "Small model",
-        whole("kernel", "unit_zero_fraction"),
-        True,
-        "strong",
-        "kernel weights in units that are zero as a whole and can be cut out",
-    ),
-    Goal(
-        "Few inputs",
-        of_model("inputs_ignored"),
-        True,
-        "strong",
-        "inputs whose every weight is exactly zero",
-    ),
-    Goal(
-        "Sparse activations",
-        whole("activation", "zero_fraction"),
-        True,
-        "strong",
-        "activations exactly zero",
-    ),
-    Goal(
-        "Small activations",
-        whole("activation", "l2"),
-        False,
-        "strong",
-        "‖y‖₂",
-    ),
-    Goal(
-        "Function through the origin",
-        of_model("origin_ratio"),
-        False,
-        "strong",
-        "‖f(0)‖₂ over the scale of f",
-    ),
-    Goal(
-        "Robust to noise",
-        of_model("noise_cost"),
-        False,
-        "strong",
-        "score lost under input noise",
-    ),
+    Goal("score", of_model("test_score"), True, "best"),
+    Goal("sparse weights", whole("kernel", "zero_fraction"), True, "strong"),
+    Goal("small model", whole("kernel", "unit_zero_fraction"), True, "strong"),
+    Goal("few inputs", of_model("inputs_ignored"), True, "strong"),
+    Goal("sparse activations", whole("activation", "zero_fraction"), True, "strong"),
+    Goal("small activations", whole("activation", "l2"), False, "strong"),
+    Goal("through the origin", of_model("origin_ratio"), False, "strong"),
+    Goal("robust to noise", of_model("noise_cost"), False, "strong"),
 )
 
 
@@ -96,48 +62,47 @@ class Advice:
     """
 
     goal: Goal
-    ties: tuple[str, ...]
+    ties: tuple[Choice, ...]
     among: int
-    effects: Mapping[str, Estimate]
+    effects: Mapping[Choice, Estimate]
     level: float = LEVEL
     margin: tuple[float, float] | None = None
     detectable: float | None = None
-    why: str = ""  # why there is no advice
+    why: tuple[Unknown, ...] = ()  # why there is no advice; none: not measured
 
 
-def advised(study: Study) -> tuple[Advice, ...]:
+def advised(study: Analysis) -> tuple[Advice, ...]:
     """Return the advice of one study for every goal."""
     return tuple(advise_study(goal, study) for goal in GOALS)
 
 
-def advise_study(goal: Goal, study: Study) -> Advice:
+def advise_study(goal: Goal, study: Analysis) -> Advice:
     """Return the advice of one study for a goal."""
     held = study.tables.overlap(goal.place)
     return advise(goal, candidates(study, goal), held)
 
 
-def candidates(study: Study, goal: Goal) -> dict[str, Contrast]:
+def candidates(study: Analysis, goal: Goal) -> dict[Choice, Contrast]:
     """Return the effect of every series against no regularizer."""
-    found = {}
+    found: dict[Choice, Contrast] = {}
     for series in study.tables.strengths:
-        chosen = (
-            study.strong(series) if goal.point == "strong" else study.best([series])
-        )
-        name = _name(series, study.tables.strengths)
-        found[name] = study.to_baseline(name, "rises", 0.0, chosen, goal.place)
+        known = without_layers(series, study.tables.strengths)
+        about = About(goal.place, known, None, goal.point)
+        chosen = study.at(goal.point, [series])
+        found[known] = study.to_baseline(about, "rises", 0.0, chosen)
     return found
 
 
-def advise(goal: Goal, found: Mapping[str, Contrast], overlap: float) -> Advice:
+def advise(goal: Goal, found: Mapping[Choice, Contrast], overlap: float) -> Advice:
     """Return the advice of one study."""
-    if not any(one.estimate for one in found.values()):
-        reasons = dict.fromkeys(one.why for one in found.values() if one.why)
-        return Advice(goal, (), 0, {}, why="; ".join(reasons) or "not measured")
     known = {name: one.estimate for name, one in found.items() if one.estimate}
-    return _advice(goal, [*known, NONE], known, _pairs(found, overlap))
+    if not known:
+        reasons = dict.fromkeys(one.why for one in found.values() if one.why)
+        return Advice(goal, (), 0, {}, why=tuple(reasons))
+    return _advice(goal, [*known, None], known, _pairs(found, overlap))
 
 
-def in_common(advices: Sequence[Advice]) -> tuple[str, ...]:
+def in_common(advices: Sequence[Advice]) -> tuple[Choice, ...]:
     """Return those that no study shows another candidate to be better than.
 
     Of the studies that have advice, in the order of the first: the best of every data
@@ -150,13 +115,13 @@ def in_common(advices: Sequence[Advice]) -> tuple[str, ...]:
 
 
 def _pairs(
-    found: Mapping[str, Contrast], overlap: float
-) -> dict[tuple[str, str], Estimate | None]:
+    found: Mapping[Choice, Contrast], overlap: float
+) -> dict[tuple[Choice, Choice], Estimate | None]:
     """Return the difference of every candidate to every other."""
     values = {name: dict(one.effects) for name, one in found.items() if one.estimate}
     if not values:
         return {}
-    values[NONE] = dict.fromkeys(set().union(*values.values()), 0.0)
+    values[None] = dict.fromkeys(set().union(*values.values()), 0.0)
     pairs = {}
     for one, other in itertools.permutations(values, 2):
         seeds = sorted(values[one].keys() & values[other].keys())
@@ -169,9 +134,9 @@ def _pairs(
 
 def _advice(
     goal: Goal,
-    names: Sequence[str],
-    effects: Mapping[str, Estimate],
-    pairs: Mapping[tuple[str, str], Estimate | None],
+    names: Sequence[Choice],
+    effects: Mapping[Choice, Estimate],
+    pairs: Mapping[tuple[Choice, Choice], Estimate | None],
 ) -> Advice:
     """Return those that no other candidate is shown to be better than.
 
@@ -182,33 +147,27 @@ def _advice(
     sign = 1 if goal.more else -1
     level = 1 - 2 * (1 - LEVEL) / (len(names) - 1)
 
-    def margin(one: str, other: str) -> tuple[float, float]:
+    def margin(one: Choice, other: Choice) -> tuple[float, float]:
         difference = pairs.get((one, other))
         if difference is None:
             return -float("inf"), float("inf")
         low, high = difference.interval(level)
         return (low, high) if goal.more else (-high, -low)
 
-    def beaten(name: str) -> bool:
+    def beaten(name: Choice) -> bool:
         return any(margin(other, name)[0] > 0 for other in names if other != name)
 
-    def size(name: str) -> float:
+    def size(name: Choice) -> float:
         return sign * effects[name].value if name in effects else 0.0
 
     ties = sorted((n for n in names if not beaten(n)), key=size, reverse=True)
     ordered = sorted(names, key=size, reverse=True)
     seen = None
-    if NONE in ties:
-        top = ordered[0] if ordered[0] != NONE else ordered[1]
+    if None in ties:
+        top = ordered[0] if ordered[0] is not None else ordered[1]
         if effects[top].error:
             seen = statistics.detectable(effects[top], 0.0, level)
     ahead = None
     if len(ties) == 1:
         ahead = margin(ties[0], next(name for name in ordered if name != ties[0]))
     return Advice(goal, tuple(ties), len(names), effects, level, ahead, seen)
-
-
-def _name(series: Series, among: Sequence[Series] | Mapping[Series, object]) -> str:
-    alike = [one for one in among if labels.named(one) == labels.named(series)]
-    layers = f" ({series.layers})" if len(alike) > 1 else ""
-    return labels.named(series) + layers

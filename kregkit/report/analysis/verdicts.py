@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeVar
 
+from kregkit.report.cells import About, Unknown
 from kregkit.report.statistics import LEVEL, Estimate, detectable
 
 ALPHA: Final = 1 - LEVEL
@@ -30,14 +31,18 @@ class Contrast:
     "not below" -Δ.
     """
 
-    about: str
+    about: About
     rule: Rule
     smallest: float
-    unit: str  # how it is shown: a measure's name
     kind: str  # "difference" or "log ratio"
     effects: tuple[tuple[int, float | None], ...]  # by seed
     estimate: Estimate | None  # null: `why` says the reason
-    why: str = ""
+    why: Unknown | None = None
+
+    @property
+    def measure(self) -> str:
+        """The name of what was measured, which says how it is shown."""
+        return self.about.place.measure
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import polars as pl
 
 from kregkit.errors import StoreError
 from kregkit.known import LEARNING_RATE
+from kregkit.report.effects import TOLERANCE
 from kregkit.report.wording.numbers import count
 from kregkit.store import Contents
 
@@ -27,7 +28,7 @@ class Facts:
     @property
     def tolerance(self) -> float:
         """The loss of validation score that a `strong` strength may cost."""
-        return 0.02 if self.regression else 0.01
+        return TOLERANCE.of(self.regression)
 
 
 _HOW = {

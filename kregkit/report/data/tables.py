@@ -15,7 +15,7 @@ import polars as pl
 
 from kregkit.errors import StoreError
 from kregkit.report import statistics
-from kregkit.report.cells import Cell, Place, Series, Setting, Trial
+from kregkit.report.cells import Place, Series, Setting, StoredTrial, Summary
 from kregkit.report.data import function_measures
 from kregkit.report.data.end_values import values
 from kregkit.report.data.facts import Facts, facts, with_learning_rates
@@ -34,7 +34,7 @@ class Tables:
     """Everything that a report says is read from here."""
 
     facts: Facts
-    trials: tuple[Trial, ...]
+    trials: tuple[StoredTrial, ...]
     strengths: Mapping[Series, tuple[float, ...]]  # of every series, ascending
     layers: tuple[tuple[str, str, str], ...]  # role, layer, tensor; in model order
     values: Mapping[tuple[str, Place], float]  # by trial, at its end, where defined
@@ -43,7 +43,7 @@ class Tables:
     tensors: pl.DataFrame
 
     @cached_property
-    def by_setting(self) -> Mapping[Setting, tuple[Trial, ...]]:
+    def by_setting(self) -> Mapping[Setting, tuple[StoredTrial, ...]]:
         """The trials of every setting, by seed."""
         return _by_setting(self.trials)
 
@@ -57,11 +57,11 @@ class Tables:
         """The baselines of the series: one for each learning rate."""
         return tuple(dict.fromkeys(series.baseline for series in self.strengths))
 
-    def done(self, setting: Setting) -> tuple[Trial, ...]:
+    def done(self, setting: Setting) -> tuple[StoredTrial, ...]:
         """Return the finished trials of a setting, by seed."""
         return tuple(t for t in self.by_setting.get(setting, ()) if not t.failed)
 
-    def by_seed(self, setting: Setting) -> Mapping[int, Trial]:
+    def by_seed(self, setting: Setting) -> Mapping[int, StoredTrial]:
         """Return the trials of a setting that have a seed."""
         every = self.by_setting.get(setting, ())
         return {trial.seed: trial for trial in every if trial.seed is not None}
@@ -72,18 +72,18 @@ class Tables:
         return tuple(dict.fromkeys(place for _, place in self.values))
 
     @cached_property
-    def cells(self) -> tuple[Cell, ...]:
+    def cells(self) -> tuple[Summary, ...]:
         """Every cell."""
         return tuple(self.cell(s, p) for s in self.by_setting for p in self.places)
 
-    def cell(self, setting: Setting, place: Place) -> Cell:
+    def cell(self, setting: Setting, place: Place) -> Summary:
         """Return a cell; one that nothing was measured for is undefined."""
         if (setting, place) not in self._known:
             self._known[setting, place] = self._cell(setting, place)
         return self._known[setting, place]
 
     @cached_property
-    def _known(self) -> dict[tuple[Setting, Place], Cell]:
+    def _known(self) -> dict[tuple[Setting, Place], Summary]:
         return {}
 
     def overlap(self, place: Place) -> float:
@@ -127,7 +127,7 @@ class Tables:
             for setting in self.by_setting
         }
 
-    def _cell(self, setting: Setting, place: Place) -> Cell:
+    def _cell(self, setting: Setting, place: Place) -> Summary:
         own, done = self.by_setting.get(setting, ()), self.done(setting)
         pairs = self.pairs.get(setting, [])
         of = kind(place)
@@ -139,7 +139,7 @@ class Tables:
         effect = statistics.mean(effects)
         bounds = statistics.interval(effects, self.overlap(place))
         low, high = bounds or (None, None)
-        return Cell(
+        return Summary(
             setting,
             place,
             n=len(done),
@@ -200,8 +200,10 @@ def _of(trials: Sequence[str], frame: pl.DataFrame) -> pl.DataFrame:
     return frame.filter(pl.col("trial").is_in(trials))
 
 
-def _by_setting(trials: Sequence[Trial]) -> dict[Setting, tuple[Trial, ...]]:
-    found: dict[Setting, list[Trial]] = {}
+def _by_setting(
+    trials: Sequence[StoredTrial],
+) -> dict[Setting, tuple[StoredTrial, ...]]:
+    found: dict[Setting, list[StoredTrial]] = {}
     for trial in trials:
         found.setdefault(trial.setting, []).append(trial)
     return {setting: tuple(own) for setting, own in found.items()}
@@ -217,14 +219,16 @@ def _order(found: Mapping[Series, object]) -> list[Series]:
     return sorted(found, key=place)
 
 
-def _trials(finals: pl.DataFrame) -> tuple[Trial, ...]:
-    def trial(row: Mapping[str, Any]) -> Trial:
+def _trials(finals: pl.DataFrame) -> tuple[StoredTrial, ...]:
+    def trial(row: Mapping[str, Any]) -> StoredTrial:
         setting = Setting(None, None, row["learning_rate"])
         if row["regularizer"] is not None:
             series = Series(*(row[name] for name in Series._fields))
             setting = Setting(series, row["strength"])
         failed = row["status"] == "failed"
-        return Trial(row["trial"], setting, row["seed"], failed, row["failed_epoch"])
+        return StoredTrial(
+            row["trial"], setting, row["seed"], failed, row["failed_epoch"]
+        )
 
     ordered = finals.sort("seed", "trial", nulls_last=True)
     trials = tuple(trial(row) for row in ordered.iter_rows(named=True))

@@ -11,10 +11,11 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 
-from kregkit.report.analysis.collapse import note, viable_strengths
+from kregkit.report.analysis.collapse import viable_strengths
 from kregkit.report.analysis.operating import operating
 from kregkit.report.cells import Series, Setting, of_model
 from kregkit.report.data.tables import Tables
+from kregkit.report.figures.collapsed import note
 from kregkit.report.page.canvas import (
     INK,
     PAPER,

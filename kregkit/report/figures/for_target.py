@@ -7,7 +7,7 @@ written from the same numbers.
 from collections.abc import Sequence
 
 from kregkit.report.analysis.operating import Operating
-from kregkit.report.cells import Series, Setting, of_model, whole
+from kregkit.report.cells import Series, Setting, of_model, role_of, whole
 from kregkit.report.data.tables import Tables
 from kregkit.report.data.trajectories import Trajectories
 from kregkit.report.figures.filters import first_layer
@@ -42,7 +42,7 @@ def of_target(
     tables: Tables, runs: Trajectories, points: Sequence[Operating], target: str
 ) -> tuple[Figure, ...]:
     """Return the figures of one target: scores, layers, trajectories, weights."""
-    own = labels.role_of(target)
+    own = role_of(target)
     made: list[Figure | None] = []
     for i, group in enumerate(groups(tables, target)):
         name = slug(target, str(i + 1))

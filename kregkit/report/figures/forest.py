@@ -29,27 +29,31 @@ _ROUND = (
 _APART = 0.15  # of the axis: how far labels must be from each other
 
 
+Row = tuple[str, Part]
+"""What a row of the figure is called, and what it shows."""
+
+
 def forest(
     name: str,
     title: str,
-    parts: Sequence[Part],
+    rows: Sequence[Row],
     regression: bool,
     bars: str = "the intervals that the verdicts rest on",
 ) -> Figure | None:
-    """Return the parts that share the first part's unit, of those with numbers.
+    """Return the rows that share the first row's unit, of those with numbers.
 
     `bars` says in the caption what is drawn as bars.
     """
-    known = [part for part in parts if any(e is not None for _, e in _seeds(part))]
+    known = [row for row in rows if any(e is not None for _, e in _seeds(row[1]))]
     if not known:
         return None
-    first = known[0].contrast
-    shown = [part for part in known if _unit(part.contrast) == _unit(first)]
+    first = known[0][1].contrast
+    shown = [row for row in known if _unit(row[1].contrast) == _unit(first)]
 
     def paint(axes: Axes) -> None:
         axes.set_title(title)
-        for row, part in enumerate(shown):
-            _row(axes, -row, part)
+        for row, (about, part) in enumerate(shown):
+            _row(axes, -row, about, part)
         axes.axvline(0, color=INK, lw=1)
         axes.set_yticks([-row for row in range(len(shown))])
         axes.set_yticklabels([str(row + 1) for row in range(len(shown))])
@@ -68,7 +72,7 @@ def forest(
     return Figure(full, paint, alt, caption)
 
 
-def _row(axes: Axes, y: float, part: Part) -> None:
+def _row(axes: Axes, y: float, about: str, part: Part) -> None:
     enough, estimate = part.contrast.smallest, part.contrast.estimate
     axes.fill_betweenx([y - 0.38, y + 0.38], -enough, enough, color=GRID, lw=0)
     seeds = [effect for _, effect in _seeds(part) if effect is not None]
@@ -77,14 +81,14 @@ def _row(axes: Axes, y: float, part: Part) -> None:
         y + 0.22 * ((7 * i) % len(seeds) / len(seeds) - 0.5) for i in range(len(seeds))
     ]
     (dots,) = axes.plot(seeds, places, "o", color=_SOFT, ms=3.5, alpha=0.8, zorder=2)
-    add_tooltip(dots, part.contrast.about)
+    add_tooltip(dots, about)
     if estimate and part.low is not None and part.high is not None:
         (bar,) = axes.plot(
             [part.low, part.high], [y, y], color=_COLOR, lw=2.2, zorder=3
         )
-        add_tooltip(bar, f"{part.contrast.about}, interval")
+        add_tooltip(bar, f"{about}, interval")
         (mean,) = axes.plot([estimate.value], [y], "D", color=_COLOR, ms=6, zorder=4)
-        add_tooltip(mean, f"{part.contrast.about}, effect")
+        add_tooltip(mean, f"{about}, effect")
 
 
 def _seeds(part: Part) -> tuple[tuple[int, float | None], ...]:
@@ -92,10 +96,10 @@ def _seeds(part: Part) -> tuple[tuple[int, float | None], ...]:
 
 
 def _unit(contrast: Contrast) -> tuple[str, bool]:
-    share = contrast.unit in numbers.FRACTIONS
+    share = contrast.measure in numbers.FRACTIONS
     if contrast.kind == "log ratio":
         return "ratio", False
-    return ("share" if share else contrast.unit), True
+    return ("share" if share else contrast.measure), True
 
 
 def _changes(low: float, high: float) -> list[float]:
@@ -116,25 +120,24 @@ def _shown(contrast: Contrast, value: float, regression: bool) -> str:
         change = 100 * math.expm1(value)
         digits = 1 if change < -99 else 0  # nothing falls by 100 %
         return f"{change:+.{digits}f} %".replace("-", "−").replace("+0 ", "0 ")
-    return numbers.effect(contrast.unit, contrast.kind, value, regression)
+    return numbers.effect(contrast.measure, contrast.kind, value, regression)
 
 
-def _alt(parts: Sequence[Part], regression: bool) -> str:
+def _alt(rows: Sequence[Row], regression: bool) -> str:
     said = []
-    for part in parts:
+    for text, part in rows:
         one = part.contrast
-        text = one.about
         if one.estimate:
             values = (one.estimate.value, part.low, part.high)
             effect, low, high = (
-                numbers.effect(one.unit, one.kind, v, regression) for v in values
+                numbers.effect(one.measure, one.kind, v, regression) for v in values
             )
             level = f"{100 * part.level:.4g} % interval"
             text = f"{text}: {effect}, {level} {low} to {high}"
         else:
             seeds = [e for _, e in one.effects if e is not None]
             low, high = (
-                numbers.effect(one.unit, one.kind, v, regression)
+                numbers.effect(one.measure, one.kind, v, regression)
                 for v in (min(seeds), max(seeds))
             )
             text = f"{text}: seeds from {low} to {high}"
@@ -142,8 +145,8 @@ def _alt(parts: Sequence[Part], regression: bool) -> str:
     return f"Effects. {'; '.join(said)}."
 
 
-def _caption(parts: Sequence[Part], bars: str) -> str:
-    named = (f"{i}: {part.contrast.about}" for i, part in enumerate(parts, 1))
+def _caption(rows: Sequence[Row], bars: str) -> str:
+    named = (f"{i}: {about}" for i, (about, _) in enumerate(rows, 1))
     return (
         f"{'; '.join(named)}. Small points are seeds, bars {bars}, the grey band what "
         "does not count."

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
-from kregkit.report.analysis.collapse import note, viable_strengths
+from kregkit.report.analysis.collapse import viable_strengths
 from kregkit.report.analysis.operating import VALIDATION
 from kregkit.report.cells import Place, Series, Setting, of_model
 from kregkit.report.data.tables import NORMS, Tables
+from kregkit.report.figures.collapsed import note
 from kregkit.report.page.canvas import (
     INK,
     RASTER_FROM,

@@ -12,9 +12,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from kregkit.report.analysis.collapse import collapsed, note
-from kregkit.report.cells import Place, Series, Setting
+from kregkit.report.analysis.collapse import collapsed
+from kregkit.report.cells import Place, Series, Setting, role_of
 from kregkit.report.data.tables import Tables
+from kregkit.report.figures.collapsed import note
 from kregkit.report.page.canvas import TOOLTIPS_TO, add_tooltips_at, slug
 from kregkit.report.page.page import Figure
 from kregkit.report.wording import labels, numbers
@@ -45,7 +46,7 @@ class Map:
 
 def layer_maps(tables: Tables, series: Series, name: str) -> Figure | None:
     """Return the maps of a series: exact zeros where there are any, near, Hoyer, l2."""
-    role = labels.role_of(series.target)
+    role = role_of(series.target)
     places = [(layer, tensor) for own, layer, tensor in tables.layers if own == role]
     strengths = tables.strengths[series]
     settings = [series.baseline, *(Setting(series, x) for x in strengths)]

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
-from kregkit.report.analysis.collapse import collapse_strength, note, viable_strengths
+from kregkit.report.analysis.collapse import collapse_strength, viable_strengths
 from kregkit.report.cells import Place, Series, Setting
 from kregkit.report.data.tables import Tables
+from kregkit.report.figures.collapsed import note
 from kregkit.report.page.canvas import (
     INK,
     PAPER,

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from kregkit.report.analysis.collapse import note, viable_strengths
+from kregkit.report.analysis.collapse import viable_strengths
 from kregkit.report.cells import Series, Setting
 from kregkit.report.data.tables import Tables
 from kregkit.report.data.trajectories import Trajectories, Trajectory
+from kregkit.report.figures.collapsed import note
 from kregkit.report.page.canvas import INK, add_tooltip, gaps, marks, scale, shade, slug
 from kregkit.report.page.page import Figure
 from kregkit.report.wording import labels, numbers

@@ -8,13 +8,13 @@ import math
 from collections.abc import Sequence
 
 from kregkit.report.analysis.collapse import collapse_strength
-from kregkit.report.analysis.contrasts import Study
+from kregkit.report.analysis.contrasts import Analysis
 from kregkit.report.analysis.operating import best, operating
-from kregkit.report.analysis.recommendations import NONE, Advice
+from kregkit.report.analysis.recommendations import Advice, Choice
 from kregkit.report.data.tables import kind
 from kregkit.report.page.page import Entry, Section, Table
 from kregkit.report.statistics import LEVEL, Estimate
-from kregkit.report.wording import labels, numbers
+from kregkit.report.wording import contrasts, labels, numbers
 
 NOT_KNOWN = "Not known"
 NO_DIFFERENCE = "No difference that could be seen"
@@ -46,7 +46,7 @@ NOTES = (
 """What the table of goals means."""
 
 
-def section(study: Study, advices: Sequence[Advice]) -> Section:
+def section(study: Analysis, advices: Sequence[Advice]) -> Section:
     """Return the answer of one study."""
     goals = table(advices, "this study shows", study.tables.facts.regression)
     return Section(
@@ -71,42 +71,41 @@ def table(advices: Sequence[Advice], shows: str, regression: bool) -> Table:
 
 
 def _row(advice: Advice, regression: bool) -> tuple[Entry, ...]:
-    goal = advice.goal
+    goal, words = advice.goal, labels.GOALS[advice.goal.key]
+    name = Entry(words.name)
     if not advice.ties:
-        return (
-            Entry(goal.name),
-            Entry(NOT_KNOWN),
-            Entry(numbers.UNDEFINED),
-            Entry(f"{advice.why[:1].upper()}{advice.why[1:]}."),
-        )
+        why = "; ".join(map(contrasts.why, advice.why)) or "not measured"
+        known = Entry(NOT_KNOWN), Entry(numbers.UNDEFINED)
+        return name, *known, Entry(_first_up(f"{why}."))
     use = Entry(named(advice.ties))
-    if NONE in advice.ties:
+    if None in advice.ties:
         seen = _effect(advice, advice.detectable, regression)
         could = f"One of {seen} would have been seen."
         if advice.detectable is None:
             could = "The best is no different in any seed."
         why = (
-            f"{goal.words}: none of {advice.among - 1} is shown to beat {NONE}. {could}"
+            f"{words.compared}: none of {advice.among - 1} is shown to beat "
+            f"{labels.choice(None)}. {could}"
         )
         effect = Entry(numbers.UNDEFINED)
-        return Entry(goal.name), use, effect, Entry(_first_up(why))
+        return name, use, effect, Entry(_first_up(why))
     effects = "\n".join(
         _estimate(advice, advice.effects[name], regression) for name in advice.ties
     )
     if advice.margin is not None:
         ends = advice.margin if goal.more else advice.margin[::-1]
         low, high = (_effect(advice, end, regression) for end in ends)
-        why = f"{goal.words}: ahead of the next by [{low}, {high}]."
+        why = f"{words.compared}: ahead of the next by [{low}, {high}]."
     else:
-        why = f"{goal.words}: these cannot be told apart."
-    return Entry(goal.name), use, Entry(effects), Entry(_first_up(why))
+        why = f"{words.compared}: these cannot be told apart."
+    return name, use, Entry(effects), Entry(_first_up(why))
 
 
-def named(ties: Sequence[str]) -> str:
+def named(ties: Sequence[Choice]) -> str:
     """Return those that tie, one a line, or what is said instead."""
     if not ties:
         return NOT_KNOWN
-    return NO_DIFFERENCE if NONE in ties else "\n".join(ties)
+    return NO_DIFFERENCE if None in ties else "\n".join(map(labels.choice, ties))
 
 
 def _first_up(text: str) -> str:
@@ -136,7 +135,7 @@ def _kind(advice: Advice) -> str:
     return kind(advice.goal.place)
 
 
-def begin(study: Study) -> Table:
+def begin(study: Analysis) -> Table:
     """Return where each series collapses, and what strength to begin with."""
     tables, rows = study.tables, []
     for series in tables.strengths:

@@ -9,12 +9,13 @@ from typing import Final, NamedTuple
 
 from kregkit.known import CODE_LAYER
 from kregkit.report.analysis import recommendations
-from kregkit.report.analysis.contrasts import Study
+from kregkit.report.analysis.contrasts import Analysis
 from kregkit.report.analysis.operating import Chosen
 from kregkit.report.analysis.recommendations import Goal
 from kregkit.report.analysis.verdicts import Contrast
-from kregkit.report.cells import Place, Series, of_model
+from kregkit.report.cells import About, Place, Series, of_model
 from kregkit.report.data.tables import Tables
+from kregkit.report.effects import TOLERANCE
 from kregkit.report.figures import code
 from kregkit.report.page.page import Entry, Section, Statement, Table
 from kregkit.report.sections import answer
@@ -43,10 +44,10 @@ _COLUMNS: Final = {
 }
 
 GOALS: Final = (
-    Goal("Few active units", ACTIVE_UNITS, False, "strong", "active units per row"),
-    Goal("Exact zeros", ZEROS, True, "strong", "units of the code exactly zero"),
-    Goal("No unused units", UNUSED, False, "strong", "units that are never active"),
-    Goal("Evenly used units", BUSIEST, False, "strong", "the busiest tenth's share"),
+    Goal("few active units", ACTIVE_UNITS, False, "strong"),
+    Goal("exact zeros", ZEROS, True, "strong"),
+    Goal("no unused units", UNUSED, False, "strong"),
+    Goal("evenly used units", BUSIEST, False, "strong"),
 )
 """What a code may be wanted for, beside the goals of every study."""
 
@@ -56,7 +57,7 @@ def stored(tables: Tables) -> bool:
     return bool(tables.finals["code_usage"].drop_nulls().len())
 
 
-def section(study: Study) -> Section:
+def section(study: Analysis) -> Section:
     """Return what each penalty does to the code, against the reconstruction."""
     tables = study.tables
     units = len(tables.finals["code_usage"].drop_nulls()[0])
@@ -70,7 +71,8 @@ def section(study: Study) -> Section:
             f"The code has {units} units. A unit is active in a row where what it "
             f"contributes, |h|·‖v‖₂ with v its weights into the next layer, is above "
             f"{share} of the largest contribution in that row. Each regularizer is at "
-            "the strongest strength that costs at most 0.02 of validation R²:"
+            "the strongest strength that costs at most "
+            f"{numbers.points(TOLERANCE, True)} in validation:"
         ),
         statements=tuple(_sayings(study, units)),
         tables=(
@@ -98,7 +100,7 @@ class _Seen(NamedTuple):
     effect: Contrast
 
 
-def _seen(study: Study, chosen: Chosen, place: Place) -> _Seen:
+def _seen(study: Analysis, series: Series, chosen: Chosen, place: Place) -> _Seen:
     tables = study.tables
     values = []
     for seed, setting in chosen.items():
@@ -107,10 +109,11 @@ def _seen(study: Study, chosen: Chosen, place: Place) -> _Seen:
         )
         if seed is not None:
             values.append(tables.values.get((trial.trial, place)) if trial else None)
-    return _Seen(mean(values), study.to_baseline("", "rises", 0.0, chosen, place))
+    effect = study.to_baseline(About(place, series), "rises", 0.0, chosen)
+    return _Seen(mean(values), effect)
 
 
-def _sayings(study: Study, units: int) -> Iterator[Statement]:
+def _sayings(study: Analysis, units: int) -> Iterator[Statement]:
     tables, every = study.tables, list(study.tables.strengths)
     for base in tables.baselines:
         active, unused, score = (
@@ -130,7 +133,7 @@ def _sayings(study: Study, units: int) -> Iterator[Statement]:
             continue
         about += f", strength {_strengths(chosen)}"
         active, unused, score = (
-            _worded(_seen(study, chosen, place), place)
+            _worded(_seen(study, series, chosen, place), place)
             for place in (ACTIVE_UNITS, UNUSED, SCORE)
         )
         yield Statement(
@@ -147,7 +150,7 @@ def _worded(seen: _Seen, place: Place) -> str:
     return f"{value}, against the baseline {effect} ({100 * LEVEL:.0f} % {bounds})"
 
 
-def _matched(study: Study) -> Table:
+def _matched(study: Analysis) -> Table:
     """Return the codes at equal reconstruction, for each cost."""
     tables, every = study.tables, list(study.tables.strengths)
     rows = []
@@ -170,7 +173,7 @@ def _matched(study: Study) -> Table:
     )
 
 
-def _row(study: Study, series: Series, cost: float) -> tuple[Entry, ...]:
+def _row(study: Analysis, series: Series, cost: float) -> tuple[Entry, ...]:
     chosen = study.strong(series, cost)
     lead = Entry(labels.named(series)), Entry(f"{cost:g}")
     whole = chosen[None]
@@ -180,7 +183,7 @@ def _row(study: Study, series: Series, cost: float) -> tuple[Entry, ...]:
     edge = whole.strength == study.tables.strengths[series][-1]
     entries = []
     for place in _COLUMNS:
-        seen = _seen(study, chosen, place)
+        seen = _seen(study, series, chosen, place)
         note = "\n".join(filter(None, _effect(seen.effect)))
         entries.append(Entry(numbers.plain(place.measure, seen.value, True), note))
     strength = Entry(_strengths(chosen), "strongest tried" if edge else "")
@@ -202,6 +205,6 @@ def _effect(contrast: Contrast) -> tuple[str, str]:
         return "", ""
     given = (contrast.estimate.value, *contrast.estimate.interval())
     value, low, high = (
-        numbers.effect(contrast.unit, contrast.kind, one, True) for one in given
+        numbers.effect(contrast.measure, contrast.kind, one, True) for one in given
     )
     return value, f"[{low}, {high}]"

@@ -9,7 +9,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from kregkit.report.cells import Place, Trial, whole
+from kregkit.report.cells import Place, StoredTrial, whole
 from kregkit.report.data.tables import Tables
 from kregkit.report.data.trajectories import time
 from kregkit.report.page.canvas import gaps, scale, shade, slug
@@ -54,11 +54,11 @@ def sections(tables: Tables) -> Iterator[Section]:
         )
 
 
-def _name(trial: Trial, done: list[Trial]) -> str:
+def _name(trial: StoredTrial, done: list[StoredTrial]) -> str:
     return "The training run" if len(done) == 1 else f"Trial {trial.trial}"
 
 
-def _course_words(tables: Tables, trial: Trial) -> str:
+def _course_words(tables: Tables, trial: StoredTrial) -> str:
     said = []
     for role, names in labels.TENSORS.items():
         values = {
@@ -76,7 +76,7 @@ def _course_words(tables: Tables, trial: Trial) -> str:
     return " ".join(said)
 
 
-def _layers(tables: Tables, trial: Trial) -> Iterator[Table]:
+def _layers(tables: Tables, trial: StoredTrial) -> Iterator[Table]:
     for role in dict.fromkeys(role for role, _, _ in tables.layers):
         places = [(la, te) for own, la, te in tables.layers if own == role]
         columns = [
@@ -100,7 +100,7 @@ def _layers(tables: Tables, trial: Trial) -> Iterator[Table]:
         yield Table(caption, ("Layer", *heads), tuple(rows))
 
 
-def _figures(tables: Tables, trial: Trial, name: str) -> Iterator[Figure]:
+def _figures(tables: Tables, trial: StoredTrial, name: str) -> Iterator[Figure]:
     rows = tables.rows.filter(pl.col("trial") == trial.trial)
     unit = time(rows)
     model = rows.filter(pl.col("role") == "model").sort("step")

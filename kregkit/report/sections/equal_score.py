@@ -7,7 +7,7 @@ too few for one, with the lowest and the highest seed.
 from collections.abc import Iterator, Sequence
 
 from kregkit.known import DECOUPLED
-from kregkit.report.analysis.contrasts import Study
+from kregkit.report.analysis.contrasts import Analysis
 from kregkit.report.analysis.equal_score import (
     MAIN,
     TOLERANCES,
@@ -19,12 +19,13 @@ from kregkit.report.analysis.equal_score import (
 from kregkit.report.analysis.meta_analysis import One, pool, poolable
 from kregkit.report.analysis.operating import Chosen
 from kregkit.report.analysis.verdicts import Contrast
+from kregkit.report.cells import Place
+from kregkit.report.effects import TOLERANCE, Points
 from kregkit.report.page.page import Entry, Section, Table
+from kregkit.report.sections.claim_words import POINTS
 from kregkit.report.sections.verdict_words import bounds, shown
 from kregkit.report.statistics import LEVEL, mean
-from kregkit.report.wording import numbers
-
-_HALVES = {0.5: "½", 1.0: "1", 2.0: "2"}
+from kregkit.report.wording import contrasts, numbers
 
 NOTES = (
     f"These are estimates without a verdict, each with its own {100 * LEVEL:.0f} % "
@@ -45,7 +46,7 @@ DECAY = (
 )
 
 
-def sections(study: Study) -> Iterator[Section]:
+def sections(study: Analysis) -> Iterator[Section]:
     """Yield L1 against L2 and L2 against decoupled decay, where a study has both."""
     made = [_table(study, pair) for pair in pairs(study, "L1", "L2")]
     if made:
@@ -75,26 +76,29 @@ def _section(
     return Section(anchor, title, short, tables=tuple(tables), notes=notes + NOTES)
 
 
-def _table(study: Study, pair: Pair) -> Table:
+def _table(study: Analysis, pair: Pair) -> Table:
     regression = study.tables.facts.regression
-    points_of = "R² {} lower" if regression else "{} pt lower"
-    unit = 2 if regression else 1
     heads = [
-        points_of.format(f"{part * unit / 100:g}" if regression else _HALVES[part])
-        for part in TOLERANCES
+        f"{_lower(TOLERANCE.times(part), regression)} lower" for part in TOLERANCES
     ]
     chosen = points(study, pair)
     strengths = (Entry("Strengths"), *(_strengths(pair, *both) for both in chosen))
     made = [strengths]
     for row in rows(study, pair):
         found = (entry(one, regression) for one in row.contrasts)
-        made.append((Entry(row.about), *found))
+        made.append((Entry(contrasts.quantity(row.about.place)), *found))
     return Table(
-        f"{pair.name}: each at the strongest strength whose validation score is at "
-        "most so much below the baseline's, and each at its lowest validation loss",
+        f"{contrasts.difference(pair.one, pair.other)}: each at the strongest strength "
+        "whose validation score is at most so much below the baseline's, and each at "
+        "its lowest validation loss",
         ("Compared", *heads, "lowest loss"),
         tuple(made),
     )
+
+
+def _lower(size: Points, regression: bool) -> str:
+    words = numbers.points(size, regression)
+    return words.replace("0.5", "½").split(" point")[0] + " pt" * (not regression)
 
 
 def _strengths(pair: Pair, one: Chosen, other: Chosen) -> Entry:
@@ -124,20 +128,20 @@ def entry(one: Contrast, regression: bool) -> Entry:
 
 
 def _pooled(studies: Sequence[One], one: str, other: str) -> Iterator[Table]:
-    by_pair: dict[str, dict[str, dict[str, Contrast]]] = {}
+    by_pair: dict[Pair, dict[Place, dict[str, Contrast]]] = {}
     for study in studies:
         for pair in pairs(study.study, one, other):
-            measured = by_pair.setdefault(pair.name, {})
+            measured = by_pair.setdefault(pair.known(study.study), {})
             for row in rows(study.study, pair):
-                measured.setdefault(row.about, {})[study.name] = row.contrasts[MAIN]
-    for name, measured in by_pair.items():
+                own = measured.setdefault(row.about.place, {})
+                own[study.name] = row.contrasts[MAIN]
+    for pair, measured in by_pair.items():
         yield Table(
-            f"{name}: each at the strongest strength that keeps the mean validation "
-            "score within 1 point (R² 0.02) of the baseline's",
+            f"{contrasts.difference(pair.one, pair.other)}: each at {POINTS['strong']}",
             ("Compared", "Pooled", *(study.name for study in studies)),
             tuple(
-                (Entry(about), *_across(found, studies))
-                for about, found in measured.items()
+                (Entry(contrasts.quantity(place)), *_across(found, studies))
+                for place, found in measured.items()
             ),
         )
 
@@ -148,7 +152,7 @@ def _across(found: dict[str, Contrast], studies: Sequence[One]) -> Iterator[Entr
         for study in studies
         if study.name in found
         and (estimate := found[study.name].estimate)
-        and poolable(study.study, found[study.name].unit)
+        and poolable(study.study, found[study.name].measure)
     ]
     pooled = pool(estimates)
     blank = Entry(numbers.UNDEFINED)

@@ -13,6 +13,7 @@ from kregkit.report.data.tables import Tables
 from kregkit.report.figures.forest import forest
 from kregkit.report.page.page import Entry, Section, Table
 from kregkit.report.sections import laws
+from kregkit.report.sections.claim_words import counts, where
 from kregkit.report.sections.laws import NOT_TESTED
 from kregkit.report.sections.verdict_words import (
     ASKED,
@@ -28,7 +29,7 @@ from kregkit.report.sections.verdict_words import (
     shown,
 )
 from kregkit.report.statistics import LEVEL
-from kregkit.report.wording import numbers
+from kregkit.report.wording import contrasts, numbers
 
 
 def sections(tables: Tables, tested: Sequence[Tested]) -> Iterator[Section]:
@@ -98,10 +99,10 @@ def _glance(one: Tested, regression: bool) -> list[Row]:
         return [(*lead, Entry(NOT_TESTED), Entry(words))]
     parts = one.judged.parts
     if of_claim(one.judged) == NOT_TESTED:
-        why = dict.fromkeys(part.contrast.why for part in parts)
+        why = dict.fromkeys(contrasts.why(part.contrast.why) for part in parts)
         return [(*lead, Entry(NOT_TESTED), Entry(_sentence("; ".join(why))))]
     if len(parts) == 1:
-        seen = f"{parts[0].contrast.about}: {_size(parts[0], regression)}"
+        seen = f"{contrasts.of(parts[0].contrast.about)}: {_size(parts[0], regression)}"
         return [(*lead, Entry(of_part(parts[0])), Entry(_sentence(seen)))]
     rows = (
         (*part_lead(one.claim.number, i, part.contrast), Entry(of_part(part)))
@@ -130,10 +131,13 @@ def _claim(one: Tested, regression: bool) -> Section:
         tables.append(Table(caption, head, rows))
         units: list[str] = []
         for i, part in enumerate(parts):
-            unit = "ratio" if part.contrast.kind == "log ratio" else part.contrast.unit
+            unit = (
+                "ratio" if part.contrast.kind == "log ratio" else part.contrast.measure
+            )
             if unit not in units:
                 units.append(unit)
-                drawn = forest(f"{number}-{i}", claim.name, parts[i:], regression)
+                named = [(contrasts.of(p.contrast.about), p) for p in parts[i:]]
+                drawn = forest(f"{number}-{i}", claim.name, named, regression)
                 figures += [drawn] if drawn else []
         notes += [_seen(part, regression) for part in parts if part.detectable]
     if one.beside:
@@ -147,7 +151,8 @@ def _claim(one: Tested, regression: bool) -> Section:
         f"claim-{number}",
         f"Claim {number}: {claim.name}",
         f"Claim {number}",
-        lead=f"“{claim.says}” Measured at {claim.where}. What counts: {claim.counts}.",
+        lead=f"“{claim.says}” Measured at {where(claim)}. What counts: "
+        f"{counts(claim)}.",
         tables=tuple(tables),
         figures=tuple(figures),
         notes=tuple(notes),
@@ -161,7 +166,7 @@ def _row(part: Part, regression: bool) -> Row:
     if one.estimate is None:
         blank = Entry(numbers.UNDEFINED)
         return (
-            Entry(one.about, one.why),
+            Entry(contrasts.of(one.about), contrasts.why(one.why)),
             blank,
             blank,
             asked,
@@ -169,7 +174,7 @@ def _row(part: Part, regression: bool) -> Row:
             seeds,
         )
     return (
-        Entry(one.about),
+        Entry(contrasts.of(one.about)),
         Entry(shown(one, one.estimate.value, regression)),
         Entry(bounds(one, part.low, part.high, regression)),
         asked,
@@ -182,10 +187,15 @@ def _beside(one: Contrast, regression: bool) -> Row:
     seeds = Entry(str(len(one.effects)))
     if one.estimate is None:
         blank = Entry(numbers.UNDEFINED)
-        return Entry(one.about, one.why), blank, blank, seeds
+        return (
+            Entry(contrasts.of(one.about), contrasts.why(one.why)),
+            blank,
+            blank,
+            seeds,
+        )
     between = bounds(one, *one.estimate.interval(), regression)
     effect = shown(one, one.estimate.value, regression)
-    return Entry(one.about), Entry(effect), Entry(between), seeds
+    return Entry(contrasts.of(one.about)), Entry(effect), Entry(between), seeds
 
 
 def _seen(part: Part, regression: bool) -> str:
@@ -193,15 +203,15 @@ def _seen(part: Part, regression: bool) -> str:
     sign = -1 if one.rule == "falls" else 1
     effect = shown(one, sign * (part.detectable or 0.0), regression)
     return (
-        f"{one.about}: an effect of {effect} is what a study of this size finds in "
-        "four of five runs; a smaller one it may miss."
+        f"{contrasts.of(one.about)}: an effect of {effect} is what a study of this "
+        "size finds in four of five runs; a smaller one it may miss."
     )
 
 
 def _size(part: Part, regression: bool) -> str:
     one = part.contrast
     if one.estimate is None:
-        return one.why
+        return contrasts.why(one.why)
     between = bounds(one, part.low, part.high, regression)
     return f"{shown(one, one.estimate.value, regression)} {between}"
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from kregkit.report.analysis.contrasts import Study
+from kregkit.report.analysis.contrasts import Analysis
 from kregkit.report.cells import Series
 from kregkit.report.data.tables import Tables
-from kregkit.report.further import Row, names, rows
+from kregkit.report.further import MetricRow, names, rows
 from kregkit.report.page.page import Entry, Section, Table
 from kregkit.report.sections.equal_score import entry
 from kregkit.report.statistics import LEVEL
@@ -13,7 +13,7 @@ from kregkit.report.wording import labels, numbers
 from kregkit.schema import METRICS
 
 
-def sections(study: Study) -> Iterator[Section]:
+def sections(study: Analysis) -> Iterator[Section]:
     """Yield the section of the metrics, where the study has any."""
     found = tuple(rows(study))
     if not found:
@@ -58,7 +58,7 @@ def _notes(tables: Tables) -> tuple[str, ...]:
     )
 
 
-def _entries(row: Row, every: list[Series]) -> tuple[Entry, ...]:
+def _entries(row: MetricRow, every: list[Series]) -> tuple[Entry, ...]:
     series, strength = row.series, row.strength
     target = labels.TARGETS.get(series.target, series.target)
     reached = "not reached" if strength is None else numbers.strength(strength)

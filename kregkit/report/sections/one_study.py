@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from kregkit.report.analysis.claims import Tested
-from kregkit.report.analysis.contrasts import Study
+from kregkit.report.analysis.contrasts import Analysis
 from kregkit.report.analysis.operating import Operating
 from kregkit.report.analysis.recommendations import Advice
 from kregkit.report.data.tables import Tables
@@ -20,7 +20,7 @@ from kregkit.report.wording.numbers import count
 
 
 def sections(
-    study: Study,
+    study: Analysis,
     tested: Sequence[Tested],
     advised: Sequence[Advice],
     runs: Trajectories,

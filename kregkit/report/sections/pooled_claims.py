@@ -17,6 +17,7 @@ from kregkit.report.analysis.verdicts import Judged, Part
 from kregkit.report.figures.forest import forest
 from kregkit.report.page.canvas import slug
 from kregkit.report.page.page import Entry, Section, Table
+from kregkit.report.sections.claim_words import counts, where
 from kregkit.report.sections.laws import NAMES, NOT_TESTED, checked
 from kregkit.report.sections.verdict_words import (
     ASKED,
@@ -34,7 +35,7 @@ from kregkit.report.sections.verdict_words import (
     shown,
 )
 from kregkit.report.statistics import LEVEL, Pooled
-from kregkit.report.wording import numbers
+from kregkit.report.wording import contrasts, numbers
 
 NOT_POOLED = "Not pooled"
 BARS = f"{100 * LEVEL:.0f} % intervals (pooled: the one that the verdict rests on)"
@@ -169,49 +170,49 @@ def _evidence(one: PooledClaim) -> Section:
     for i, part in enumerate(one.parts):
         rows = [*_rows(part), *_pooled_part(judged.get(part.about))]
         name = slug(str(claim.number), str(i))
-        drawn = forest(name, part.about, rows, False, BARS)
+        drawn = forest(name, contrasts.of(part.about), rows, False, BARS)
         figures += [drawn] if drawn else []
     return Section(
         f"claim-{claim.number}",
         f"Claim {claim.number}: {claim.name}",
         f"Claim {claim.number}",
-        lead=f"“{claim.says}” Measured at {claim.where}. What counts: {claim.counts}.",
+        lead=f"“{claim.says}” Measured at {where(claim)}. What counts: "
+        f"{counts(claim)}.",
         tables=tables,
         figures=tuple(figures),
         notes=() if tables else ("No study has trained what this claim needs.",),
     )
 
 
-def _rows(part: PooledPart) -> Iterator[Part]:
-    """Yield the contrast of every study with its own interval, as a part to draw."""
+def _rows(part: PooledPart) -> Iterator[tuple[str, Part]]:
+    """Yield every study with its contrast and that one's own interval, to be drawn."""
     for name, own in part.found:
         low, high = None, None
         if own.contrast.estimate:
             low, high = own.contrast.estimate.interval()
-        named = replace(own.contrast, about=name)
-        yield replace(own, contrast=named, low=low, high=high, level=LEVEL)
+        yield name, replace(own, low=low, high=high, level=LEVEL)
 
 
-def _pooled_part(judged: Part | None) -> Iterator[Part]:
+def _pooled_part(judged: Part | None) -> Iterator[tuple[str, Part]]:
     """Yield the pooled part, to draw below those of the studies."""
     if judged is not None and judged.contrast.estimate is not None:
-        named = "pooled (its points are the studies)"
-        yield replace(judged, contrast=replace(judged.contrast, about=named))
+        yield "pooled (its points are the studies)", judged
 
 
 def _table(part: PooledPart, judged: Part | None) -> Table:
     rows: list[Row] = []
-    for drawn in _rows(part):
+    for name, drawn in _rows(part):
         one = drawn.contrast
         if one.estimate is None:
-            rows.append((Entry(one.about, one.why), *[Entry(numbers.UNDEFINED)] * 4))
+            unknown = Entry(name, contrasts.why(one.why))
+            rows.append((unknown, *[Entry(numbers.UNDEFINED)] * 4))
             continue
         effect = shown(one, one.estimate.value, False)
         interval = bounds(one, drawn.low, drawn.high, False)
         blank = Entry("")
         rows.append(
             (
-                Entry(one.about, of_part(drawn)),
+                Entry(name, of_part(drawn)),
                 Entry(effect),
                 Entry(interval),
                 blank,
@@ -228,9 +229,8 @@ def _table(part: PooledPart, judged: Part | None) -> Table:
         "Seeds or data sets",
     )
     claimed = CLAIMED[part.shape.rule]
-    caption = (
-        f"{part.about} ({claimed}), and the verdict that each study gives by itself"
-    )
+    about = contrasts.of(part.about)
+    caption = f"{about} ({claimed}), and the verdict that each study gives by itself"
     return Table(caption, head, tuple(rows))
 
 

@@ -9,9 +9,10 @@ import re
 from collections.abc import Sequence
 
 from kregkit.report.analysis.operating import Operating
-from kregkit.report.cells import Cell, Place, Setting, whole
+from kregkit.report.cells import TARGET_ROLE, Place, Setting, Summary, whole
 from kregkit.report.data.function_measures import GAP
 from kregkit.report.data.tables import Tables
+from kregkit.report.effects import TOLERANCE
 from kregkit.report.page.page import Statement
 from kregkit.report.statistics import FEWEST, LEVEL
 from kregkit.report.wording import labels, numbers
@@ -70,7 +71,7 @@ def notes(tables: Tables) -> tuple[str, ...]:
     return tuple(made)
 
 
-def change(cell: Cell, regression: bool) -> str:
+def change(cell: Summary, regression: bool) -> str:
     """Return "fell by 31.0 %", with the interval or the seeds that say so."""
     if cell.effect is None:
         return "has no defined change"
@@ -92,7 +93,7 @@ def change(cell: Cell, regression: bool) -> str:
     return f"{moved} ({bounds})" if moved != shown else f"changed by {moved} ({bounds})"
 
 
-def _resolution(cell: Cell, regression: bool) -> str:
+def _resolution(cell: Summary, regression: bool) -> str:
     if cell.kind == "log ratio":
         return "0.1 %"
     if cell.place.measure == "hoyer" or regression:
@@ -186,7 +187,7 @@ def _of_series(tables: Tables, point: Operating) -> Statement:
     ]
     text = f"{_gathered(changes)}." if changes else ""
     text = text[:1].upper() + text[1:]
-    role = labels.TARGET_ROLE.get(series.target)
+    role = TARGET_ROLE.get(series.target)
     shown = sparsity(tables, point.setting, role) if role else ""
     return Statement(about, " ".join(filter(None, [text + edge, shown])))
 
@@ -206,7 +207,7 @@ def _gathered(changes: Sequence[str]) -> str:
     return f"{bare} (each in {seeds.pop()})"
 
 
-def _beside(tables: Tables, setting: Setting, cell: Cell) -> str:
+def _beside(tables: Tables, setting: Setting, cell: Summary) -> str:
     measure = cell.place.measure
     value = plain(measure, cell.mean, False)
     if cell.mean is None:
@@ -227,7 +228,7 @@ def _model(measure: str) -> Place:
     return Place("model", "", "model", measure)
 
 
-def _sized(cell: Cell, value: float, regression: bool) -> str:
+def _sized(cell: Summary, value: float, regression: bool) -> str:
     text = numbers.effect(cell.place.measure, cell.kind, value, regression)
     return text.replace(" pt", " points")
 
@@ -239,4 +240,4 @@ def _seeds(agree: int, pairs: int) -> str:
 
 
 def _cost(tables: Tables) -> str:
-    return "R² 0.02" if tables.facts.regression else "1 point"
+    return numbers.points(TOLERANCE, tables.facts.regression)

@@ -9,7 +9,7 @@ from kregkit.report.analysis import recommendations
 from kregkit.report.analysis.meta_analysis import One, PooledClaim
 from kregkit.report.page.page import Details, Entry, Page, Section, Table
 from kregkit.report.sections import answer, appendix, equal_score, pooled_claims
-from kregkit.report.wording import numbers
+from kregkit.report.wording import labels, numbers
 from kregkit.report.wording.numbers import count
 
 Row = tuple[Entry, ...]
@@ -66,7 +66,8 @@ def _goal(goal: recommendations.Goal, studies: Sequence[One]) -> Row:
     if not any(one.ties for one in found):
         words = answer.NOT_KNOWN
     each = (answer.named(one.ties) for one in found)
-    return (Entry(goal.name, goal.words), Entry(words), *map(Entry, each))
+    own = labels.GOALS[goal.key]
+    return (Entry(own.name, own.compared), Entry(words), *map(Entry, each))
 
 
 def _begin(studies: Sequence[One]) -> tuple[Table, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from kregkit.report.analysis.collapse import collapse_strength
 from kregkit.report.analysis.operating import Operating
-from kregkit.report.cells import Cell, Place, Setting, whole
+from kregkit.report.cells import Place, Setting, Summary, role_of, whole
 from kregkit.report.data.function_measures import GAP
 from kregkit.report.data.tables import Tables
 from kregkit.report.data.trajectories import Trajectories
@@ -67,7 +67,7 @@ def glance(tables: Tables, points: Sequence[Operating]) -> Table:
     rows = []
     seen: set[tuple[str, Setting]] = set()
     for point in points:
-        role = labels.role_of(point.series.target)
+        role = role_of(point.series.target)
         places = [*common, *(whole(role, name) for name in SPARSITIES)]
         target = Entry(labels.symbol(role))
         base, every = point.series.baseline, list(tables.strengths)
@@ -118,7 +118,7 @@ def _unequal(tables: Tables, target: str) -> Iterator[str]:
 def _pooled_tables(tables: Tables, target: str) -> Iterator[Table]:
     places = [Place("model", "", "model", name) for name in SCORES]
     yield _along(tables, target, places, "Score and data loss")
-    own = labels.role_of(target)
+    own = role_of(target)
     for role in dict.fromkeys([own, *labels.TENSORS]):
         if role in labels.TENSORS:
             names = labels.TENSORS[role]
@@ -188,7 +188,7 @@ def _entry(tables: Tables, setting: Setting, place: Place) -> Entry:
     return Entry(value, _note(cell, tables.facts.regression))
 
 
-def _note(cell: Cell, regression: bool) -> str:
+def _note(cell: Summary, regression: bool) -> str:
     def words(value: float) -> str:
         return numbers.effect(cell.place.measure, cell.kind, value, regression)
 

@@ -1,7 +1,6 @@
 """What verdicts are called, and what they rest on, in words.
 
-A page of one study and one of several say the same thing in the same
-words.
+A page of one study and one of several say the same thing in the same words.
 """
 
 from collections import Counter
@@ -9,7 +8,7 @@ from collections import Counter
 from kregkit.report.analysis.verdicts import Contrast, Judged, OfClaim, Part, Rule
 from kregkit.report.page.page import Entry
 from kregkit.report.sections.laws import NOT_TESTED
-from kregkit.report.wording import numbers
+from kregkit.report.wording import contrasts, numbers
 
 Row = tuple[Entry, ...]
 
@@ -72,7 +71,7 @@ MEASURED = (
 
 def part_lead(number: int, place: int, one: Contrast) -> Row:
     """Return how a part begins its row below that of its claim."""
-    return Entry(f"{number}.{place}"), Entry(one.about, CLAIMED[one.rule])
+    return Entry(f"{number}.{place}"), Entry(contrasts.of(one.about), CLAIMED[one.rule])
 
 
 def of_claim(judged: Judged) -> str:
@@ -101,7 +100,7 @@ def mixed(judged: Judged) -> str:
 
 def shown(one: Contrast, value: float | None, regression: bool) -> str:
     """Return an effect of a contrast."""
-    return numbers.effect(one.unit, one.kind, value, regression)
+    return numbers.effect(one.measure, one.kind, value, regression)
 
 
 def bounds(

@@ -7,7 +7,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kregkit.known import KERNEL_TARGETS
 from kregkit.report.cells import Series, Setting
 from kregkit.report.wording.numbers import strength
 
@@ -26,10 +25,6 @@ TENSORS = {
     "bias": Tensor("b", "biases", "bias"),
     "activation": Tensor("y", "activations", "activation"),
 }
-TARGET_ROLE = {"kernel": "kernel", "bias": "bias", "activity": "activation"}
-"""The role of the tensors of a target; other targets are the role of the same name, or
-one kind of kernel."""
-
 SHORT = {"kernel": "Kernel W", "bias": "Bias b", "activity": "Activity y"}
 TARGETS = {
     "kernel": "the kernel W",
@@ -76,11 +71,34 @@ MEASURE_LABELS = {
 }
 
 
-def role_of(target: str) -> str:
-    """Return the role under which the tensors of a target are measured."""
-    if target in KERNEL_TARGETS:
-        return "kernel"
-    return TARGET_ROLE.get(target, target)
+@dataclass(frozen=True)
+class GoalWords:
+    """What a goal is called, and what is compared for it."""
+
+    name: str
+    compared: str
+
+
+GOALS = {
+    "score": GoalWords("Best score", "test score"),
+    "sparse weights": GoalWords("Sparse weights", "kernel weights exactly zero"),
+    "small model": GoalWords(
+        "Small model",
+        "kernel weights in units that are zero as a whole and can be cut out",
+    ),
+    "few inputs": GoalWords("Few inputs", "inputs whose every weight is exactly zero"),
+    "sparse activations": GoalWords("Sparse activations", "activations exactly zero"),
+    "small activations": GoalWords("Small activations", "‖y‖₂"),
+    "through the origin": GoalWords(
+        "Function through the origin", "‖f(0)‖₂ over the scale of f"
+    ),
+    "robust to noise": GoalWords("Robust to noise", "score lost under input noise"),
+    "few active units": GoalWords("Few active units", "active units per row"),
+    "exact zeros": GoalWords("Exact zeros", "units of the code exactly zero"),
+    "no unused units": GoalWords("No unused units", "units that are never active"),
+    "evenly used units": GoalWords("Evenly used units", "the busiest tenth's share"),
+}
+"""Of every goal of `recommendations`, and of an autoencoder's code."""
 
 
 def symbol(role: str) -> str:
@@ -132,6 +150,13 @@ def named(one: Series) -> str:
     if one.learning_rate is not None:
         words.append(f"({_rate(one.learning_rate)})")
     return " ".join(words)
+
+
+def choice(one: Series | None) -> str:
+    """Return what is recommended: "L2 on the kernel", with its layers if it has any."""
+    if one is None:
+        return "no regularizer"
+    return named(one) + (f" ({one.layers})" if one.layers else "")
 
 
 def _rate(learning_rate: float) -> str:

@@ -6,6 +6,7 @@ never written as zero.
 
 import math
 
+from kregkit.report.effects import Points
 from kregkit.schema import MEASURES
 
 UNDEFINED = "–"
@@ -80,6 +81,16 @@ def effect(measure: str, kind: str, value: float | None, regression: bool) -> st
     if measure == "hoyer" or _scored(measure):
         return _signed(value, 3)
     return _sign(value) + significant(abs(value), 2)
+
+
+def points(size: Points, regression: bool | None = None) -> str:
+    """Return an amount of score: "1 point (R² 0.02)", or that of one task."""
+    percent = 100 * size.accuracy
+    accuracy = f"{percent:g} point" + ("" if percent == 1 else "s")
+    r2 = f"R² {size.r2:g}"
+    if regression is None:
+        return f"{accuracy} ({r2})"
+    return r2 if regression else accuracy
 
 
 def _scored(measure: str) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from helpers.two_seeds import SERIES, STRENGTHS, study_of
 from kregkit.report import load
 from kregkit.report.analysis.collapse import collapse_strength, collapsed
-from kregkit.report.analysis.contrasts import Study
+from kregkit.report.analysis.contrasts import Analysis
 from kregkit.report.cells import Setting
 from kregkit.report.page.page import Entry
 from kregkit.report.sections.answer import begin
@@ -65,7 +65,7 @@ def test_it_is_in_the_table_of_operating_points(stores: Path) -> None:
 )
 def test_where_to_begin(losses: Sequence[float], score: Entry, tmp_path: Path) -> None:
     found = study_of(tmp_path, (0.9, 0.895, 0.3, 0.1), losses=losses)
-    (row,) = begin(Study(found)).rows
+    (row,) = begin(Analysis(found)).rows
     assert row[0].value == "L1 on the kernel"
     assert row[1] == score
     assert row[2].value == "1e-3"  # the strongest that loses less than 1 point

@@ -13,10 +13,9 @@ from helpers.cross_fitted import N_TEST, N_TRAIN, SEEDS, VALUES, chosen
 from helpers.two_seeds import SERIES, STRENGTHS, study_of
 from kregkit.report import statistics
 from kregkit.report.analysis.collapse import collapse_strength
-from kregkit.report.analysis.contrasts import Study
+from kregkit.report.analysis.contrasts import Analysis
 from kregkit.report.analysis.equal_score import TOLERANCES, pairs, rows
 from kregkit.report.analysis.meta_analysis import read
-from kregkit.report.analysis.recommendations import NONE
 from kregkit.report.cells import Setting, of_model, whole
 from kregkit.report.data.tables import tables
 from kregkit.report.figures.frontier import frontier
@@ -24,6 +23,7 @@ from kregkit.report.figures.score import score
 from kregkit.report.report import Report
 from kregkit.report.sections import equal_score
 from kregkit.report.wording import labels, numbers
+from kregkit.report.wording.contrasts import quantity
 from kregkit.store import Contents
 
 
@@ -100,16 +100,16 @@ def test_decoupled_decay_is_compared_with_l2(contents: Contents) -> None:
         .alias("regularizer")
     )
     renamed = replace(contents, finals=contents.finals.with_columns(decoupled))
-    study = Study(tables(renamed))
+    study = Analysis(tables(renamed))
     sections = {one.anchor: one for one in equal_score.sections(study)}
     assert set(sections) == {"l1-l2", "decay"}
     assert any("Adam" in note for note in sections["decay"].notes)
     (pair,) = pairs(study, "L2", "decoupled")
     (twin,) = (
-        p for p in pairs(Study(tables(contents)), "L1", "L2") if p.one[0] == "kernel"
+        p for p in pairs(Analysis(tables(contents)), "L1", "L2") if p.one[0] == "kernel"
     )
     for row, other in zip(
-        rows(study, pair), rows(Study(tables(contents)), twin), strict=True
+        rows(study, pair), rows(Analysis(tables(contents)), twin), strict=True
     ):
         for one, two in zip(row.contrasts, other.contrasts, strict=True):
             assert [e for _, e in one.effects] == pytest.approx(
@@ -121,11 +121,11 @@ def test_with_few_seeds_the_lowest_and_the_highest_are_shown() -> None:
     random = np.random.default_rng(5)
     size = simulated.Size(3, N_TRAIN, N_TEST)
     few = simulated.contents(random, size, simulated.truth(random))
-    study = Study(tables(few))
+    study = Analysis(tables(few))
     section = next(equal_score.sections(study))
     row = next(rows(study, next(pairs(study, "L1", "L2"))))
     shown = section.tables[0].rows[1]
-    assert shown[0].value == row.about
+    assert shown[0].value == quantity(row.about.place) == "test score"
     effects = [e for _, e in row.contrasts[-1].effects if e is not None]
     assert len(effects) == 3
     low, high = (
@@ -153,7 +153,7 @@ def test_a_study_that_lacks_trials_is_compared_where_both_have_them(
     )
     assert kept.select("effect", "low").equals(all_of_it.select("effect", "low"))
     seeds = one.effects.filter(
-        pl.col("about") == "Test score, L1 minus L2 on the kernel"
+        pl.col("about") == "test score, L1 minus L2 on the kernel"
     )["seed"]
     assert sorted(seeds.unique()) == [0, 1, 2, 3, 5]
 
@@ -166,10 +166,10 @@ def test_goals_name_those_that_the_page_names(report: Report) -> None:
         if use.value == "Not known":
             assert frame.height == 0
         elif use.value == "No difference that could be seen":
-            assert NONE in best
+            assert "no regularizer" in best
         else:
             assert set(use.value.split(", or ")[0].split("\n")) <= set(best)
-            assert NONE not in best
+            assert "no regularizer" not in best
 
 
 def test_several_studies_are_pooled_as_one_by_one() -> None:
@@ -181,19 +181,21 @@ def test_several_studies_are_pooled_as_one_by_one() -> None:
             random, size, dict.fromkeys(simulated.truth(random), 0.1)
         )
         finals = one.finals.with_columns(data=pl.lit(f"data {i}"))
-        named.append((f"study {i}", Study(tables(replace(one, finals=finals)))))
+        named.append((f"study {i}", Analysis(tables(replace(one, finals=finals)))))
     section = next(equal_score.sections_of_several(read(named)))
     for i, row in enumerate(section.tables[0].rows):
         estimates = []
         for _, study in named:
             pair = next(pairs(study, "L1", "L2"))
             one = [*rows(study, pair)][i].contrasts[TOLERANCES.index(1.0)]
-            assert one.about.startswith(row[0].value)
+            assert row[0].value == quantity(one.about.place)
             estimates.append(one.estimate)
         if any(known is None for known in estimates):
             continue
         pooled = statistics.random_effects(estimates).estimate
-        assert row[1].value == numbers.effect(one.unit, one.kind, pooled.value, False)
+        assert row[1].value == numbers.effect(
+            one.measure, one.kind, pooled.value, False
+        )
         assert len(row) == 5
 
 

@@ -1,5 +1,6 @@
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from kregkit.report.analysis.verdicts import Contrast, Rule, holm
+from kregkit.report.cells import About, BestOf, Unknown, whole
 from kregkit.report.statistics import estimate
 
 N = 12
@@ -21,7 +23,8 @@ def contrast(
     values = center + scale * values / values.std(ddof=1)
     effects = tuple(enumerate(values.tolist()))
     known = estimate([e for _, e in effects])
-    return Contrast("x", rule, smallest, "l2", "difference", effects, known)
+    about = About(whole("kernel", "l2"), BestOf(("kernel",)))
+    return Contrast(about, rule, smallest, "difference", effects, known)
 
 
 def verdict(*contrasts: Contrast) -> str:
@@ -79,7 +82,7 @@ def test_the_parts_of_a_claim_share_its_error() -> None:
 
 SUPPORTED, NONE = contrast(3.0, 0.5), contrast(0.0, 0.1)
 AGAINST, OPEN = contrast(-3.0, 0.5), contrast(1.0, 3.0)
-UNKNOWN = Contrast("x", "rises", 1.0, "l2", "difference", (), None, "not reached")
+UNKNOWN = replace(contrast(0.0, 1.0), estimate=None, why=Unknown("not reached", 2, 12))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from kregkit.report.analysis.operating import Operating, operating
-from kregkit.report.cells import BASELINE, Cell, Place, Series, Setting, whole
+from kregkit.report.cells import BASELINE, Place, Series, Setting, Summary, whole
 from kregkit.report.data.tables import Tables
 from kregkit.report.sections import sentences
 
@@ -22,10 +22,10 @@ def cell(
     bounds: tuple[float, float] | tuple[None, None] = (None, None),
     failed: int = 0,
     strength: float = 1e-3,
-) -> Cell:
+) -> Summary:
     kind = "log ratio" if place.measure == "l2" else "difference"
     setting = Setting(SERIES, strength)
-    return Cell(setting, place, 3, failed, 0.5, kind, pairs, effect, *bounds, agree)
+    return Summary(setting, place, 3, failed, 0.5, kind, pairs, effect, *bounds, agree)
 
 
 def test_a_strength_that_is_not_reached_is_said(read: Read) -> None:
@@ -68,7 +68,7 @@ NORM = whole("kernel", "l2")
         ),
     ],
 )
-def test_a_change_in_words(one: Cell, text: str) -> None:
+def test_a_change_in_words(one: Summary, text: str) -> None:
     assert sentences.change(one, regression=False) == text
 
 

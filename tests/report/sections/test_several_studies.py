@@ -15,21 +15,22 @@ from helpers.simulated_studies import NAMES, SIZE, study
 from kregkit import report
 from kregkit.errors import StoreError, VersionError
 from kregkit.report.analysis import meta_analysis, recommendations
-from kregkit.report.analysis.contrasts import Study
-from kregkit.report.analysis.findings import frame_of_several
+from kregkit.report.analysis.contrasts import Analysis
 from kregkit.report.data.tables import tables
+from kregkit.report.findings import frame_of_several
 from kregkit.report.sections import pooled_claims
 from kregkit.report.sections.verdict_words import VERDICTS
 from kregkit.report.several import files_of_several
 from kregkit.report.statistics import Estimate, random_effects
 from kregkit.report.wording import numbers
+from kregkit.report.wording.contrasts import of
 from kregkit.store import Contents, Store
 
 TASKS = ("classification",) * 3 + ("regression",)
 
 
 def read(named: Mapping[str, Contents]) -> tuple[meta_analysis.One, ...]:
-    return meta_analysis.read([(n, Study(tables(c))) for n, c in named.items()])
+    return meta_analysis.read([(n, Analysis(tables(c))) for n, c in named.items()])
 
 
 def part(
@@ -108,14 +109,14 @@ def test_the_pool_of_the_page_is_the_pool_of_the_csv() -> None:
             for one in found
             for own in one.parts
             if f"claim {one.claim.number}" == row["section"]
-            and own.about == row["about"]
+            and of(own.about) == row["about"]
         ]
         known = made[0].pooled
         if known is None:
             assert row["effect"] is None
             continue
         assert row["effect"] == known.estimate.value
-        counted = made[0].shape.unit in ("test_score", "noise_cost")
+        counted = made[0].shape.measure in ("test_score", "noise_cost")
         assert row["seeds"] == (3 if counted else 4)
 
 
@@ -205,13 +206,13 @@ def test_every_part_has_a_row_with_its_verdict_in_each_study() -> None:
         alone = len(claim.parts) == 1
         for place, own in enumerate(claim.parts, 1):
             name, together, *each = rows[number if alone else f"{number}.{place}"]
-            assert name.value == (claim.claim.name if alone else own.about)
+            assert name.value == (claim.claim.name if alone else of(own.about))
             verdicts = [one.verdict for _, one in own.found]
             assert [entry.value for entry in each] == [VERDICTS[v] for v in verdicts]
             for entry, (_, one) in zip(each, own.found, strict=True):
                 estimate = one.contrast.estimate
                 assert estimate is not None
-                unit, kind = one.contrast.unit, one.contrast.kind
+                unit, kind = one.contrast.measure, one.contrast.kind
                 assert entry.note == numbers.effect(unit, kind, estimate.value, False)
             if len({*verdicts}) == 1 and verdicts[0] != "undecided":
                 assert together.note.endswith("in each of 3")

@@ -1,7 +1,7 @@
 """What a report concludes, as polars frames: contrasts with verdicts, and goals.
 
-A row is what the page says in a table, in full precision and beside
-the numbers of its seeds.
+A row is what the page says in a table, in full precision and beside the numbers of its
+seeds.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,11 +12,12 @@ import polars as pl
 from kregkit.known import DECOUPLED
 from kregkit.report.analysis import equal_score
 from kregkit.report.analysis.claims import Tested
-from kregkit.report.analysis.contrasts import Study
+from kregkit.report.analysis.contrasts import Analysis
 from kregkit.report.analysis.meta_analysis import One, PooledClaim
-from kregkit.report.analysis.recommendations import NONE, Advice
+from kregkit.report.analysis.recommendations import Advice
 from kregkit.report.analysis.verdicts import Contrast
 from kregkit.report.statistics import LEVEL
+from kregkit.report.wording import contrasts, labels
 
 _WHERE: Final = {"section": pl.String, "about": pl.String, "point": pl.String}
 _COLUMNS: Final[Mapping[str, Mapping[str, Any]]] = {
@@ -35,7 +36,7 @@ _Found = tuple[Mapping[str, str], Contrast, _Bounds, float, str | None]
 
 
 def frames(
-    study: Study, tested: Sequence[Tested], advices: Sequence[Advice]
+    study: Analysis, tested: Sequence[Tested], advices: Sequence[Advice]
 ) -> Mapping[str, pl.DataFrame]:
     """Return the frames `contrasts`, `effects` and `goals`."""
     found = [*_of_claims(tested), *_at_equal_score(study)]
@@ -65,7 +66,7 @@ def frame_of_several(
     rows = []
     for claim in claims:
         for part in claim.judged.parts if claim.judged else ():
-            about = part.contrast.about
+            about = contrasts.of(part.contrast.about)
             section = f"claim {claim.claim.number}"
             where = {"section": section, "about": about, "point": "claim"}
             verdict = part.verdict if part.contrast.estimate else None
@@ -82,22 +83,24 @@ def _of_claims(tested: Sequence[Tested]) -> Iterator[_Found]:
     for one in tested:
         section = f"claim {one.claim.number}"
         for part in one.judged.parts if one.judged else ():
-            where = {"section": section, "about": part.contrast.about, "point": "claim"}
+            where = {"section": section, "point": "claim"}
+            where["about"] = contrasts.of(part.contrast.about)
             verdict = part.verdict if part.contrast.estimate else None
             yield where, part.contrast, (part.low, part.high), part.level, verdict
         for contrast in one.beside:
-            where = {"section": section, "about": contrast.about, "point": "beside"}
+            where = {"section": section, "point": "beside"}
+            where["about"] = contrasts.of(contrast.about)
             yield where, contrast, _own(contrast), LEVEL, None
 
 
-def _at_equal_score(study: Study) -> Iterator[_Found]:
+def _at_equal_score(study: Analysis) -> Iterator[_Found]:
     points = (*(f"within {part:g}" for part in equal_score.TOLERANCES), "lowest loss")
     for one, other in (("L1", "L2"), ("L2", DECOUPLED)):
         for pair in equal_score.pairs(study, one, other):
             for row in equal_score.rows(study, pair):
                 for point, contrast in zip(points, row.contrasts, strict=True):
                     section = f"{one} against {other}"
-                    about = f"{row.about}, {pair.name}"
+                    about = contrasts.of(row.about)
                     where = {"section": section, "about": about, "point": point}
                     yield where, contrast, _own(contrast), LEVEL, None
 
@@ -116,7 +119,7 @@ def _contrast(
     judged = where["point"] == "claim"
     return {
         **where,
-        "measure": one.unit,
+        "measure": one.measure,
         "kind": one.kind,
         "rule": one.rule if judged else None,
         "smallest": one.smallest if judged else None,
@@ -126,7 +129,7 @@ def _contrast(
         "level": level,
         "seeds": len(one.effects),
         "verdict": verdict,
-        "why": one.why or None,
+        "why": contrasts.why(one.why) or None,
     }
 
 
@@ -134,13 +137,14 @@ def _goal(advice: Advice) -> Iterator[dict[str, Any]]:
     for name, estimate in advice.effects.items():
         low, high = estimate.interval()
         yield {
-            "goal": advice.goal.name,
-            "regularizer": name,
+            "goal": labels.GOALS[advice.goal.key].name,
+            "regularizer": labels.choice(name),
             "effect": estimate.value,
             "low": low,
             "high": high,
             "among_best": name in advice.ties,
         }
     if advice.effects:
-        none = {"goal": advice.goal.name, "regularizer": NONE, "effect": 0.0}
-        yield {**none, "low": None, "high": None, "among_best": NONE in advice.ties}
+        none = {"goal": labels.GOALS[advice.goal.key].name, "effect": 0.0}
+        none |= {"regularizer": labels.choice(None), "low": None, "high": None}
+        yield none | {"among_best": None in advice.ties}
