@@ -71,7 +71,8 @@ class RegularizationLogger(keras.callbacks.Callback):
         every: "epoch", or a number of training steps; with `steps_per_execution` the
             end of the execution that reaches it.
         store: a folder to keep the log in, as a store that `kregkit report` reads.
-        score: the name of a metric of the model that is kept as the score.
+        score: the name of a metric of the model that is kept as the score; without it
+            an accuracy or R² that Keras names so, if there is one.
         optimality: `(x, y)` or `(x, y, sample_weight)`, the training part:
             `kkt_residual` and `gradient_ratio` of `kregkit.optimality` are logged too,
             each time by a pass over these rows.

@@ -187,13 +187,15 @@ class Report:
         made = self.tables
         parts = self.study, self.tested, self.advised, self.runs, self.points
         body = (
-            one_study.sections(*parts) if made.compares else descriptive.sections(made)
+            one_study.parts(*parts)
+            if made.compares
+            else descriptive.parts(descriptive.runs_of(made))
         )
         names = sorted(frames.csvs(self.written))
         named = further_metrics.sections(self.study)
-        sections = (*body, *named, *appendix.sections(made, names, self.too_large))
+        last = appendix.section(made, names, self.too_large, *named)
         subtitle = one_study.subtitle(made, self.left_out)
-        return Page(made.facts.title, subtitle, sections)
+        return Page(made.facts.title, subtitle, (*body, last))
 
     @cached_property
     def figures(self) -> Mapping[str, Figure]:

@@ -15,6 +15,7 @@ import numpy as np
 FEWEST: Final = 5
 LEVEL: Final = 0.95
 POWER: Final = 0.8
+MOST_SEEDS: Final = 100
 
 
 class Estimate(NamedTuple):
@@ -133,6 +134,25 @@ def detectable(of: Estimate, smallest: float, level: float) -> float:
     while lacking(high) < 0:
         high *= 2
     return float(brentq(lacking, 0.0, high))
+
+
+def seeds_to_settle(
+    of: Estimate, smallest: float, overlap: float, level: float
+) -> int | None:
+    """Return how many seeds would decide, if effect and spread are as estimated.
+
+    An interval decides when it excludes 0, or, of an estimate below `smallest`, when it
+    lies within ±`smallest`. Null: more than `MOST_SEEDS`, or none of any number, as
+    where redrawn splits overlap.
+    """
+    size = abs(of.value)
+    margin = size if size >= smallest else smallest - size
+    spread = of.error / math.sqrt(1 / of.n + overlap)
+    for n in range(of.n, MOST_SEEDS + 1):
+        error = spread * math.sqrt(1 / n + overlap)
+        if _quantile((1 + level) / 2, n - 1) * error < margin:
+            return n
+    return None
 
 
 def log_ratio(value: float | None, base: float | None) -> float | None:

@@ -14,6 +14,15 @@ from kregkit.schema import SCHEMA_VERSION, TENSOR_BINS, TENSOR_SAMPLE, TENSOR_WH
 from kregkit.weights import walk
 
 LOSSES: Final = ("loss", "data_loss", "val_loss", "val_data_loss")
+SCORES: Final = (
+    "accuracy",
+    "sparse_categorical_accuracy",
+    "categorical_accuracy",
+    "binary_accuracy",
+    "acc",
+    "r2_score",
+)
+"""The metrics of Keras that are an accuracy or R², by the names that logs have."""
 
 
 def environment() -> dict[str, Any]:
@@ -58,11 +67,15 @@ def fit_record(
 
 
 def model_row(logs: dict[str, Any], score: str | None) -> dict[str, Any]:
-    """Return what the log says of the whole model, from the logs of one epoch."""
+    """Return what the log says of the whole model, from the logs of one epoch.
+
+    Without the name of a score it is the first of `SCORES` that the logs have.
+    """
     row: dict[str, Any] = {name: _finite(logs.get(name)) for name in LOSSES}
     penalties = [logs[name] for name in logs if name.startswith("penalty/")]
     if row["data_loss"] is not None:
         row["penalty"] = _finite(math.fsum(map(float, penalties)))
+    score = score or next((name for name in SCORES if name in logs), None)
     if score is not None:
         row["score"] = _finite(logs.get(score))
         row["val_score"] = _finite(logs.get(f"val_{score}"))

@@ -21,6 +21,8 @@ COLORS = {
     "card": canvas.PAPER,
     "axis": canvas.AXIS,
     "grid": canvas.GRID,
+    "l1": canvas.L1,
+    "l2": canvas.L2,
 }
 FRAMES = ("cells", "operating", "trajectories", "trials", "values")
 
@@ -74,7 +76,7 @@ def test_figures_are_those_of_the_report(stores: Path, reports: Path) -> None:
     assert first.alt
     drawn = first.plot()
     assert isinstance(drawn, Figure)
-    assert drawn.axes[0].get_title("left") == "Each shrinks its own target"
+    assert drawn.axes[0].get_title("left") == "Penalty on the kernel W"
 
 
 def test_a_notebook_shows_what_was_seen_and_text_is_escaped(stores: Path) -> None:

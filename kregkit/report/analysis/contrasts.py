@@ -114,6 +114,11 @@ class Analysis:
             why,
         )
 
+    def mean(self, chosen: Chosen, place: Place) -> float | None:
+        """Return the mean over seeds, each at the setting that was chosen for it."""
+        found = [self.value(chosen[s], s, place) for s in chosen if s is not None]
+        return statistics.mean(found)
+
     def value(self, setting: Setting | None, seed: int, place: Place) -> float | None:
         """Return what was measured of a seed's trial; null where it is not defined."""
         trial = self._trial(setting, seed) if setting else None

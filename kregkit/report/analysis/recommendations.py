@@ -41,6 +41,8 @@ class Goal:
 
 GOALS: Final = (
     Goal("score", of_model("test_score"), True, "best"),
+    Goal("test loss", of_model("test_data_loss"), False, "best"),
+    Goal("overfitting", of_model("generalisation_gap"), False, "strong"),
     Goal("sparse weights", whole("kernel", "zero_fraction"), True, "strong"),
     Goal("small model", whole("kernel", "unit_zero_fraction"), True, "strong"),
     Goal("few inputs", of_model("inputs_ignored"), True, "strong"),

@@ -32,7 +32,8 @@ from kregkit.report.wording.numbers import FRACTIONS, UNDEFINED, significant
 
 INK, PAPER = "#30343b", "#fefefe"
 AXIS, GRID = "#9aa0aa", "#e4e6ea"
-"""These four are of the page: each of its themes has its own. White stays white."""
+L1, L2 = "#d55e00", "#0072b2"
+"""These six are of the page: each of its themes has its own. White stays white."""
 
 RASTER_FROM = 2000
 """Scatters with more points than this are embedded as an image."""
@@ -45,7 +46,7 @@ TOOLTIPS_TO = 500
 
 # Okabe and Ito's palette: told apart by colour-blind eyes. Known regularizers
 # have the same colour and mark everywhere.
-_MARKS = {"L1": ("#d55e00", "o"), "L2": ("#0072b2", "s"), "L1L2": ("#009e73", "^")}
+_MARKS = {"L1": (L1, "o"), "L2": (L2, "s"), "L1L2": ("#009e73", "^")}
 _MORE = (("#cc79a7", "D"), ("#56b4e9", "v"), ("#e69f00", "P"), ("#8c6d1f", "X"))
 
 _STYLE: Any = {

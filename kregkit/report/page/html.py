@@ -14,14 +14,16 @@ from importlib import resources
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from kregkit.report.page.canvas import AXIS, GRID, INK, PAPER
+from kregkit.report.page.canvas import AXIS, GRID, INK, L1, L2, PAPER
 from kregkit.report.page.page import Figure, Page
 from kregkit.report.page.svg import letters, without_letters
 
 _NUMBER = re.compile(r"[−+]?\b[\d.]+(?:e-\d+| (?:%|points?\b))")
 
 _THEMED = {INK: "var(--ink)", PAPER: "var(--card)", AXIS: "var(--axis)"} | {
-    GRID: "var(--grid)"
+    GRID: "var(--grid)",
+    L1: "var(--l1)",
+    L2: "var(--l2)",
 }
 """What a colour of a figure is on a page, in either theme."""
 

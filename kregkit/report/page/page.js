@@ -122,10 +122,10 @@ function hover(svg, box) {
 }
 
 theme();
-for (const table of document.querySelectorAll("table")) {
+for (const table of document.querySelectorAll("figure.table table")) {
   const rows = table.tBodies[0].rows.length;
   if (rows >= 3) sorting(table);
-  if (rows >= 10) filter(table);
+  if (rows > 12) filter(table);
 }
 const box = make("div", { id: "told", hidden: true });
 document.body.append(box);

@@ -1,4 +1,4 @@
-"""The first section of a page: when to use which, and with which strength to begin.
+"""For every goal what reaches it best, and with which strength to begin, as tables.
 
 A regularizer is recommended only by `recommendations`, and the default entry is
 that the study could see no difference.
@@ -50,9 +50,9 @@ def section(study: Analysis, advices: Sequence[Advice]) -> Section:
     """Return the answer of one study."""
     goals = table(advices, "this study shows", study.tables.facts.regression)
     return Section(
-        "answer",
-        "When to use which",
-        "When to use which",
+        "every-goal",
+        "Every goal, and with which strength to begin",
+        "Every goal",
         lead=ENTRIES,
         tables=(goals, begin(study)),
         notes=(*NOTES, "This is one data set and one model."),

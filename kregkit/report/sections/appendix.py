@@ -74,10 +74,24 @@ TERMS = (
 )
 
 
-def sections(
-    tables: Tables, files: Sequence[str], too_large: Sequence[str] = ()
+def section(
+    tables: Tables,
+    files: Sequence[str],
+    too_large: Sequence[str],
+    *named: Section,
+) -> Section:
+    """Return how it was run, the words and the files; failed trials and metrics too."""
+    return Section(
+        "method",
+        "How it was run, and what the words mean",
+        "Method",
+        folded=(*named, *_folded(tables, files, too_large)),
+    )
+
+
+def _folded(
+    tables: Tables, files: Sequence[str], too_large: Sequence[str]
 ) -> Iterator[Section]:
-    """Return the failed trials if any, how it was run, the words and the files."""
     if any(trial.failed for trial in tables.trials):
         yield Section(
             "failed", "Failed trials", "Failed trials", tables=(failed(tables),)

@@ -3,77 +3,85 @@
 Each trial speaks for itself, and no sentence says why.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from kregkit.report.cells import Place, StoredTrial, whole
+from kregkit.report.cells import Place, StoredTrial
 from kregkit.report.data.tables import Tables
 from kregkit.report.data.trajectories import time
 from kregkit.report.page.canvas import gaps, scale, shade, slug
-from kregkit.report.page.page import Entry, Figure, Section, Statement, Table
-from kregkit.report.sections.sentences import exact_zeros
+from kregkit.report.page.page import Entry, Figure, Section, Table
+from kregkit.report.sections.own_fits import Run, answer
 from kregkit.report.wording import labels
 from kregkit.report.wording.numbers import plain
 from kregkit.schema import MEASURES
 
-MOST_TRIALS = 4
+MOST_RUNS = 8
 MOST_LABELS = 9
 LOSSES = ("data_loss", "val_data_loss", "loss", "val_loss")
 _COLORS = ("#0072b2", "#009e73", "#d55e00", "#cc79a7")
 
 
-def sections(tables: Tables) -> Iterator[Section]:
-    """Return what was measured, then one section per trial."""
-    done = [trial for trial in tables.trials if not trial.failed]
-    shown = done[:MOST_TRIALS]
-    notes = [
-        "This store has no baseline, so this page describes what was measured and "
-        "compares nothing. A study (kregkit run) trains baselines."
-    ]
-    if len(done) > len(shown):
-        notes.append(f"The first {len(shown)} of {len(done)} trials are shown.")
-    about = tuple(Statement(_name(t, done), _course_words(tables, t)) for t in shown)
-    zeros = (exact_zeros(tables),) if done else ()
-    yield Section(
-        "seen",
-        "What was measured",
-        "What was measured",
-        statements=(*about, *zeros),
-        notes=tuple(notes),
+def parts(runs: Sequence[Run]) -> Iterator[Section]:
+    """Return the answer, the course of every run, and its layers."""
+    shown = runs[:MOST_RUNS]
+    left_out = len(runs) - len(shown)
+    notes = (
+        (f"The first {MOST_RUNS} of {len(runs)} runs are shown.",) if left_out else ()
     )
-    for i, trial in enumerate(shown):
-        yield Section(
-            f"trial-{i + 1}",
-            _name(trial, done),
-            _name(trial, done),
-            tables=tuple(_layers(tables, trial)),
-            figures=tuple(_figures(tables, trial, f"trial-{i + 1}")),
-        )
-
-
-def _name(trial: StoredTrial, done: list[StoredTrial]) -> str:
-    return "The training run" if len(done) == 1 else f"Trial {trial.trial}"
-
-
-def _course_words(tables: Tables, trial: StoredTrial) -> str:
-    said = []
-    for role, names in labels.TENSORS.items():
-        values = {
-            measure: tables.values.get((trial.trial, whole(role, measure)))
-            for measure in ("l2", "zero_fraction", "near_zero_fraction", "hoyer")
-        }
-        if values["l2"] is not None:
-            shown = {m: plain(m, v, False) for m, v in values.items()}
-            said.append(
-                f"‖{names.symbol}‖₂ ends at {shown['l2']}; of the {names.elements}, "
-                f"{shown['zero_fraction']} are exactly zero and "
-                f"{shown['near_zero_fraction']} within 1e-3 of zero (Hoyer "
-                f"{shown['hoyer']})."
+    if not runs:
+        yield Section("answer", "The answer", "Answer", notes=("No run has finished.",))
+        return
+    yield answer(shown)
+    yield Section(
+        "training",
+        "Over training",
+        "Over training",
+        figures=tuple(
+            figure
+            for i, run in enumerate(shown)
+            for figure in _losses(run, f"run-{i + 1}")
+        ),
+        notes=notes,
+    )
+    yield Section(
+        "layers",
+        "Layer by layer",
+        "Layer by layer",
+        folded=tuple(
+            Section(
+                f"trial-{i + 1}",
+                run.name,
+                run.name,
+                tables=tuple(_layers(run.tables, run.trial)),
+                figures=tuple(_figures(run.tables, run.trial, f"trial-{i + 1}")),
             )
-    return " ".join(said)
+            for i, run in enumerate(shown)
+        ),
+    )
+
+
+def runs_of(tables: Tables, name: str = "") -> list[Run]:
+    """Return the finished runs of a store; one alone has the store's name."""
+    done = [trial for trial in tables.trials if not trial.failed]
+    alone = name or "The training run"
+    return [
+        Run(alone if len(done) == 1 else f"{name} {trial.trial}".strip(), tables, trial)
+        for trial in done
+    ]
+
+
+def _losses(run: Run, name: str) -> Iterator[Figure]:
+    rows = run.tables.rows.filter(pl.col("trial") == run.trial.trial)
+    unit = time(rows)
+    model = rows.filter(pl.col("role") == "model").sort("step")
+    losses = {m: model[m].to_list() for m in LOSSES if model[m].drop_nulls().len()}
+    if losses:
+        title = f"{run.name}: loss"
+        yield _lines(name, "losses", title, model[unit].to_list(), unit, losses)
 
 
 def _layers(tables: Tables, trial: StoredTrial) -> Iterator[Table]:
@@ -103,10 +111,6 @@ def _layers(tables: Tables, trial: StoredTrial) -> Iterator[Table]:
 def _figures(tables: Tables, trial: StoredTrial, name: str) -> Iterator[Figure]:
     rows = tables.rows.filter(pl.col("trial") == trial.trial)
     unit = time(rows)
-    model = rows.filter(pl.col("role") == "model").sort("step")
-    losses = {m: model[m].to_list() for m in LOSSES if model[m].drop_nulls().len()}
-    if losses:
-        yield _lines(name, "losses", "Loss", model[unit].to_list(), unit, losses)
     for role in dict.fromkeys(role for role, _, _ in tables.layers):
         own = rows.filter(pl.col("role") == role).sort("step", maintain_order=True)
         for measure in ("l2", "near_zero_fraction", "hoyer"):

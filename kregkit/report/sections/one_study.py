@@ -12,30 +12,39 @@ from kregkit.report.page.page import Section
 from kregkit.report.sections import (
     answer,
     autoencoder,
+    cards,
     equal_score,
-    evidence,
+    fact_check,
+    strengths,
+    summary,
     targets,
 )
 from kregkit.report.wording.numbers import count
 
 
-def sections(
-    study: Analysis,
+def parts(
+    analysis: Analysis,
     tested: Sequence[Tested],
     advised: Sequence[Advice],
     runs: Trajectories,
     points: Sequence[Operating],
 ) -> Iterator[Section]:
-    """Return the sections of a study that has a baseline to compare with."""
-    tables = study.tables
-    coded = autoencoder.stored(tables)
-    if coded:
-        yield autoencoder.section(study)
-    yield answer.section(study, advised)
-    if not coded or any(one.judged for one in tested):
-        yield from evidence.sections(tables, tested)
-    yield from equal_score.sections(study)
-    yield from targets.sections(tables, runs, points)
+    """Return the parts of the page of a study that has a baseline to compare with."""
+    tables = analysis.tables
+    seen, *by_target = targets.sections(tables, runs, points)
+    yield summary.section(analysis, advised)
+    if autoencoder.stored(tables):
+        yield autoencoder.section(analysis)
+    yield cards.section(analysis, advised, answer.section(analysis, advised))
+    yield strengths.section(analysis, *equal_score.sections(analysis))
+    if any(one.judged for one in tested) or not autoencoder.stored(tables):
+        yield fact_check.section(analysis, tested)
+    yield Section(
+        "layers",
+        "Layer by layer, and every strength",
+        "Layer by layer",
+        folded=(seen, *by_target),
+    )
 
 
 def subtitle(tables: Tables, left_out: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from kregkit.report.analysis import recommendations
 from kregkit.report.analysis.meta_analysis import One, PooledClaim
 from kregkit.report.page.page import Details, Entry, Page, Section, Table
-from kregkit.report.sections import answer, appendix, equal_score, pooled_claims
+from kregkit.report.sections import across, answer, appendix, equal_score
 from kregkit.report.wording import labels, numbers
 from kregkit.report.wording.numbers import count
 
@@ -23,22 +23,45 @@ def page(studies: Sequence[One], found: Sequence[PooledClaim]) -> Page:
         f"{count(len(studies), 'study').replace('studys', 'studies')} · "
         f"{count(data, 'data set')} · {count(trials, 'trial')}"
     )
-    sections = (
-        _answer(studies),
-        *pooled_claims.sections(studies, found),
-        *equal_score.sections_of_several(studies),
-        _studies(studies),
-        appendix.words(),
-        appendix.numbers_in(("tables/contrasts.csv",)),
+    score, *others = _begin(studies)
+    parts = (
+        across.section(studies),
+        across.use(studies, _goals(studies)),
+        Section(
+            "strength",
+            "How strong",
+            "How strong",
+            tables=(others[0],),
+            folded=(
+                Section(
+                    "begin",
+                    "Strengths for the score, and where each collapses",
+                    "Strengths",
+                    tables=(score, *others[1:]),
+                ),
+                *equal_score.sections_of_several(studies),
+            ),
+        ),
+        across.fact_check(studies, found),
+        Section(
+            "method",
+            "How it was run, and what the words mean",
+            "Method",
+            folded=(
+                _studies(studies),
+                appendix.words(),
+                appendix.numbers_in(("tables/contrasts.csv",)),
+            ),
+        ),
     )
-    return Page("What L1 and L2 do to kernel, bias and activity", subtitle, sections)
+    return Page("What L1 and L2 do to kernel, bias and activity", subtitle, parts)
 
 
-def _answer(studies: Sequence[One]) -> Section:
+def _goals(studies: Sequence[One]) -> Section:
     return Section(
-        "answer",
-        "When to use which",
-        "When to use which",
+        "goals",
+        "Every goal in every study",
+        "Goals",
         lead=(
             f"{answer.ENTRIES} In all: those that no data set shows to be beaten, or "
             "that it depends on the data. This is no mean over the data sets, which "
@@ -53,7 +76,6 @@ def _answer(studies: Sequence[One]) -> Section:
                 leading=2 + len(studies),
                 prose=True,
             ),
-            *_begin(studies),
         ),
         notes=answer.NOTES,
     )

@@ -18,12 +18,13 @@ class Tensor:
     symbol: str
     elements: str  # plural
     element: str
+    tensors: str
 
 
 TENSORS = {
-    "kernel": Tensor("W", "kernel weights", "kernel weight"),
-    "bias": Tensor("b", "biases", "bias"),
-    "activation": Tensor("y", "activations", "activation"),
+    "kernel": Tensor("W", "kernel weights", "kernel weight", "kernels"),
+    "bias": Tensor("b", "biases", "bias", "biases"),
+    "activation": Tensor("y", "activations", "activation", "outputs"),
 }
 SHORT = {"kernel": "Kernel W", "bias": "Bias b", "activity": "Activity y"}
 TARGETS = {
@@ -81,10 +82,12 @@ class GoalWords:
 
 GOALS = {
     "score": GoalWords("Best score", "test score"),
+    "test loss": GoalWords("Lower test loss", "test loss"),
+    "overfitting": GoalWords("Less overfitting", "validation loss minus training loss"),
     "sparse weights": GoalWords("Sparse weights", "kernel weights exactly zero"),
     "small model": GoalWords(
         "Small model",
-        "kernel weights in units that are zero as a whole and can be cut out",
+        "kernel weights in units that are zero as a whole",
     ),
     "few inputs": GoalWords("Few inputs", "inputs whose every weight is exactly zero"),
     "sparse activations": GoalWords("Sparse activations", "activations exactly zero"),

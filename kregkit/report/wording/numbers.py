@@ -39,6 +39,11 @@ def strength(value: float | None) -> str:
     return f"{mantissa.rstrip('0').rstrip('.')}e{int(power)}"
 
 
+def rounded(value: float) -> str:
+    """Return a strength as a person writes it: 5e-4 for 4.642e-4."""
+    return strength(float(f"{value:.0e}"))
+
+
 def percent(fraction: float) -> str:
     """Return 12.3 %; what is not 0 (or 1) is never written as 0 % (or 100 %)."""
     if fraction in (0.0, 1.0):
@@ -91,6 +96,14 @@ def points(size: Points, regression: bool | None = None) -> str:
     if regression is None:
         return f"{accuracy} ({r2})"
     return r2 if regression else accuracy
+
+
+def brief(measure: str, kind: str, value: float, regression: bool) -> str:
+    """Return an effect in few characters: changes of 10 % and more without decimals."""
+    change = 100 * math.expm1(value) if kind == "log ratio" else 0.0
+    if -99.5 < change <= -10 or change >= 10:
+        return f"{_sign(change)}{abs(change):.0f} %"
+    return effect(measure, kind, value, regression)
 
 
 def _scored(measure: str) -> bool:

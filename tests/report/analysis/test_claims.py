@@ -200,7 +200,7 @@ def test_equal_score_differences_in_all_seeds_are_no_certainty() -> None:
 
 def section(text: str, number: int) -> str:
     start = text.index(f"## Claim {number}:")
-    return text[start : text.index("\n## ", start + 1)]
+    return text[start : text.index("\n##", start + 1)]
 
 
 def test_every_part_is_on_the_page_with_its_effect_interval_and_verdict() -> None:

@@ -159,7 +159,7 @@ def test_a_study_that_lacks_trials_is_compared_where_both_have_them(
 
 
 def test_goals_name_those_that_the_page_names(report: Report) -> None:
-    table = next(s for s in report.page.sections if s.anchor == "answer").tables[0]
+    table = next(s for s in report.page.sections if s.anchor == "every-goal").tables[0]
     for goal, use, *_ in table.rows:
         frame = report.goals.filter(goal=goal.value)
         best = frame.filter("among_best")["regularizer"].to_list()

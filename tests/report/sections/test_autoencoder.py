@@ -114,10 +114,10 @@ def test_a_row_is_the_mean_and_t_interval_of_the_finals(
         assert shown_bounds(cell.note) == f"[{bounds[0]}, {bounds[1]}]"
 
 
-def test_the_code_comes_first_and_only_where_there_is_one(
+def test_the_code_comes_after_the_answer_and_only_where_there_is_one(
     contents: Contents, report: Report
 ) -> None:
-    assert report.page.sections[0].anchor == "code"
+    assert [part.anchor for part in report.page.parts][:2] == ["answer", "code"]
     none = contents.finals.with_columns(pl.lit(None).alias("code_usage"))
     without = Report(tables(replace(contents, finals=none)))
     assert "code" not in [section.anchor for section in without.page.sections]

@@ -191,7 +191,7 @@ def test_one_page_over_several_stores(folders: list[Path], tmp_path: Path) -> No
     page, text = made.read_text(), (tmp_path / "out/report.md").read_text()
     for name in NAMES[:3]:
         assert f"{name}, mlp" in page
-    assert "When to use which" in text
+    assert "What to use" in text
     again = report.make_several(folders, tmp_path / "again")
     assert again.read_bytes() == made.read_bytes()
 

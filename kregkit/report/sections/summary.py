@@ -1,0 +1,101 @@
+"""The answer of one study in a few sentences, with absolute numbers."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from kregkit.report.analysis.contrasts import Analysis
+from kregkit.report.analysis.recommendations import Advice
+from kregkit.report.cells import About, Series, of_model, whole
+from kregkit.report.data.function_measures import GAP
+from kregkit.report.page.page import Section, Statement
+from kregkit.report.sections.cards import Found, found
+from kregkit.report.sections.matrix import matrix
+from kregkit.report.statistics import FEWEST, mean
+from kregkit.report.wording import labels, numbers
+
+SCORE = of_model("test_score")
+
+
+def section(analysis: Analysis, advised: Sequence[Advice]) -> Section:
+    """Return the first section of a page: the answer, and the matrix."""
+    by_goal = {one.goal.key: found(analysis, one) for one in advised}
+    said = (*_baselines(analysis), *_best(by_goal), *_zeros(analysis), *_few(analysis))
+    return Section(
+        "answer",
+        "The answer",
+        "Answer",
+        statements=tuple(Statement("", text) for text in said),
+        matrix=matrix(analysis),
+    )
+
+
+def _baselines(analysis: Analysis) -> Iterator[str]:
+    tables = analysis.tables
+    score = "R²" if tables.facts.regression else "accuracy"
+    for setting in tables.baselines:
+        test, loss, gap = (
+            numbers.plain(m, tables.cell(setting, of_model(m)).mean, _r2(analysis))
+            for m in ("test_score", "test_data_loss", GAP)
+        )
+        name = labels.setting(setting, list(tables.strengths))
+        start = name.replace("baseline", "Without a regularizer")
+        yield (
+            f"{start}: test {score} {test}, test loss {loss}, and a validation loss "
+            f"that is {gap} above the training loss."
+        )
+
+
+def _best(by_goal: Mapping[str, Found]) -> Iterator[str]:
+    score, loss, gap = (by_goal[key] for key in ("score", "test loss", "overfitting"))
+    if score.clear:
+        yield f"The best score has {score.choice}: {score.effect}."
+    elif score.top:
+        yield (
+            "No regularizer improved the score by more than chance could; the highest "
+            f"mean is that of {score.top}: {score.effect}."
+        )
+    for one, what in ((loss, "Test loss"), (gap, "Overfitting")):
+        if one.clear:
+            yield f"{what} is lowest under {one.choice}: {one.effect}."
+
+
+def _zeros(analysis: Analysis) -> Iterator[str]:
+    """Yield how sparse the kernels get, by which solver."""
+    place = whole("kernel", "zero_fraction")
+    shares: dict[Series, float] = {}
+    for series in analysis.tables.strengths:
+        share = analysis.mean(analysis.strong(series), place)
+        if series.target == "kernel" and share is not None:
+            shares[series] = share
+    if not shares:
+        return
+    most = max(shares, key=shares.__getitem__)
+    if not shares[most]:
+        yield (
+            "No kernel weight is exactly zero: training by the gradient alone makes "
+            "weights small. The proximal solver sets them to zero."
+        )
+        return
+    chosen = analysis.strong(most)
+    score = analysis.to_baseline(About(SCORE, most), "rises", 0.0, chosen)
+    cost = mean([effect for _, effect in score.effects])
+    shown = numbers.effect("test_score", "difference", cost, _r2(analysis))
+    percent = numbers.plain("zero_fraction", shares[most], False)
+    gradient = [s for one, s in shares.items() if one.solver == "gradient"]
+    alone = "" if any(gradient) or not gradient else "; by the gradient alone none is"
+    yield (
+        f"{labels.named(most)} makes {percent} of the kernel weights exactly zero "
+        f"(score {shown}){alone}."
+    )
+
+
+def _few(analysis: Analysis) -> Iterator[str]:
+    pairs = max(map(len, analysis.tables.pairs.values()), default=0)
+    if pairs < FEWEST:
+        yield (
+            f"With {numbers.count(pairs, 'seed')} nothing here is told from chance: "
+            f"values are means. With seeds = {FEWEST} there are intervals and verdicts."
+        )
+
+
+def _r2(analysis: Analysis) -> bool:
+    return analysis.tables.facts.regression
