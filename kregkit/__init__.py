@@ -1,7 +1,7 @@
-"""A regularizer toolkit for Keras: penalties, logs of what they do, and studies.
+"""A regularizer toolkit for Keras: penalties, logs of their effects, and studies.
 
-Importing kregkit is cheap. What needs Keras, polars or matplotlib is
-loaded when it is first used.
+Importing kregkit is cheap: modules that need Keras, polars or matplotlib are loaded at
+their first use.
 """
 
 import importlib
@@ -24,7 +24,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "bind":  # a function, as the next
+    if name == "bind":  # a function, as is the next
         return importlib.import_module("kregkit.weights").bind
     if name == "optimality":
         return importlib.import_module("kregkit.kkt.table").optimality
@@ -38,5 +38,5 @@ def __dir__() -> list[str]:
 
 
 if "keras" in sys.modules:
-    # So that Keras can load a model saved with these (see `Penalty.get_config`).
+    # Register the classes, so that Keras can load saved models with them.
     importlib.import_module("kregkit.layers")

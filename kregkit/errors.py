@@ -1,16 +1,16 @@
-"""Every error that kregkit raises, and the wording that errors share.
+"""The errors that kregkit raises, and the two forms of their messages.
 
     KregkitError
     ├── ParameterError   (ValueError)    an argument breaks a rule
-    ├── UnknownNameError (ValueError)    a name that no registry knows
-    ├── ModelError       (TypeError)     a model or builder that cannot be used
-    ├── StudyError       (ValueError)    a study file, located: file, line, key
-    ├── DataError        (ValueError)    a data set or data file
-    ├── StoreError       (OSError)       a store that cannot be read or written
-    │   └── PartError                    one part of it; the others may be read
-    └── VersionError     (RuntimeError)  versions that do not go together
+    ├── UnknownNameError (ValueError)    a name that is not registered
+    ├── ModelError       (TypeError)     a model or builder cannot be used
+    ├── StudyError       (ValueError)    a study file is invalid: file, line, key
+    ├── DataError        (ValueError)    a data set or data file cannot be used
+    ├── StoreError       (OSError)       a store cannot be read or written
+    │   └── PartError                    one part cannot be read; others may be
+    └── VersionError     (RuntimeError)  versions are incompatible
 
-Code raises the short fact; what knows the file adds it once, at the boundary.
+Inner code raises a short message. The caller that knows the file adds its name once.
 """
 
 import difflib
@@ -19,28 +19,28 @@ from typing import TYPE_CHECKING
 
 
 class KregkitError(Exception):
-    """The base of every error of kregkit."""
+    """The base class of all kregkit errors."""
 
     if not TYPE_CHECKING:
-        # TensorFlow raises an error again after it has traced the code that raised it:
-        # as what it was if it is constructed as an Exception is, else as its own.
+        # TensorFlow re-raises errors of traced code. It keeps the class only if the
+        # constructor is Exception's.
         __init__ = Exception.__init__
 
 
 class ParameterError(KregkitError, ValueError):
-    """An argument breaks a rule; the message names owner, rule and value."""
+    """An argument is invalid; the message names owner, rule and value."""
 
 
 class UnknownNameError(KregkitError, ValueError):
-    """A name that no registry knows; the message names the nearest one."""
+    """A name is not registered; the message names the nearest known name."""
 
 
 class ModelError(KregkitError, TypeError):
-    """A model, or what a builder returned, cannot be used."""
+    """A model, or the return value of a builder, cannot be used."""
 
 
 class StudyError(KregkitError, ValueError):
-    """A study file breaks a rule; the message holds file, line and key."""
+    """A study file is invalid; the message names file, line and key."""
 
 
 class DataError(KregkitError, ValueError):
@@ -52,11 +52,11 @@ class StoreError(KregkitError, OSError):
 
 
 class PartError(StoreError):
-    """A file of one part of a store cannot be read; the others may be."""
+    """A file of one part of a store cannot be read; other parts may be readable."""
 
 
 class VersionError(KregkitError, RuntimeError):
-    """Versions that do not go together; the message names both."""
+    """Two versions are incompatible; the message names both."""
 
 
 def must(owner: str, name: str, rule: str, value: object) -> str:
@@ -65,7 +65,7 @@ def must(owner: str, name: str, rule: str, value: object) -> str:
 
 
 def unknown(where: str, name: object, known: Iterable[str]) -> str:
-    """Return the message for a name that is not among the known ones."""
+    """Return the message for a name that is not in `known`."""
     names = sorted(known)
     lower = {known_name.lower(): known_name for known_name in names}
     near = difflib.get_close_matches(str(name).lower(), lower, n=1, cutoff=0.5)

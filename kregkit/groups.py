@@ -1,9 +1,8 @@
-"""Which axes of a weight are an output unit and an input, per kind of layer.
+"""The axes of a weight that number output units, inputs and groups.
 
-What a unit or an input is, is decided here, once, for measures,
-reports and group penalties alike; where it is not known, it is None, not guessed.
-A word for the groups of a penalty is in `group_axes`, and where it has other axes in a
-kind of layer, in `other_axes`.
+Measures, reports and group penalties use these definitions. An unknown axis is None.
+`group_axes` resolves the argument `group` of a penalty for a tensor alone;
+`other_axes` does so for the layers with a different axis order.
 """
 
 import math
@@ -16,7 +15,7 @@ from kregkit.known import BLOCK
 from kregkit.measure import Axes
 
 Group: TypeAlias = str | tuple[int, ...]
-"""A word of `WORDS`, a block as "4x4", or the axes that tell groups apart."""
+"""A key of `WORDS`, "head", a block such as "4x4", or the axes that index groups."""
 
 WORDS: Final = {
     "column": (slice(-1, None), 2),
@@ -25,13 +24,13 @@ WORDS: Final = {
     "row": (slice(0, -1), 2),
     "unit": (slice(-1, None), 1),
 }
-"""For each word the axes that tell groups apart, and the lowest rank that has it."""
+"""For each named `group`: the axes that index groups, and the lowest rank allowed."""
 
 HEAD: Final = "head"
-"""A word that is of layers alone: no axes of a weight have heads by themselves."""
+"""The named `group` that needs a layer: a tensor alone does not show its heads."""
 
 OF_LAYERS: Final = ("filter", HEAD, "input", "unit")
-"""The words that mean other axes in some kinds of layers."""
+"""The named groups with axes that depend on the kind of layer."""
 
 _CHANNELS_FIRST = "channels_first"
 
@@ -49,7 +48,7 @@ def weight_axes(layer: Any, name: str) -> Axes:
     | Embedding embeddings | (inputs, out) | out | inputs |
     | RNN, GRU, LSTM kernel | (in, gates·units) | gates·units | in |
     | RNN, GRU, LSTM recurrent_kernel | (units, gates·units) | gates·units | units |
-    | EinsumDense kernel | by its equation | those of the output | of the input |
+    | EinsumDense kernel | by its equation | axes of the output | axes of the input |
     | bias, gamma, beta, any other | | None | None |
     """
     if isinstance(layer, layers.EinsumDense) and name == "kernel":
@@ -77,7 +76,7 @@ def weight_axes(layer: Any, name: str) -> Axes:
     )
     known = ("kernel", "recurrent_kernel", "pointwise_kernel")
     if isinstance(layer, plain) and name in known:
-        # In a grouped convolution one index of axis -2 is an input of each group.
+        # In a grouped convolution, each index of axis -2 is one input per group.
         grouped = getattr(layer, "groups", 1) > 1
         return Axes(unit=(-1,), input=None if grouped else (-2,))
     if isinstance(layer, layers.Embedding) and name == "embeddings":
@@ -86,21 +85,21 @@ def weight_axes(layer: Any, name: str) -> Axes:
 
 
 def activation_axes(layer: Any, rank: int) -> Axes:
-    """Return the unit axis of an output of `layer`: its channels, or the last axis."""
+    """Return the unit axis of a layer's output: the channels, or the last axis."""
     if getattr(layer, "data_format", None) == _CHANNELS_FIRST and rank > 2:
         return Axes(unit=(1,))
     return Axes(unit=(-1,)) if rank > 1 else Axes()
 
 
 def lowest_rank(group: Group) -> int:
-    """Return the number of axes that a weight must have at least to be grouped so."""
+    """Return the minimum number of axes that a weight needs for this grouping."""
     if isinstance(group, str):
         return WORDS[group][1] if group in WORDS else 2
     return max((axis + 1 if axis >= 0 else -axis for axis in group), default=0)
 
 
 def group_axes(group: Group, rank: int) -> tuple[int, ...]:
-    """Return the axes that tell the groups of a weight of this rank apart.
+    """Return the axes that index the groups of a weight of this rank.
 
     | group | one group for each | `w[group]` of Dense, Conv2D |
     |---|---|---|
@@ -108,15 +107,15 @@ def group_axes(group: Group, rank: int) -> tuple[int, ...]:
     | "input" | input: the weights out of it | `w[i, :]`, `w[:, :, i, :]` |
     | "filter" | output unit of a convolution | none, `w[:, :, :, j]` |
     | "column" | column of the kernel as a matrix | `w[:, j]`, `w[:, :, :, j]` |
-    | "row" | row of it: an input at one place | `w[i, :]`, `w[y, x, i, :]` |
+    | "row" | row of that matrix: an input at one place | `w[i, :]`, `w[y, x, i, :]` |
     | (0, 1) | index of these axes | `w[i, j]`, `w[i, j, :, :]` |
     | () | whole tensor | `w` |
 
-    These are the axes of a tensor alone. In a layer that `weight_axes` knows, "unit",
-    "input" and "filter" have its axes, and "head" those of `other_axes`: one group for
-    each head of attention, in each of its kernels. In a bias, every weight is a "unit"
-    of its own. A matrix has units in its columns, and a block "4x4" of it, 4 inputs by
-    4 units, `blocked` groups.
+    These axes hold for a tensor without its layer. In a known layer, "unit", "input"
+    and "filter" use the axes of `weight_axes`, and "head" uses `other_axes`: one group
+    for each attention head, in each kernel. In a bias, each weight is one "unit". A
+    kernel as a matrix has units in its columns. A block "4x4" covers 4 inputs by 4
+    units of it: see `blocked`.
     """
     if isinstance(group, str):
         return tuple(range(rank))[WORDS[group][0]]
@@ -124,9 +123,9 @@ def group_axes(group: Group, rank: int) -> tuple[int, ...]:
 
 
 def blocked(group: Group, shape: tuple[int, ...]) -> tuple[int, ...] | None:
-    """Return the shape whose axes 0 and 2 tell the blocks of a kernel apart.
+    """Return the shape of a kernel split into blocks, with axes 0 and 2 as their index.
 
-    None, where the group is no block, or does not divide the kernel as a matrix.
+    None, if the group is no block, or if blocks do not divide the kernel's matrix.
     """
     block = re.fullmatch(BLOCK, group) if isinstance(group, str) else None
     if block is None or len(shape) < 2:
@@ -139,15 +138,15 @@ def blocked(group: Group, shape: tuple[int, ...]) -> tuple[int, ...] | None:
 
 
 def other_axes(layer: Any, name: str, group: str, rank: int) -> tuple[int, ...] | None:
-    """Return the axes of a word in a weight of a layer where `group_axes` has others.
+    """Return the axes of a named group in a layer's weight, if not `group_axes`'s.
 
-    They are empty where the weight has none for the word, as a grouped convolution for
-    "input" and anything but the kernels of attention for "head", and None where the
-    word is right, or nothing is known of the weight.
+    Empty, if the weight has no such groups: "input" of a grouped convolution, "head" of
+    any weight but attention kernels. None, if `group_axes` is right, or the kind of
+    weight is unknown.
     """
     if group not in OF_LAYERS:
         return None
-    if name.startswith("lora_"):  # factors, which have the regularizer of a kernel
+    if name.startswith("lora_"):  # LoRA factors get the regularizer of the kernel
         return ()
     if name == "bias" and rank > 1:
         return _bias_axes(layer, group, rank)
@@ -164,9 +163,9 @@ def other_axes(layer: Any, name: str, group: str, rank: int) -> tuple[int, ...] 
 
 
 def _bias_axes(layer: Any, group: str, rank: int) -> tuple[int, ...]:
-    """Return the axes of a bias of several: of each weight, a unit, but in a GRU.
+    """Return the axes of a bias with several axes: each weight is a unit.
 
-    There one is of what comes in, and one of what comes back.
+    In a GRU, a unit has two: an input bias and a recurrent bias.
     """
     if group != "unit":
         return ()
@@ -174,10 +173,10 @@ def _bias_axes(layer: Any, group: str, rank: int) -> tuple[int, ...]:
 
 
 def _head_axes(layer: Any, name: str) -> tuple[int, ...]:
-    """Return the axis of the heads: the first of two that units, or inputs, have.
+    """Return the axis of the attention heads, or no axes.
 
-    Of the kernels of attention, (in, heads, size) and (heads, size, out), each an
-    `EinsumDense`; of a convolution whose units have two axes, it is none.
+    Attention kernels are `EinsumDense` kernels of shape (in, heads, size) or (heads,
+    size, out): either the units or the inputs have two axes, the heads first.
     """
     if isinstance(layer, layers.EinsumDense) and name == "kernel":
         axes = weight_axes(layer, name)

@@ -1,7 +1,7 @@
-"""The names that studies and penalties know, with the ranges of their parameters.
+"""The names that a study file can use, and the valid values of their parameters.
 
-Data alone, so that study files are checked without Keras. A test holds
-it equal to the registries.
+Study files are checked against these without loading Keras. A test compares them with
+the registries.
 """
 
 import re
@@ -11,7 +11,10 @@ from typing import Final
 
 @dataclass(frozen=True)
 class Range:
-    """Admissible values of a numeric parameter: low <(=) value <(=) high."""
+    """Valid values of a numeric parameter: `low <= value <= high`.
+
+    With `open_low`, `low < value`. Values are finite.
+    """
 
     low: float
     high: float = float("inf")
@@ -19,12 +22,12 @@ class Range:
     default: float | None = None
 
     def admits(self, value: float) -> bool:
-        """Return whether the value is finite and inside."""
+        """Return whether the value is valid."""
         above = value > self.low if self.open_low else value >= self.low
         return above and value <= self.high and value < float("inf")
 
     def __str__(self) -> str:
-        """Return the rule in words, for messages."""
+        """Return the rule as text for messages."""
         if self.high < float("inf"):
             return f"a number from {self.low:g} to {self.high:g}"
         return f"a finite number {'>' if self.open_low else '>='} {self.low:g}"
@@ -32,39 +35,39 @@ class Range:
 
 @dataclass(frozen=True)
 class Choice:
-    """Admissible words of a structural parameter, or of the whole pattern if any."""
+    """Valid values of a string parameter: `words`, and full matches of `pattern`."""
 
     words: tuple[str, ...]
     default: str
     pattern: str | None = None
 
     def admits(self, word: object) -> bool:
-        """Return whether it is one of the words, or of the pattern."""
+        """Return whether the value is valid."""
         if self.pattern and isinstance(word, str) and re.fullmatch(self.pattern, word):
             return True
         return word in self.words
 
 
 LEARNING_RATE: Final = 1e-3
-"""The learning rate of a study whose file names none."""
+"""The default learning rate of a study."""
 
 STRENGTH: Final = Range(0.0)
 SWEPT_STRENGTH: Final = Range(0.0, open_low=True)
 
 DECOUPLED: Final = "decoupled"
-"""Weight decay beside the optimizer's step, as AdamW's: a regularizer of studies that
-is no penalty: no term of the loss, no value, no proximal step."""
+"""Decoupled weight decay, as in AdamW. Studies list it as a regularizer, but it is no
+penalty: it has no loss term, no value and no proximal operator."""
 
 BLOCK: Final = r"([1-9]\d{0,5})x([1-9]\d{0,5})"
-"""A block of a kernel as a matrix: so many inputs by so many units, as "4x4"."""
+"""A block of a kernel as a matrix, inputs by units: "4x4"."""
 
 GROUP: Final = Choice(
     ("column", "filter", "head", "input", "row", "unit"), "unit", BLOCK
 )
-"""What the groups of a weight are; the words are in `groups.group_axes`."""
+"""The valid names of `group`, which `groups.group_axes` explains."""
 
 WEIGHTING: Final = Choice(("none", "sqrt"), "sqrt")
-"""What the norm of a group of d weights counts: once, or √d times."""
+"""The factor of a group's norm, for d weights: 1 ("none") or √d ("sqrt")."""
 
 ORTHOGONALITY: Final = Choice(
     ("double_soft", "mutual_coherence", "off_diagonal", "soft", "srip", "srip_power"),
@@ -76,29 +79,29 @@ SPECTRAL: Final = Choice(("exact", "power"), "exact")
 """The forms of `SpectralNorm`."""
 
 REDUCTION: Final = Choice(("masked", "mean", "sample", "sum"), "sample")
-"""What `layers.ActivityRegularization` divides the penalty of an output by."""
+"""The reductions of `layers.ActivityRegularization`."""
 
 ONE_STEP: Final = "sgd"
-"""The optimizer whose step is one for all weights."""
+"""The optimizer with the same step size for all weights."""
 
 TARGETS: Final = {
-    "activity": "what a layer with a kernel returns",
+    "activity": "the outputs of layers that have a kernel",
     "beta": "the shifts of normalisation layers",
     "bias": "biases",
-    "depthwise": "depthwise kernels alone",
-    "embeddings": "embeddings alone",
+    "depthwise": "depthwise kernels only",
+    "embeddings": "embeddings only",
     "gamma": "the scales of normalisation layers",
-    "kernel": "kernels of every kind, embeddings among them",
-    "pointwise": "pointwise kernels alone",
-    "recurrent": "recurrent kernels alone",
+    "kernel": "kernels of every kind, including embeddings",
+    "pointwise": "pointwise kernels only",
+    "recurrent": "recurrent kernels only",
 }
-"""What a penalty can be put on, with a line each."""
+"""The targets of a penalty, with a line of description each."""
 
 _KINDS = ("depthwise", "pointwise", "recurrent")
 KERNEL_TARGETS: Final = {kind: f"{kind}_kernel" for kind in _KINDS} | {
     "embeddings": "embeddings"
 }
-"""The targets that are one kind of kernel, and its name in a layer."""
+"""The targets that are one kind of kernel, and the weight's name in its layer."""
 SOLVERS: Final = ("gradient", "proximal")
 
 DATASETS: Final[dict[str, str]] = {
@@ -123,19 +126,19 @@ MODELS: Final[dict[str, tuple[str, frozenset[str]]]] = {
     "lenet_300_100": ("dense 300-100, ReLU", frozenset()),
     "lenet_5": ("the Caffe form: 5x5 convolutions 20-50, dense 500", frozenset()),
     "autoencoder": (
-        "dense encoder (`hidden`, whose last are the units of the code) and its "
+        "dense encoder (`hidden`; its last entry is the size of the code) and its "
         "mirror; `code` is the code's activation; the target is the input",
         frozenset({"code", "hidden"}),
     ),
 }
-"""Built-in models with a line each and the options that they take."""
+"""Built-in models: a line of description and the options of each."""
 
 CODE: Final = Choice(("relu", "sigmoid"), "relu")
-"""The activation of an autoencoder's code. With "sigmoid" its units are between 0 and
-1, as `KLSparsity` takes them to be; with "relu" they can be exactly zero."""
+"""The activation of an autoencoder's code. "sigmoid" keeps units between 0 and 1, as
+`KLSparsity` assumes; "relu" allows exact zeros."""
 
 CODE_LAYER: Final = "code"
-"""The layer of an autoencoder whose output is its code."""
+"""The name of the autoencoder layer that outputs the code."""
 
 LOSSES: Final = {
     "huber": "regression",
@@ -144,7 +147,7 @@ LOSSES: Final = {
     "mean_squared_error": "regression",
     "sparse_categorical_crossentropy": "classification",
 }
-"""Losses that a study can name, with the task that each is for."""
+"""Losses that a study can name, with their task."""
 
 OPTIMIZERS: Final[dict[str, frozenset[str]]] = {
     "adadelta": frozenset(),
@@ -156,4 +159,4 @@ OPTIMIZERS: Final[dict[str, frozenset[str]]] = {
     "rmsprop": frozenset({"momentum"}),
     "sgd": frozenset({"momentum", "nesterov"}),
 }
-"""Optimizers that a study can name, with the options that they take."""
+"""Optimizers that a study can name, with their options."""

@@ -1,7 +1,7 @@
-"""A layer that adds the penalty of what passes through it, reduced as it is told.
+"""A layer that penalises the output of the layer before it, with a chosen reduction.
 
-The reduction is this layer's own, so that neither Keras's division by the
-batch size nor its silence about masks has a part in it.
+Unlike an `activity_regularizer`, it does not depend on Keras's division by the batch
+size, and it can respect a mask.
 """
 
 from typing import Any
@@ -19,31 +19,31 @@ from kregkit.regularizers._parameters import word
 
 @keras.saving.register_keras_serializable("kregkit")
 class ActivityRegularization(keras.layers.Layer):
-    """Passes its input `h` on, and adds `strength·value(h)` to the loss, reduced.
+    """Returns its input `h`, and adds `strength·value(h)` to the loss, reduced.
 
-    An `activity_regularizer` is divided by the batch size, and by nothing else: with
-    ten times the steps or pixels it is ten times as strong, and padding counts. This
-    layer, placed after another, says what it divides by:
+    Keras divides an `activity_regularizer` by the batch size only: with ten times the
+    time steps or pixels it is ten times as strong, and padding counts. This layer has a
+    choice of reductions:
 
-    | reduction | the loss gains |
+    | reduction | added to the loss |
     |---|---|
-    | "sample" | `strength·value(h)/n`, of n samples: as an `activity_regularizer` |
+    | "sample" | `strength·value(h)/n`, for n samples, as an `activity_regularizer` |
     | "sum" | `strength·value(h)` |
-    | "mean" | `strength·value(h)/size(h)`: a mean of all outputs |
-    | "masked" | the mean of the outputs that the mask of the input keeps |
+    | "mean" | `strength·value(h)/size(h)`: the mean over all outputs |
+    | "masked" | the mean over the outputs that the input's mask keeps |
 
-    On several devices each reduces its own part of the batch, and Keras takes the mean
-    of them. For "masked" the value must be a sum over outputs, to which an output that
-    is set to zero adds nothing, as of a penalty that is `maskable`; a regularizer that
-    is no `Penalty` is taken to be so.
+    With several devices, each device reduces its part of the batch, and Keras averages
+    the results. "masked" needs a value that is a sum over outputs, in which a zero
+    output adds nothing: a `maskable` penalty. A regularizer that is no `Penalty` is
+    assumed to be such a sum.
 
     Args:
         regularizer: a penalty, its name, its serialized form, or a Keras regularizer.
-        reduction: a word of the table.
+        reduction: one of the table.
 
     Raises:
-        ParameterError: a reduction that is not in the table, no regularizer, one that
-            "masked" does not suit; when called, "masked" without a mask of the input.
+        ParameterError: an unknown reduction, no regularizer, or one that is not
+            `maskable` with "masked"; when called, "masked" without an input mask.
     """
 
     def __init__(
@@ -67,16 +67,16 @@ class ActivityRegularization(keras.layers.Layer):
 
     def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the inputs."""
-        if self.reduced is not None:  # as it is where a callback leaves penalties out
+        if self.reduced is not None:  # None while a callback leaves penalties out
             self.add_loss(self.reduced(inputs, mask))
         return inputs
 
     def reduced(self, h: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Return what outputs `(n, ...)` add; a mask is of their first axes."""
+        """Return the reduced penalty of `(n, ...)`; a mask covers its first axes."""
         h = accumulable(h)
         if self.reduction == "masked":
             if mask is None:
-                rule = "that of the input, for the reduction 'masked'"
+                rule = "given with the input, for the reduction 'masked'"
                 raise ParameterError(must(type(self).__name__, "mask", rule, mask))
             axes = tuple(range(len(mask.shape), len(h.shape)))
             h = ops.where(ops.expand_dims(mask, axes), h, ops.zeros_like(h))
@@ -94,13 +94,13 @@ class ActivityRegularization(keras.layers.Layer):
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        """Return the regularizer, serialized, and the reduction."""
+        """Return the serialized regularizer and the reduction."""
         serialized = keras.regularizers.serialize(self.regularizer)
         own = {"regularizer": serialized, "reduction": self.reduction}
         return {**super().get_config(), **own}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "ActivityRegularization":
-        """Return the layer of a config."""
+        """Return the layer that a config describes."""
         regularizer = keras.regularizers.deserialize(config["regularizer"])
         return cls(**{**config, "regularizer": regularizer})

@@ -1,7 +1,7 @@
-"""`measure`: the one definition of every norm and sparsity that kregkit reports.
+"""`measure` computes all norms and sparsities that logs, studies and reports show.
 
-It takes ONE tensor, in keras ops, and what is not defined is NaN there
-and null in every table. Many tensors of one shape are a vectorized map over it.
+It takes one tensor. For many tensors of one shape, callers use a vectorized map over
+it. Undefined values are NaN here and null in tables.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from kregkit.schema import NEAR_ZERO
 
 @dataclass(frozen=True)
 class Axes:
-    """The axes of a tensor that number its output units and its inputs, or None."""
+    """The axes of a tensor that index its output units and its inputs, or None."""
 
     unit: tuple[int, ...] | None = None
     input: tuple[int, ...] | None = None
@@ -28,14 +28,13 @@ def measure(
     Args:
         tensor: a weight of any shape, or an activation `(samples, ...)`.
         role: "kernel", "activation", or another weight role.
-        axes: what a unit and an input are (see `groups`).
-        spectral_norm: of the kernel as a matrix, where it is known already; computed
-            exactly otherwise.
+        axes: the axes of units and inputs (see `groups`).
+        spectral_norm: the spectral norm of the kernel as a matrix, if it is already
+            known; otherwise it is computed exactly.
 
     Returns:
-        {column: float scalar}, without the columns that the role does not have. NaN
-        stands for "not defined": `hoyer` of one element or of zeros, `stable_rank` of
-        zeros.
+        {column: float scalar}, with the columns of the role only. Undefined values are
+        NaN: `hoyer` of one element or of zeros, `stable_rank` of zeros.
     """
     tensor = accumulable(ops.convert_to_tensor(tensor))
     measures = _everywhere(tensor, role)
@@ -68,7 +67,7 @@ def as_matrix(kernel: Tensor, unit: tuple[int, ...]) -> Tensor:
 def from_matrix(
     matrix: Tensor, shape: tuple[int, ...], unit: tuple[int, ...]
 ) -> Tensor:
-    """Return the kernel of this shape of which `as_matrix` makes the matrix."""
+    """Return the kernel of this shape from its matrix; the inverse of `as_matrix`."""
     order = _units_last(len(shape), unit)
     whole = ops.reshape(matrix, [shape[axis] for axis in order])
     return ops.transpose(whole, [order.index(axis) for axis in range(len(shape))])
@@ -80,7 +79,7 @@ def _units_last(rank: int, unit: tuple[int, ...]) -> list[int]:
 
 
 def exact_spectral_norm(matrix: Tensor) -> Tensor:
-    """Return the largest singular value, from the eigenvalues of the smaller Gram."""
+    """Return the largest singular value, by eigenvalues of the smaller Gram matrix."""
     matrix = accumulable(matrix)
     scale = ops.max(ops.abs(matrix))
     matrix = matrix / ops.where(scale > 0, scale, ops.ones_like(scale))
@@ -96,14 +95,14 @@ def power_iteration(
 ) -> tuple[Tensor, Tensor]:
     """Return `‖Av‖` after `steps` of `v ← AᵀAv/‖AᵀAv‖`, and the vector `v`.
 
-    It never exceeds the largest singular value, and reaches it from any start that is
-    not orthogonal to the first singular vector; keep `v` for the next call. At a zero
-    matrix the vector stays as it is.
+    The norm never exceeds the largest singular value. It converges to it unless `start`
+    is orthogonal to the first singular vector. Pass `v` as the next call's start. A
+    zero matrix leaves the vector unchanged.
     """
     matrix = accumulable(matrix)
 
     def step(_: Tensor, vector: Tensor) -> Tensor:
-        # Scaled to length 1 twice: AᵀAv leaves float32 where |A| is 1e±20.
+        # Normalised twice: AᵀAv overflows or underflows float32 for |A| of 1e±20.
         image = _unit(ops.matmul(matrix, vector[:, None])[:, 0])
         image = ops.matmul(image, matrix)
         return ops.where(safe_norm(image) > 0, _unit(image), vector)
@@ -113,13 +112,13 @@ def power_iteration(
 
 
 def power_start(units: int, dtype: str = "float32") -> Tensor:
-    """Return the first vector of a power iteration, of length 1 and always the same."""
+    """Return the fixed start vector of a power iteration, of length 1."""
     vector = ops.cos(ops.arange(1, units + 1, dtype=dtype))
     return vector / safe_norm(vector)
 
 
 def _everywhere(tensor: Tensor, role: str) -> dict[str, Tensor]:
-    """Return the measures that every tensor has; norms per sample for activations."""
+    """Return the measures of any tensor; for activations, norms are per sample."""
     size = ops.shape(tensor)[0] if role == "activation" else 1
     flat = ops.reshape(tensor, (size, -1))
     magnitude = ops.abs(flat)
@@ -145,7 +144,7 @@ def _everywhere(tensor: Tensor, role: str) -> dict[str, Tensor]:
 
 
 def _unit(vector: Tensor) -> Tensor:
-    """Return the vector of length 1 in this direction; zeros as they are."""
+    """Return the vector scaled to length 1; a zero vector is unchanged."""
     norm = safe_norm(vector)
     return vector / ops.where(norm > 0, norm, ops.ones_like(norm))
 
@@ -162,12 +161,12 @@ def _all_zero_fraction(magnitude: Tensor, kept: tuple[int, ...]) -> Tensor:
 
 
 def _ratio(over: Tensor, under: Tensor) -> Tensor:
-    """Return over/under, NaN where `under` is zero."""
+    """Return over/under, or NaN where `under` is zero."""
     safe = ops.where(under > 0, under, ops.ones_like(under))
     return ops.where(under > 0, over / safe, float("nan"))
 
 
 def _mean_where(values: Tensor, defined: Tensor) -> Tensor:
-    """Return the mean over the defined ones, NaN where there is none."""
+    """Return the mean over the defined values, or NaN without any."""
     total = ops.sum(ops.where(defined, values, ops.zeros_like(values)))
     return _ratio(total, ops.sum(ops.cast(defined, values.dtype)))

@@ -1,8 +1,8 @@
-"""Operations whose dtype or gradient needs care.
+"""Operations that need care with dtypes or gradients, for measures and penalties.
 
-What is squared or summed is at least float32. Half precision
-overflows at 65504, which the sum of squares of one hidden layer already passes. And
-float64 stays float64: `ops.maximum` and `ops.minimum` round it on PyTorch.
+Squares and sums are at least float32: float16 overflows at 65504, which the sum of
+squares of one hidden layer exceeds. float64 stays float64: `ops.maximum` and
+`ops.minimum` round it on PyTorch.
 """
 
 import math
@@ -17,29 +17,29 @@ Tensor: TypeAlias = Any
 """A backend tensor, a Keras variable or a NumPy array: Keras has no common type."""
 
 PASSES: Final = 10
-"""Passes over a group whose root is hard to find, at most. Measured on groups of 2 to
-100 weights whose sizes and amounts span up to 35 decades: they end within 1.3e-7 of the
-largest weight in float32. A group of ordinary training needs none of them."""
+"""The maximum number of passes to find the root of a difficult group. For groups of 2
+to 100 weights with sizes and amounts over up to 35 decades, the measured error is at
+most 1.3e-7 of the largest weight in float32. Groups in ordinary training need none."""
 
 Axis: TypeAlias = int | tuple[int, ...] | None
 
 
 def accumulable(w: Tensor) -> Tensor:
-    """Return `w` as float32, or as it is where it is float64."""
+    """Return `w` as float32; float64 is unchanged."""
     wide = backend.standardize_dtype(w.dtype) == "float64"
     return ops.cast(w, "float64" if wide else "float32")
 
 
 def magnitude(w: Tensor) -> Tensor:
-    """Return `|w|`, with gradient 0 at 0: that of `ops.abs` is 1 there on JAX."""
+    """Return `|w|` with gradient 0 at 0; the gradient of `ops.abs` on JAX is 1."""
     return w * ops.sign(w) if backend.backend() == "jax" else ops.abs(w)
 
 
 def constant(x: Tensor, dtype: str) -> Tensor:
-    """Return a number, a tensor or a variable as a tensor, constant to gradients.
+    """Return a number, tensor or variable as a tensor without a gradient.
 
-    `ops.convert_to_tensor` returns a variable as it is on TensorFlow, which then
-    refuses a gradient of one's own that reads it.
+    On TensorFlow, `ops.convert_to_tensor` returns a variable unchanged, and TensorFlow
+    rejects a custom gradient that reads a variable.
     """
     return ops.stop_gradient(ops.convert_to_tensor(x, dtype))
 
@@ -47,17 +47,17 @@ def constant(x: Tensor, dtype: str) -> Tensor:
 def differentiated(
     value: Callable[[Tensor], Tensor], back: Callable[[Tensor, Tensor], Tensor]
 ) -> Callable[[Tensor], Tensor]:
-    """Return a function whose gradient is `back(w, upstream)`.
+    """Return `value` with the custom gradient `back(w, upstream)`.
 
-    Written by hand it takes fewer passes over a tensor than the chain rule does, which
-    is what a penalty costs where nothing fuses them. `back` is differentiated in turn:
-    second derivatives are those of the function.
+    A custom gradient needs fewer passes over a tensor than the chain rule. Without
+    fusion, the passes are the cost of a penalty. Second derivatives are correct, since
+    `back` is itself differentiated.
     """
 
     @ops.custom_gradient  # type: ignore[untyped-decorator]  # Keras is untyped
     def own(w: Tensor) -> Any:
         def gradient(*given: Tensor, upstream: Tensor | None = None) -> Tensor:
-            # On PyTorch `w` is given, and upstream by its name.
+            # PyTorch passes `w` by position and `upstream` by name.
             return back(w, given[0] if upstream is None else upstream)
 
         return value(w), gradient
@@ -68,7 +68,7 @@ def differentiated(
 def summed(
     w: Tensor, each: Callable[[Tensor], Tensor], slope: Callable[[Tensor], Tensor]
 ) -> Tensor:
-    """Return the sum over weights of a function, whose derivative is given too."""
+    """Return the sum of `each` over weights, with `slope` as its derivative."""
     total = differentiated(
         lambda w: ops.sum(each(w)), lambda w, upstream: upstream * slope(w)
     )
@@ -81,25 +81,25 @@ def soft_threshold(w: Tensor, amount: Tensor) -> Tensor:
 
 
 def larger(x: Tensor, y: Tensor) -> Tensor:
-    """Return `max(x, y)` in the dtype of both; NaN where `x` is."""
+    """Return `max(x, y)` in the dtype of both; NaN where `x` is NaN."""
     return ops.where(x < y, y, x)
 
 
 def largest(w: Tensor, axis: Axis = None) -> Tensor:
     """Return the sum over groups of `max|w|` over `axis`, with gradient 0 at zeros.
 
-    Of no weights, or no groups, it is 0 and has a gradient: PyTorch's `max` has none.
+    Without weights or groups it is 0; PyTorch's `max` has no gradient there.
     """
     size = magnitude(w)
-    if not all(size.shape):  # none, or not known
+    if not all(size.shape):  # an axis is empty or unknown
         size = ops.pad(size, [(0, 1)] * len(size.shape))
     return ops.sum(ops.max(size, axis=axis))
 
 
 def scaled(w: Tensor, axis: Axis = None) -> tuple[Tensor, Tensor]:
-    """Return `w/m` and `m = max|w|` over `axis`, kept; 0 and 0 at zeros.
+    """Return `w/m` and `m = max|w|` over `axis`, which is kept; 0 and 0 at zeros.
 
-    The scale is constant to gradients: it is for functions that divide it out again.
+    No gradient passes through m. Use it where the scale cancels in the result.
     """
     largest = ops.stop_gradient(
         ops.max(ops.abs(w), axis=axis, keepdims=True, initial=0.0)
@@ -110,8 +110,8 @@ def scaled(w: Tensor, axis: Axis = None) -> tuple[Tensor, Tensor]:
 def safe_norm(w: Tensor, axis: Axis = None) -> Tensor:
     """Return `√Σw²` over `axis` as `m·√Σ(w/m)²` with `m = max|w|`; 0 at zeros.
 
-    The plain form is 0 for |w| below 1e-23 and infinite above 1e19 in float32, and
-    its gradient at zeros is NaN; this one's is 0.
+    In float32, the plain form is 0 for |w| below 1e-23 and infinite above 1e19. Its
+    gradient at zeros is NaN; here it is 0.
     """
 
     def parts(w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -132,14 +132,17 @@ def safe_norm(w: Tensor, axis: Axis = None) -> Tensor:
 
 
 def norm_scaled_by(scale: Tensor, w: Tensor, axis: Axis = None) -> Tensor:
-    """Return `√Σw²` as `safe_norm` does, with a scale near `max|w|` that is known."""
+    """Return `√Σw²` as `safe_norm` does, for a known scale near `max|w|`."""
     scale = ops.where(scale > 0, scale, ops.ones_like(scale))
     norm = ops.sqrt(ops.sum(ops.square(w / scale), axis=axis, keepdims=True)) * scale
     return ops.squeeze(norm, axis=axis)
 
 
 def mean(x: Tensor, axis: Axis) -> Tensor:
-    """Return the mean over `axis`, kept: `ops.mean` rounds float64 on PyTorch."""
+    """Return the mean over `axis`, which is kept.
+
+    `ops.mean` rounds float64 on PyTorch.
+    """
     total = ops.sum(x, axis=axis, keepdims=True)
     return total / max(math.prod(x.shape) // max(math.prod(total.shape), 1), 1)
 
@@ -149,9 +152,10 @@ def group_soft_threshold(w: Tensor, amount: Tensor, axis: Axis) -> Tensor:
 
     `uᵢ = wᵢ·s/(s + amountᵢ)` with `s = ‖u‖₂/√d`, the root of `φ(s) = 1` for
     `φ(s) = mean (wᵢ/(s + amountᵢ))²`, and 0 where `φ(0) <= 1`. `amount` is a scalar or
-    has the shape of `w`. A scalar has a closed form. Otherwise one step from the root
-    mean square of `w` is exact where amounts are small beside it, or a second one, and
-    known to be; only where some group is not so are there more passes over the tensor.
+    has the shape of `w`. For a scalar there is a closed form. Otherwise the iteration
+    starts at the root mean square of `w`. For amounts much smaller than that, one or
+    two steps are exact, which an error bound verifies. Further passes over the tensor
+    are made only if the bound fails for some group.
     """
     if len(amount.shape) == 0:
         shape, largest = scaled(w, axis)
@@ -163,17 +167,17 @@ def group_soft_threshold(w: Tensor, amount: Tensor, axis: Axis) -> Tensor:
 
 
 def _group_root(w: Tensor, amount: Tensor, axis: Axis) -> Tensor:
-    """Return `s` of `group_soft_threshold`, 0 where the group is."""
+    """Return `s` of `group_soft_threshold`, 0 for groups that become zero."""
     precision = float(np.finfo(backend.standardize_dtype(w.dtype)).eps)
     start = ops.sqrt(mean(ops.square(w), axis))
     _, easy, doubt = _group_step(w, amount, start, 1e-15, axis)
-    # A relative error of s is at most a quarter of it in u. NaN is not settled.
+    # A relative error e of s changes u by at most e/4. NaN counts as not settled.
     ordinary = ops.logical_and(start > 1e-15, start < 1e15)
     settled = ops.logical_and(doubt <= 2.0 * precision * easy, ordinary)
 
     def again() -> Tensor:
         _, found, doubt = _group_step(w, amount, easy, 1e-15, axis)
-        # Where the first step ends near 0, a group may be zero.
+        # A group may be zero if the first step ends near 0.
         some = ops.logical_and(easy > 1e-15, easy > 1e-6 * start)
         done = ops.logical_and(doubt <= 2.0 * precision * found, some)
         done = ops.logical_and(done, ordinary)
@@ -191,7 +195,7 @@ def _group_root(w: Tensor, amount: Tensor, axis: Axis) -> Tensor:
 
 
 def _hard_root(w: Tensor, amount: Tensor, zero: Tensor, axis: Axis) -> Tensor:
-    """Return the root between bounds, by geometric means until they are near."""
+    """Return the root between two bounds, by geometric means until they are close."""
     precision = float(np.finfo(backend.standardize_dtype(w.dtype)).eps)
     w, largest = scaled(w, axis)
     largest = ops.where(largest > 0.0, largest, ops.ones_like(largest))
@@ -216,12 +220,12 @@ def _hard_root(w: Tensor, amount: Tensor, zero: Tensor, axis: Axis) -> Tensor:
 def _group_step(
     w: Tensor, amount: Tensor, s: Tensor, least: float, axis: Axis
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return `φ(s)`, a lower bound of the root, and how far below the root it may be.
+    """Return `φ(s)`, a lower bound of the root, and a bound of its distance from it.
 
-    `ψ = 1/√φ` grows and is concave: its tangent reaches 1 at a lower bound. With
-    `β = mean w²/(s + amount)³` the bend `−ψ''/ψ'` is at most `3·(1/s − β/φ)`, and β/φ
-    falls with s, no faster than `s⁻³`: so the bend is bounded from s to the tangent's
-    end, and with it the distance from there to the root.
+    `ψ = 1/√φ` increases and is concave, so its tangent reaches 1 at a lower bound. With
+    `β = mean w²/(s + amount)³`, the bend `−ψ''/ψ'` is at most `3·(1/s − β/φ)`, and β/φ
+    falls with s, no faster than `s⁻³`. This bounds the bend between s and the lower
+    bound, and with it the distance from the lower bound to the root.
     """
     inverse = 1.0 / (s + amount)
     squares = ops.square(w * inverse)
@@ -235,9 +239,9 @@ def _group_step(
 
 
 def addable(value: Tensor, w: Tensor) -> Tensor:
-    """Return the penalty of a variable in the dtype of the loss that Keras adds it to.
+    """Return a variable's penalty in `floatx`, the dtype of the loss in Keras.
 
-    That is `floatx`, in a layer of another dtype too.
+    The dtype of the loss does not depend on the layer's dtype.
     """
     variable = isinstance(w, keras.Variable)
     return ops.cast(value, keras.config.floatx()) if variable else value

@@ -1,7 +1,6 @@
-"""Names and types of everything that is stored.
+"""Names and types of all stored columns, for stores, loggers and reports.
 
-What a store or a table may hold is declared here and nowhere else,
-without Keras, so that a report is made where Keras is not installed.
+This module does not import Keras, so reports can be built without Keras.
 """
 
 from typing import Final
@@ -12,13 +11,12 @@ NEAR_ZERO: Final = 1e-3
 """`near_zero_fraction` counts the elements whose magnitude is at most this."""
 
 ACTIVE: Final = 0.1
-"""A unit of a code is active in a row where |h|·‖v‖₂ is above this share of the largest
-such product in that row, v the weights from the unit into the next layer. It is what
-the unit contributes: a unit that is made large, with small weights behind it, is not
-more active, nor is a small one with large weights less."""
+"""A unit of a code is active in a row where |h|·‖v‖₂ exceeds this share of the row's
+largest such product; v are the weights from the unit into the next layer. The product
+measures the unit's contribution, so rescaling between h and v does not change it."""
 
 PROBE: Final = 256
-"""Activations are measured on this many rows of the validation part, at most."""
+"""The maximum number of validation rows on which activations are measured."""
 
 QUANTILES: Final = (0.5, 0.9, 0.99)
 """The levels of `kernel_quantiles`, `bias_quantiles` and `activation_quantiles`."""
@@ -40,7 +38,7 @@ MEASURES: Final[dict[str, str]] = {
     "stable_rank": "(‖W‖₂/spectral norm)², between 1 and the rank",
     "dead_unit_fraction": "share of units that are zero for the whole probe batch",
 }
-"""Every measure with its definition. Norms of activations are means per sample."""
+"""The measures and their definitions. Norms of activations are means over samples."""
 
 METRICS: Final[dict[str, tuple[str, str]]] = {
     "accuracy": ("classification", "share of rows whose class has the largest output"),
@@ -78,35 +76,35 @@ METRICS: Final[dict[str, tuple[str, str]]] = {
         "share of rows whose class is among the five largest outputs",
     ),
 }
-"""Metrics that a study can name, with the task that each is for and its definition."""
+"""The metrics that a study can name: for each, its task and its definition."""
 
 _MEASURED: Final = dict.fromkeys(MEASURES, "float")
 
 ROWS: Final[dict[str, str]] = {
     "trial": "str",
-    "step": "int",  # optimizer steps done; 0 is before training
-    "epoch": "int",  # epochs finished; 0 is before training
+    "step": "int",  # finished optimizer steps; 0: before training
+    "epoch": "int",  # finished epochs; 0: before training
     "layer": "str",  # "" for the row of the whole model
     "tensor": "str",  # "kernel", "bias", ..., "activation"; "model" for the model
     "role": "str",  # "kernel", "bias", ..., "activation"; "model" for the model
-    "size": "int",  # elements; of an activation: elements per sample
+    "size": "int",  # number of elements; for an activation, per sample
     **_MEASURED,
-    "penalty": "float",  # value of this tensor's penalty; of the model: their sum
-    "loss": "float",  # as the next five: only in the row of the whole model
+    "penalty": "float",  # this tensor's penalty; for the model, the sum of all
+    "loss": "float",  # this and the next five: only in the row of the whole model
     "data_loss": "float",
     "score": "float",
     "val_loss": "float",
     "val_data_loss": "float",
     "val_score": "float",
-    "kkt_residual": "float",  # of `kregkit.optimality`, as the next: only of weights,
-    "gradient_ratio": "float",  # and only in a log with `optimality`
+    "kkt_residual": "float",  # this and the next come from `kregkit.optimality`: for
+    "gradient_ratio": "float",  # weights only, in a log with `optimality`
 }
 
 FINALS: Final[dict[str, str]] = {
     "study": "str",
     "trial": "str",
     "status": "str",  # "done" or "failed"
-    "failed_epoch": "int",  # the epoch (from 1) whose loss was not finite
+    "failed_epoch": "int",  # the epoch (from 1) with a loss that is not finite
     "data": "str",
     "task": "str",  # "classification" or "regression"
     "model": "str",
@@ -121,7 +119,7 @@ FINALS: Final[dict[str, str]] = {
     "n_train": "int",
     "n_val": "int",
     "n_test": "int",
-    "split_redrawn": "bool",  # whether the test part depends on the seed
+    "split_redrawn": "bool",  # True if the test part depends on the seed
     "train_score": "float",
     "val_score": "float",
     "test_score": "float",
@@ -129,22 +127,23 @@ FINALS: Final[dict[str, str]] = {
     "train_data_loss": "float",
     "val_data_loss": "float",
     "test_data_loss": "float",
-    "penalty": "float",  # sum of the weight penalties and the probe's activity ones
-    # Of the next, f is the logits minus their mean over classes, or a regression's
-    # output; what is not defined is null: of integer inputs what needs others than
-    # the data's. `study.probes` has the definitions.
+    "penalty": "float",  # sum of the weight penalties and the activity penalties, the
+    # latter on the probe
+    # Below, f is the logits minus their mean over classes, or a regression's output.
+    # Undefined values are null; for integer inputs these are the measures that need
+    # inputs outside the data. `study.probes` has the definitions.
     "logit_norm_at_zero": "float",  # ‖f(0)‖₂ / logit_scale, 0 an input after scaling
-    "score_under_noise": "floats",  # on the test part, with noise of each of the sizes
+    "score_under_noise": "floats",  # on the test part, for each of `noise_sizes`
     "noise_sizes": "floats",  # standard deviations of the noise
     "jacobian_norm": "float",  # √(mean ‖∂f/∂x‖²_F) over the first rows of the test part
-    "inputs_ignored": "float",  # share of the inputs that vary on the training part
-    # whose every outgoing weight is exactly zero
+    "inputs_ignored": "float",  # of the inputs that vary on the training part, the
+    # share with exactly zero outgoing weights
     "permuted_change": "float",  # √(mean ‖change of f‖²) / logit_scale on the test part
-    # when the inputs of `inputs_near_ignored` are permuted; null where there are none
-    "kkt_residual": "float",  # √(Σd²/n) over the weights that the penalty is on, d the
-    # distance of u to its subdifferential; null: the baseline, activity, failed trials
-    # and decoupled decay, which ends where the optimizer's own scale of each weight
-    # says, not at a minimum of data loss and penalty
+    # when the inputs of `inputs_near_ignored` are permuted; null if there are none
+    "kkt_residual": "float",  # √(Σd²/n) over the penalised weights, d the distance of u
+    # to the penalty's subdifferential; null: the baseline, activity, failed trials and
+    # decoupled decay, where the optimizer's scale of each weight decides where training
+    # ends, so that it is no minimum of data loss and penalty
     "engine": "str",
     "wall_seconds": "float",
     "backend": "str",
@@ -160,17 +159,16 @@ FINALS: Final[dict[str, str]] = {
     "bias_quantiles": "floats",  # layers; of activations on the probe
     "activation_quantiles": "floats",
     "step_law_error": "float",  # max |∂penalty/∂w − law|/λ, with law 2λw for L2 and
-    # λ·sign(w) for L1, on kernels or biases by gradient steps; else null
-    "input_shape": "ints",  # of one row of the data: (columns,), or (height, width,
-    # channels) of an image
-    "code_usage": "floats",  # of each unit of an autoencoder's code the share of the
-    # probe's rows in which it is active, by ACTIVE
-    "inputs": "str",  # what they are and what is done to them, in words
-    "classes": "str",  # with their numbers; null where these are the labels
-    "metric_names": "strs",  # of `[train] metrics`; null: the study file names none
-    "train_metrics": "doubles",  # the values of these metrics, in their order, on each
-    "val_metrics": "doubles",  # part, with the final weights; what is not defined is
-    "test_metrics": "doubles",  # null. `study.metrics` has the definitions
+    # λ·sign(w) for L1, for kernels or biases and the gradient solver; else null
+    "input_shape": "ints",  # shape of one row: (columns,), or (height, width, channels)
+    "code_usage": "floats",  # for each unit of an autoencoder's code, the share of the
+    # probe's rows in which it is active (see ACTIVE)
+    "inputs": "str",  # a text: the inputs and their preprocessing
+    "classes": "str",  # with their numbers; null if the numbers are the labels
+    "metric_names": "strs",  # `[train] metrics`; null: the study file names none
+    "train_metrics": "doubles",  # the values of these metrics, in this order, on each
+    "val_metrics": "doubles",  # part, with the final weights; null if undefined.
+    "test_metrics": "doubles",  # `study.metrics` has the definitions
 }
 
 ADDED: Final = (
@@ -192,7 +190,7 @@ ADDED: Final = (
     "val_metrics",
     "test_metrics",
 )
-"""Columns that older stores lack, the last of their tables; there they are null."""
+"""Columns that older stores lack. They are read as null from such stores."""
 
 TENSORS: Final[dict[str, str]] = {
     "trial": "str",
@@ -201,8 +199,8 @@ TENSORS: Final[dict[str, str]] = {
     "role": "str",
     "shape": "ints",
     "size": "int",
-    "values": "floats",  # flattened in C order; a seeded sample when `sampled`
-    "u": "floats",  # -∂(data loss)/∂w at the elements of `values`, over the training
+    "values": "floats",  # flattened in C order; a seeded sample if `sampled`
+    "u": "floats",  # -∂(data loss)/∂w for the elements of `values`, over the training
     # part in inference mode; null: frozen, a failed trial, a log without `optimality`
     "sampled": "bool",
     "histogram": "ints",  # 200 bins of equal width over [low, high]
@@ -215,4 +213,4 @@ TENSOR_SAMPLE: Final = 20_000
 TENSOR_BINS: Final = 200
 
 ROLES: Final = ("kernel", "bias", "activation")
-"""The tensor roles that a report compares; targets act on them in this way."""
+"""The tensor roles that a report compares. Each target acts on one of them."""

@@ -1,8 +1,8 @@
-"""One `Spec` for each penalty: all that is known of it without Keras.
+"""One `Spec` for each penalty: its formula, parameters and properties, without Keras.
 
-A study file is checked against these before Keras is loaded. `@register` gives a
-class the facts of its spec; a test holds formulas, parameters and facts equal to what
-the class does.
+Study files are checked against these before Keras is loaded. `@register` copies the
+properties of the spec to the class. A test compares formulas, parameters and properties
+with what the class does.
 """
 
 from collections.abc import Mapping
@@ -23,25 +23,25 @@ from kregkit.known import (
 
 @dataclass(frozen=True)
 class Spec:
-    """What is known of a penalty.
+    """The formula, parameters and properties of a penalty.
 
-    A `Range` is a numeric parameter, which may differ between the trials of one batch;
-    a `Choice` is structural, and may not. Where a fact depends on a parameter, its
-    class says so itself.
+    A `Range` is a numeric parameter; the trials of one batch may have different values.
+    A `Choice` is structural: it is the same for a batch. A class defines a property
+    itself if it depends on a parameter.
 
     Args:
         formula: the unscaled value.
-        parameters: those beside `strength`, with what they may be.
+        parameters: the parameters other than `strength`, with their valid values.
         proximal: whether it has a proximal operator.
-        differentiable: whether its gradient trains.
-        convex: whether its value is convex, and known to be.
-        makes_zeros: whether weights or groups end at zero while others do not.
-        smooth_off_zero: whether no minimum is at a kink but that of a weight at zero.
-        scalar_step_only: whether its proximal operator takes one step for all weights.
-        arrays: the numeric parameters that may be arrays of the shape of the weight.
-        maskable: whether it is a sum over single elements, some of which may be left
-            out.
-        only_on: "kernel" or "activity", the only target that it is for.
+        differentiable: whether its gradient is useful for training.
+        convex: whether its value is known to be convex.
+        makes_zeros: whether some weights or groups end at exactly zero.
+        smooth_off_zero: whether minima lie at kinks only where a weight is zero.
+        scalar_step_only: whether its proximal operator needs the same step size for all
+            weights.
+        arrays: the numeric parameters that may be arrays of the weight's shape.
+        maskable: whether it is a sum over elements, so that elements can be masked.
+        only_on: "kernel" or "activity", if it is for this target only.
     """
 
     formula: str
@@ -65,7 +65,7 @@ class Spec:
 
 
 _RATIO: Final = Range(0.0, 1.0, default=0.5)
-_WIDTH: Final = Range(1e-6, 1e6, default=0.1)  # squared, it is still a float32
+_WIDTH: Final = Range(1e-6, 1e6, default=0.1)  # its square fits in float32
 _BEND: Final = Range(1.001, 1e6, default=3.7)
 _REFERENCE: Final = Range(-1e6, 1e6, default=0.0)
 

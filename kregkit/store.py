@@ -1,12 +1,13 @@
-"""A store: a folder of Parquet files that a report can be made from, alone.
+"""A store: a folder of Parquet files, written by studies and loggers, read by reports.
 
     DIR/study.toml                     the study file as it was read (studies only)
-    DIR/parts/<name>/rows.parquet      one part holds whole trials;
+    DIR/parts/<name>/rows.parquet      a part holds whole trials;
     DIR/parts/<name>/finals.parquet    its columns are `schema.ROWS`,
     DIR/parts/<name>/tensors.parquet   `schema.FINALS` and `schema.TENSORS`
 
-A part is written under a temporary name and renamed, so that it is
-there whole or not at all. Which trials are finished is read from inside the parts.
+A report needs nothing but its store. Each part is written under a temporary name and
+then renamed, so a part is complete or absent. The finished trials are those in the
+parts.
 """
 
 import hashlib
@@ -33,7 +34,7 @@ _UNSTABLE = {"wall_seconds", "engine"}
 
 
 def frame(rows: Iterable[Mapping[str, Any]], schema: Mapping[str, str]) -> Any:
-    """Return a polars frame with exactly the columns of `schema`; missing is null."""
+    """Return a polars frame with the columns of `schema`; missing values are null."""
     import polars as pl
 
     types = {
@@ -58,32 +59,33 @@ def frame(rows: Iterable[Mapping[str, Any]], schema: Mapping[str, str]) -> Any:
 
 @dataclass(frozen=True)
 class Contents:
-    """What a store holds: the study file's text and the three tables."""
+    """The contents of a store: the study file's text and the three tables."""
 
     study: str | None
     rows: "pl.DataFrame"
     finals: "pl.DataFrame"
     tensors: "pl.DataFrame"
     left_out: tuple[str, ...] = ()
-    """The names of parts that cannot be read, where those are to be skipped."""
+    """The names of the unreadable parts that were skipped."""
 
 
 @dataclass(frozen=True)
 class Store:
     """The store in folder `path`.
 
-    Raises `StoreError` when a file cannot be read or written (`PartError` when it is
-    one of a part), and `VersionError` when its trials were trained by different
-    versions.
+    Raises:
+        StoreError: a file cannot be read or written; for a file of a part, a
+            `PartError`.
+        VersionError: different versions trained the trials.
     """
 
     path: Path
 
     def begin(self, study: str | None = None) -> None:
-        """Make the folder, and keep the study file.
+        """Make the folder, and write the study file.
 
-        With a study, what a killed run of it left is dropped. A logger's store may be
-        written by several processes: what is being written there stays.
+        A study removes the temporary files of a killed run. A logger does not, since
+        several processes may write to its store.
         """
         try:
             (self.path / "parts").mkdir(parents=True, exist_ok=True)
@@ -98,7 +100,7 @@ class Store:
             raise StoreError(f"{self.path}: cannot be written: {_why(error)}") from None
 
     def clear(self) -> None:
-        """Remove every part, and nothing else."""
+        """Remove all parts."""
         shutil.rmtree(self.path / "parts", ignore_errors=True)
 
     def write(
@@ -107,7 +109,7 @@ class Store:
         finals: Iterable[Mapping[str, Any]],
         tensors: Iterable[Mapping[str, Any]],
     ) -> None:
-        """Write whole trials as one part, all three tables or nothing."""
+        """Write whole trials as one part: all three tables, or none of them."""
         finals = list(finals)
         trials = "\n".join(sorted(final["trial"] for final in finals))
         name = hashlib.sha256(trials.encode()).hexdigest()[:16]
@@ -125,25 +127,25 @@ class Store:
             raise StoreError(f"{self.path}: cannot be written: {_why(error)}") from None
 
     def finished(self) -> frozenset[str]:
-        """Return the ids of the trials inside complete parts."""
+        """Return the ids of the trials in complete parts."""
         return frozenset(self._table("finals")["trial"])
 
     def failed(self) -> int:
-        """Return how many of the finished trials have failed."""
+        """Return the number of failed trials."""
         return int((self._table("finals")["status"] == "failed").sum())
 
     def compares(self) -> bool:
-        """Return whether a finished trial has a regularizer."""
+        """Return whether any finished trial has a regularizer."""
         return bool(self._table("finals")["regularizer"].is_not_null().any())
 
     def check_resumable(self, environment: Mapping[str, Any]) -> None:
-        """Raise `VersionError` when other versions than these wrote the store."""
+        """Raise `VersionError` if other versions than these wrote the store."""
         finals = self._table("finals")
         now = frame([{**environment, "trial": "now"}], FINALS)
         check_versions(finals.vstack(now), str(self.path))
 
     def study(self) -> str | None:
-        """Return the text of the stored study file, if there is one."""
+        """Return the text of the stored study file, or None."""
         file = self.path / "study.toml"
         try:
             return file.read_text(encoding="utf-8") if file.exists() else None
@@ -155,11 +157,13 @@ class Store:
         skip_unreadable: bool = False,
         condense: "Callable[[pl.DataFrame], pl.DataFrame] | None" = None,
     ) -> Contents:
-        """Return everything, in an order that does not depend on how it was made.
+        """Return the contents, in an order that does not depend on how they were made.
 
-        With `skip_unreadable`, a part of which a file cannot be read is left out
-        whole, all three tables of it, and named in `left_out`. `condense` is given
-        the rows of one part after another, so that all of them are never in memory.
+        Args:
+            skip_unreadable: leave out all three tables of a part with an unreadable
+                file, and name the part in `left_out`.
+            condense: a function of the rows of one part; the rows of all parts are then
+                never in memory together.
         """
         if not (self.path / "parts").is_dir():
             raise StoreError(f"{self.path}: not a store (it has no folder 'parts')")
@@ -174,7 +178,7 @@ class Store:
                 if not skip_unreadable:
                     raise
                 left_out.append(part.name)
-        made = {  # popped: a large store is in memory once
+        made = {  # `pop`, so that a large store is in memory once
             name: _together(name, ((part, read.pop(name)) for part, read in parts))
             for name in TABLES
         }
@@ -196,7 +200,7 @@ class Store:
 def _together(
     table: str, parts: Iterable[tuple[Path, "pl.DataFrame"]]
 ) -> "pl.DataFrame":
-    """Return the table's trials, each once, by their ids."""
+    """Return the table with each trial once, sorted by trial id."""
     import polars as pl
 
     frames, first = [frame((), TABLES[table])], dict[str, pl.DataFrame]()
@@ -218,19 +222,19 @@ def _together(
     first.clear()
     ids = together.select("trial").with_row_index("at")
     order = ids.sort("trial", maintain_order=True)["at"]
-    # Column by column: `sort` has two more of a large table in memory.
+    # One column at a time: `sort` keeps two more copies of the table in memory.
     names = together.columns
     return pl.DataFrame([together.drop_in_place(n).gather(order) for n in names])
 
 
 def _stable(read: "pl.DataFrame", trial: str) -> "pl.DataFrame":
-    """Return what a trial has whenever it is trained."""
+    """Return a trial's rows without the columns that vary between equal trainings."""
     own = read.filter(read["trial"] == trial)
     return own.drop(_UNSTABLE & set(own.columns))
 
 
 def check_versions(finals: "pl.DataFrame", where: str) -> None:
-    """Raise `VersionError` when trials of one store come from different versions."""
+    """Raise `VersionError` if different versions trained the trials of one store."""
     newer = [v for v in finals["schema_version"].unique() if v != SCHEMA_VERSION]
     if newer:
         raise VersionError(
@@ -264,7 +268,7 @@ def _read(part: Path, table: str) -> "pl.DataFrame":
     if {*read.columns} == {*expected}:
         read = read.select(*expected)
     if read.schema != expected:
-        raise PartError(f"{file}: its columns are not those of this kregkit's stores")
+        raise PartError(f"{file}: its columns differ from this kregkit's store format")
     return read
 
 

@@ -1,7 +1,7 @@
-"""The one walk over a model: every weight with its path, role and layer.
+"""Walks over a model's weights and layers, with path, role and layer of each.
 
-Paths are built from layer names from the model down, so that they are
-the same for Sequential, functional, nested and subclassed models.
+Paths join the layer names from the model down. They have the same form for Sequential,
+functional, nested and subclassed models.
 """
 
 from collections.abc import Iterator
@@ -24,17 +24,18 @@ KERNELS = frozenset(
 
 
 OPAQUE = layers.RNN | layers.TimeDistributed
-"""Layers that call those inside them in a loop, once for every time step."""
+"""Layers that call their inner layer or cell in a loop, once for every time step."""
 
 
 @dataclass(frozen=True)
 class Weight:
-    """One weight of a model, trained or frozen by its layer.
+    """One weight of a model, trainable or frozen by its layer.
 
-    Statistics, seeds and what else was made as non-trainable are left out.
+    Variables that were created as non-trainable, such as statistics and seeds, are no
+    weights.
 
-    `path` is `layer_path/name`; `role` is "kernel" for every kind of kernel and for
-    embeddings, else the weight's own name: "bias", "gamma", "beta", ...
+    `path` is `layer_path/name`. `role` is "kernel" for every kind of kernel and for
+    embeddings, else the weight's name: "bias", "gamma", "beta", ...
     """
 
     path: str
@@ -47,21 +48,21 @@ class Weight:
 
 @dataclass(frozen=True)
 class Place:
-    """One layer of a model with its path; each layer once, in the model's order."""
+    """One layer of a model with its path."""
 
     path: str
     layer: Any
 
 
 def walk_layers(model: Any) -> Iterator[Place]:
-    """Yield every layer below a built model once, parents before children."""
+    """Yield each layer of a built model once, in its order, parents before children."""
     yield from _below(model, "", {id(model)})
 
 
 def output_places(model: Any) -> dict[str, Place]:
-    """Return by the path of every layer the place whose output is its activation.
+    """Return a map from each layer's path to the place where its output is measured.
 
-    It is the layer's own, or that of the layer around it that calls it in a loop.
+    This is the layer itself, or an enclosing layer that calls it in a loop.
     """
     found: dict[str, Place] = {}
     outer: Place | None = None
@@ -73,10 +74,10 @@ def output_places(model: Any) -> dict[str, Place]:
 
 
 def walk(model: Any) -> Iterator[Weight]:
-    """Yield every weight of a built model once, in the model's order.
+    """Yield each weight of a built model once, in the model's order.
 
-    It is of the layer that was found first, or of one inside of that: wrappers and
-    models keep weights of what is inside them under names of their own.
+    A weight that several layers hold belongs to the first one found, or to a layer
+    inside it: wrappers and models also list the weights of their inner layers.
     """
     found: dict[int, Weight] = {}
     for place in (Place("", model), *walk_layers(model)):
@@ -97,31 +98,31 @@ def walk(model: Any) -> Iterator[Weight]:
 
 
 def weight_of(model: Any, variable: Any) -> Weight | None:
-    """Return the weight of a model that a variable is, or None."""
+    """Return the model's weight for a variable, or None."""
     return next((own for own in walk(model) if own.variable is variable), None)
 
 
 def bind(model: Any) -> None:
-    """Note on every weight of a built model which weight of which layer it is.
+    """Attach to each variable of a built model its layer and name.
 
-    A penalty on groups, or of a kernel as a matrix, depends on the kind of layer: the
-    units of a transposed convolution are on another axis. Keras tells the layer in
-    `fit` and in `model.losses`. Elsewhere, as in a loop of your own with `Proximal`, or
-    where you call `layer.kernel_regularizer(layer.kernel)`, a model must be bound.
+    Penalties of groups and of matrices depend on the kind of layer: in a transposed
+    convolution, another axis numbers the units. In `fit` and in `model.losses` kregkit
+    finds the layer itself. Bind the model before a custom training loop with
+    `Proximal`, and before you call `layer.kernel_regularizer(layer.kernel)`.
     """
     for weight in walk(model):
         weight.variable.kregkit_weight = weight
 
 
 def known_weight(variable: Any) -> Weight | None:
-    """Return the weight that a variable was bound as, or None."""
+    """Return the weight that `bind` attached to a variable, or None."""
     return getattr(variable, "kregkit_weight", None)
 
 
 def weight_at_work(w: Any) -> Weight | None:
-    """Return the weight whose penalty is computed of `w`, or None.
+    """Return the weight that is now being penalised, or None if it is not known.
 
-    It is the one that Keras is at, or a variable that was bound.
+    It is the weight that Keras is regularizing, or the one bound to the variable `w`.
     """
     found = regularized(w)
     if found is None:
@@ -142,6 +143,6 @@ def _below(layer: Any, prefix: str, seen: set[int]) -> Iterator[Place]:
 
 
 def _numbered(name: str, taken: dict[str, int]) -> str:
-    """Return the name, with "#2", "#3", ... where it was taken before."""
+    """Return the name, with "#2", "#3", ... appended if it was used before."""
     count = taken[name] = taken.get(name, 0) + 1
     return name if count == 1 else f"{name}#{count}"

@@ -39,8 +39,8 @@ def test_a_weight_given_by_hand_is_refused_until_its_model_is_bound():
     with pytest.raises(ParameterError) as refused:
         penalty(layer.kernel)
     assert str(refused.value) == (
-        "GroupLasso: the groups 'unit' of m/up/kernel depend on the kind of its layer, "
-        "which is not known here; call `kregkit.bind(model)` once the model is built."
+        "GroupLasso: the groups 'unit' of m/up/kernel depend on its kind of layer, "
+        "which is unknown here; call `kregkit.bind(model)` after the model is built."
     )
     expected = 0.1 * units(ops.convert_to_numpy(layer.kernel)).sum()
     (loss,) = model.losses  # Keras tells the layer

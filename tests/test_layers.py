@@ -87,7 +87,7 @@ def test_a_penalty_that_is_no_sum_over_outputs_is_not_masked(name: str) -> None:
         ),
         (
             lambda: ActivityRegularization(L1(0.1), "masked")(H),
-            "`mask` must be that of the input, for the reduction 'masked'; received "
+            "`mask` must be given with the input, for the reduction 'masked'; received "
             "None.",
         ),
     ],

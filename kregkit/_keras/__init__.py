@@ -1,8 +1,7 @@
-"""What only the inside of Keras and its backends can tell, one function a question.
+"""All access to private names of Keras and its backends, and to the call stack.
 
-Each function says why there is no public way. Private names of Keras, TensorFlow, JAX
-and PyTorch, and looks at the call stack, are in this package and nowhere else. Tests of
-these functions fail where a later Keras has renamed what they read.
+Each function's docstring says why the public interface is not enough. Tests of these
+functions fail if a later Keras has renamed what they read.
 """
 
 from kregkit._keras.graphs import functions_of, register_converter, stacked

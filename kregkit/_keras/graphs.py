@@ -1,4 +1,4 @@
-"""What TensorFlow does not tell in public of graphs and of `vectorized_map`."""
+"""Private parts of TensorFlow: functions of graphs, converters of `vectorized_map`."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -8,7 +8,7 @@ from typing import Any
 def functions_of(graph: Any) -> Iterator[Any]:
     """Yield the graphs of the functions that a TensorFlow graph calls.
 
-    `graph.as_graph_def()` is public and has them as messages, without their shapes.
+    The public `graph.as_graph_def()` has them as messages without shapes.
     """
     for name in graph._functions:
         inner = getattr(graph._get_function(name), "graph", None)
@@ -17,9 +17,9 @@ def functions_of(graph: Any) -> Iterator[Any]:
 
 
 def register_converter(operation: str, convert: Callable[[Any], Any]) -> bool:
-    """Tell `tf.vectorized_map` how an operation is done for many; return if it could.
+    """Register the vectorized form of an operation; return False if it fails.
 
-    The registry of converters is not public. What is registered first stays.
+    The registry of converters is not public. The first registration is kept.
     """
     try:
         from tensorflow.python.ops.parallel_for.pfor import RegisterPFor
@@ -31,7 +31,7 @@ def register_converter(operation: str, convert: Callable[[Any], Any]) -> bool:
 
 
 def stacked(tensor: Any) -> Any:
-    """Return a tensor as what a converter returns for many: one for each of them."""
+    """Return a stacked tensor in the form that a converter must return."""
     from tensorflow.python.ops.parallel_for.pfor import wrap
 
     return wrap(tensor, True)

@@ -1,26 +1,26 @@
-"""What layers and operations do not tell in public: what is their own."""
+"""Private parts of Keras layers and operations: their own variables and sublayers."""
 
 from typing import Any
 
 
 def own_variables(layer: Any) -> list[Any]:
-    """Return the weights that a layer made itself, trained and frozen, in its order.
+    """Return the weights that a layer created itself, trained or frozen, in its order.
 
-    `layer.weights` is public: it repeats those of the layers inside, and has those of a
-    frozen layer in another order.
+    The public `layer.weights` includes the weights of inner layers, and has another
+    order for a frozen layer.
     """
     return list(layer._trainable_variables)
 
 
 def own_fixed_variables(layer: Any) -> list[Any]:
-    """Return the variables that a layer made itself, and made not to be trained."""
+    """Return the variables that a layer created itself as non-trainable."""
     return list(layer._non_trainable_variables)
 
 
 def sublayers(layer: Any) -> list[Any]:
-    """Return the layers that a layer, or a model, holds directly.
+    """Return the direct inner layers of a layer or model.
 
-    `model.layers` is public, and of models alone: layers hold layers too.
+    The public `model.layers` exists for models only.
     """
     return list(layer._layers)
 
@@ -28,6 +28,6 @@ def sublayers(layer: Any) -> list[Any]:
 def calls(operation: Any) -> list[Any]:
     """Return the calls of an operation in functional models, with their tensors.
 
-    `layer.input` is public, of a layer that is called once.
+    The public `layer.input` works only for a layer that is called once.
     """
     return list(operation._inbound_nodes)

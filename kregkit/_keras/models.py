@@ -1,4 +1,4 @@
-"""What models do not tell in public: their losses, logs and steps."""
+"""Private parts of Keras models: their losses, logs and steps."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -9,10 +9,10 @@ from keras.src import backend
 
 
 def without_values(build: Callable[[], Any]) -> Any:
-    """Return what `build` makes, its variables with shapes and without values.
+    """Return the result of `build`, with variables that have shapes but no values.
 
-    A stateless scope defers initial values. It is public; the list of the variables
-    that wait for one is not, and the next such scope would give them all a value.
+    The public stateless scope defers initial values. The list of deferred variables is
+    private; without its reset, the next such scope would initialize them all.
     """
     from keras.src.backend.common import global_state
 
@@ -28,48 +28,49 @@ def without_values(build: Callable[[], Any]) -> Any:
 
 
 def training_argument(model: Any, training: bool) -> dict[str, bool]:
-    """Return `training` as an argument for a call of a model that takes it, else none.
+    """Return the keyword `training` for a call of a model, if its `call` takes it.
 
-    Keras's own steps ask the same; its public `__call__` refuses what `call` has not.
+    Keras's own steps test the same attribute. The public `__call__` raises for
+    arguments that `call` does not take.
     """
     return {"training": training} if model._call_has_training_arg else {}
 
 
 def add_step_variables(model: Any, shape: tuple[int, ...], *names: str) -> list[Any]:
-    """Return new variables that every training and test step of a model carries along.
+    """Return new variables that are part of the state of training and test steps.
 
-    On JAX a step returns only the state that Keras hands to it. `Metric.add_variable`
-    is public, but `model.metrics` does not say which of its metrics is Keras's own mean
-    of the loss. That one resets its two own variables by name, so that these stay.
+    On JAX a step updates only the state that Keras passes to it. `Metric.add_variable`
+    is public, but `model.metrics` does not tell which metric is Keras's mean of the
+    loss. That metric resets its two variables by name, so new variables are kept.
     """
     add = model._loss_tracker.add_variable
     return [add(shape, "zeros", name=name) for name in names]
 
 
 def remove_step_variables(model: Any, variables: list[Any]) -> None:
-    """Remove what `add_step_variables` added; Keras has no public way to do this."""
+    """Remove the variables of `add_step_variables`; Keras has no public method."""
     for metric in model.metrics:
         for variable in variables:
             metric._tracker.untrack(variable)
 
 
 def seen_rows(model: Any) -> float:
-    """Return the number of rows in Keras's mean of the loss, since its last reset."""
+    """Return the number of rows in Keras's mean of the loss since its last reset."""
     return float(model._loss_tracker.count)
 
 
 def reported(model: Any) -> Callable[..., dict[str, Any]]:
-    """Return what `fit` calls for the logs of an epoch, before any callback sees them.
+    """Return the method that `fit` calls for the logs of an epoch, before callbacks.
 
-    `get_metrics_result` is public, but `fit` keeps it only where its keys are those of
-    the last step, and others call it too.
+    `fit` uses the public `get_metrics_result` only if its keys equal those of the last
+    step, and other code calls it too.
     """
     return model._get_metrics_result_or_logs  # type: ignore[no-any-return]  # untyped
 
 
 def replace_reported(model: Any, function: Callable[..., dict[str, Any]]) -> None:
-    """Replace what `reported` returns, on this model alone; `restore` undoes it."""
-    reported(model)  # raises where a version of Keras has no such name
+    """Replace the method `reported` of this model; `restore_reported` undoes it."""
+    reported(model)  # raises if this Keras does not have the name
     model._get_metrics_result_or_logs = function
 
 
@@ -79,14 +80,14 @@ def restore_reported(model: Any) -> None:
 
 
 def is_validation(arguments: dict[str, Any]) -> bool:
-    """Return whether `evaluate` was called by `fit`, which tells it by an argument."""
+    """Return whether `fit` called `evaluate`, which an argument shows."""
     return bool(arguments.get("_use_cached_eval_dataset"))
 
 
 def synchronize(model: Any) -> None:
-    """Give the variables the values of the step before: on JAX `fit` holds those.
+    """Assign the values after the last step to the variables; on JAX, `fit` holds them.
 
-    `jax_state_sync` is a public method that other backends have not.
+    `jax_state_sync` is a public method that other backends do not have.
     """
     synchronize = getattr(model, "jax_state_sync", None)
     if synchronize is not None:
@@ -96,8 +97,8 @@ def synchronize(model: Any) -> None:
 def compiled_loss(model: Any) -> Any:
     """Return Keras's loss over all outputs, or None.
 
-    `model.loss` is public, but it is what `compile` was given, before Keras has made
-    one loss for each output of it.
+    The public `model.loss` is the argument of `compile`, not the losses that Keras
+    makes from it for each output.
     """
     return getattr(model, "_compile_loss", None)
 
@@ -109,7 +110,7 @@ def parts(model: Any) -> list[Any]:
 
 @contextlib.contextmanager
 def watched_parts(model: Any, watch: Callable[[Any], Any]) -> Iterator[None]:
-    """Let `watch(part)` take the place of the loss of each of the `parts`."""
+    """Replace the loss of each of the `parts` by `watch(part)`."""
     held = compiled_loss(model)._flat_losses
     watched = [part._replace(loss=watch(part)) for part in held]
     compiled_loss(model)._flat_losses = watched
@@ -120,13 +121,13 @@ def watched_parts(model: Any, watch: Callable[[Any], Any]) -> Iterator[None]:
 
 
 def mask_of(outputs: Any) -> Any:
-    """Return the mask that Keras has attached to a tensor; layers alone are told."""
+    """Return the mask that Keras attached to a tensor; only layers get it publicly."""
     return backend.get_keras_mask(outputs)
 
 
 def aggregated(model: Any, loss: Any) -> Any:
     """Return an additional loss as Keras adds it to the total, on several replicas.
 
-    `compute_loss` is public, and adds the sum of all of them.
+    The public `compute_loss` adds the sum of all additional losses.
     """
     return model._aggregate_additional_loss(loss)

@@ -1,4 +1,4 @@
-"""What optimizers do not tell in public: their variables, slots and updates."""
+"""Private parts of Keras optimizers: their variables, slots and updates."""
 
 from typing import Any
 
@@ -6,9 +6,9 @@ import keras
 
 
 def applies_itself(optimizer: Any) -> bool:
-    """Return whether an optimizer is Keras's own and hands gradients to no other.
+    """Return whether an optimizer is Keras's own, and contains no other optimizer.
 
-    There is no common interface of the optimizers that hold others.
+    Optimizers that contain others have no common interface.
     """
     own: Any = keras.optimizers
     holders = tuple(
@@ -23,13 +23,13 @@ def applies_itself(optimizer: Any) -> bool:
 def trained_variables(optimizer: Any) -> list[Any]:
     """Return the variables that an optimizer updates, in the order of its slots.
 
-    `optimizer.variables` is public; it has the slots, and not what they are for.
+    The public `optimizer.variables` has the slots, but not the variables they are for.
     """
     return optimizer._trainable_variables  # type: ignore[no-any-return]  # untyped
 
 
 def index_of(optimizer: Any, variable: Any) -> int:
-    """Return the place of a variable, or of a stand-in for it, among these."""
+    """Return the index of a variable, or its stand-in, in `trained_variables`."""
     return optimizer._get_variable_index(variable)  # type: ignore[no-any-return]  # untyped
 
 
@@ -39,24 +39,24 @@ def averages(optimizer: Any) -> list[Any]:
 
 
 def slots(optimizer: Any, name: str) -> Any:
-    """Return the slots that a rule of Keras keeps under a name, as "velocities".
+    """Return an optimizer's slots by their attribute name, such as "velocities".
 
-    The names of slots in `optimizer.variables` are public, and not unique: those of
-    two weights of one name are the same.
+    The public names of slots in `optimizer.variables` are not unique: two weights with
+    one name have slots with one name.
     """
     return getattr(optimizer, f"_{name}")
 
 
 def track(optimizer: Any, variable: Any) -> None:
-    """Make a variable one of the optimizer's, which JAX carries through a step.
+    """Add a variable to the optimizer's, so that JAX carries it through a step.
 
-    `add_variable` is public, but makes a variable of its own.
+    The public `add_variable` creates a new variable.
     """
     optimizer._track_variable(variable)
 
 
 def untrack(optimizer: Any, variables: list[Any]) -> list[Any]:
-    """Take variables out of the optimizer's, and return those that were among them."""
+    """Remove variables from the optimizer's, and return those that were removed."""
     held = optimizer._variables
     dropped = [v for v in variables if any(v is own for own in held)]
     for variable in dropped:
@@ -69,21 +69,21 @@ BASE: Any = next(
     for parent in keras.optimizers.Optimizer.__mro__
     if parent.__name__ == "BaseOptimizer"
 )
-"""The optimizer without a backend, which Keras exports under no name."""
+"""The optimizer without a backend, which Keras does not export."""
 
 
 def decays(optimizer: Any, variable: Any) -> bool:
     """Return whether the optimizer's own weight decay acts on a variable.
 
-    `exclude_from_weight_decay` is public, and what was excluded cannot be asked for.
+    The public `exclude_from_weight_decay` sets exclusions, but cannot list them.
     """
     return bool(optimizer._use_weight_decay(variable))
 
 
 def replace_rules(optimizer: Any, clip: Any, update_step: Any, decay: Any) -> Any:
-    """Replace how this optimizer clips, updates and decays; return its `update_step`.
+    """Replace an optimizer's clipping, update and decay; return its `update_step`.
 
-    Its public `apply` has the order of these, and what else happens in a step.
+    The public `apply` calls these in order, with the rest of a step.
     """
     own = optimizer.update_step
     optimizer._clip_gradients = clip
@@ -93,9 +93,9 @@ def replace_rules(optimizer: Any, clip: Any, update_step: Any, decay: Any) -> An
 
 
 def without_strategy(optimizer: Any) -> None:
-    """Give an optimizer of the TensorFlow backend the backend-neutral methods.
+    """Give a TensorFlow optimizer the methods of the optimizer without a backend.
 
-    Its own ones want variables that they may assign to, for `tf.distribute`.
+    Its own methods need variables that they can assign to, for `tf.distribute`.
     """
     for name in ("assign", "assign_add", "assign_sub", "_var_key"):
         setattr(optimizer, name, getattr(BASE, name).__get__(optimizer))
@@ -104,7 +104,7 @@ def without_strategy(optimizer: Any) -> None:
     if isinstance(optimizer, keras.optimizers.Nadam):
 
         def with_product(grads: Any, variables: Any, learning_rate: Any) -> None:
-            # What Nadam does before it calls its parent's.
+            # Nadam does this before it calls its parent's method.
             product = optimizer._u_product
             step = keras.ops.cast(optimizer.iterations + 1, product.dtype)
             factor = 1.0 - 0.5 * keras.ops.power(0.96, step)

@@ -1,4 +1,4 @@
-"""What only the call stack tells: which step, model or weight is at work now."""
+"""Finds the running training step, model or weight on the call stack."""
 
 import sys
 from collections.abc import Sequence
@@ -11,20 +11,20 @@ from kregkit.errors import VersionError
 
 
 def _losses_of_weights() -> Any:
-    """Return the code in which Keras calls the regularizers of weights.
+    """Return the code object in which Keras calls the regularizers of weights.
 
     Raises:
-        VersionError: a version of Keras that has other names there. It must not pass
-            in silence: the groups of a transposed convolution would be wrong.
+        VersionError: this Keras has other names there. Without the error, the groups of
+            a transposed convolution would be wrong.
     """
     method = getattr(keras.layers.Layer, "_get_regularization_losses", None)
     code = getattr(method, "__code__", None)
     names = {"self", "variable", "v"}
     if code is None or not names <= set(code.co_varnames):
         raise VersionError(
-            "kregkit reads which weight a penalty is computed of in Keras's "
-            "`Layer._get_regularization_losses`, from its variables self, variable and "
-            f"v; Keras {keras.__version__} has not all of these."
+            "kregkit finds the weight of a penalty in Keras's "
+            "`Layer._get_regularization_losses`, by its variables self, variable and "
+            f"v; Keras {keras.__version__} does not have all of these."
         )
     return code
 
@@ -33,7 +33,7 @@ _LOSSES_OF_WEIGHTS = _losses_of_weights()
 
 
 class TrainingStep:
-    """A `train_step` of Keras's own that is at work: its model and its gradients."""
+    """A running `train_step` of Keras: its model and its gradients."""
 
     def __init__(self, frame: FrameType) -> None:
         self._frame = frame
@@ -46,28 +46,27 @@ class TrainingStep:
 
     @property
     def has_own_loss(self) -> bool:
-        """Whether the loss is computed in another way than Keras's own."""
+        """Whether the model has a custom `compute_loss`."""
         own: Any = keras.Model
         theirs = type(self.model).compute_loss is not own.compute_loss
         return theirs or "compute_loss" in vars(self.model)
 
     def took(self, gradients: Sequence[Any]) -> bool:
-        """Return whether these are the very gradients that the step computed."""
+        """Return whether these are the gradients that the step computed, unchanged."""
         own = self._frame.f_locals.get("gradients") or ()
         return all(any(g is other for other in own) for g in gradients)
 
 
 def training_step() -> TrainingStep | None:
-    """Return the training step of Keras's own that is at work, the innermost, or None.
+    """Return the innermost running training step of Keras, or None.
 
-    Such a step computes the loss of `self`, takes its gradient, and hands that to
-    `self.optimizer`. A step that is somebody else's code is not one, even in a model.
-    Keras calls a regularizer with a weight and nothing else: only the stack tells which
-    step it belongs to.
+    Such a step computes the loss of `self`, takes its gradient, and passes that to
+    `self.optimizer`. A custom `train_step` does not count. Keras calls a regularizer
+    with a weight only, so the step is known from the stack alone.
     """
     own: Any = keras.Model
     codes = {own.train_step.__code__}
-    if keras.backend.backend() == "jax":  # takes its gradient of another function
+    if keras.backend.backend() == "jax":  # takes the gradient of another function
         codes.add(own.compute_loss_and_updates.__code__)
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
@@ -78,10 +77,10 @@ def training_step() -> TrainingStep | None:
 
 
 def in_apply() -> bool:
-    """Return whether an optimizer is at work on gradients that it was given.
+    """Return whether the `apply` of an optimizer is running.
 
-    Keras builds an optimizer, and those inside it, in its first `apply` where nobody
-    did before: after the gradients were taken.
+    If nobody builds an optimizer before, Keras builds it, with its inner optimizers, in
+    its first `apply`, after the gradients were taken.
     """
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
@@ -93,9 +92,9 @@ def in_apply() -> bool:
 
 
 def model_at_work() -> Any:
-    """Return the compiled model that called what runs now, the innermost, or None.
+    """Return the innermost compiled model on the stack, or None.
 
-    Keras tells an optimizer nothing of its model: only the stack knows both.
+    A Keras optimizer does not know its model.
     """
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
@@ -108,10 +107,10 @@ def model_at_work() -> Any:
 
 
 def regularized(w: Any) -> tuple[Any, Any] | None:
-    """Return the layer and the variable whose penalty Keras computes of `w`, or None.
+    """Return the layer and variable for which Keras computes a penalty of `w`, or None.
 
-    Keras calls a regularizer with a tensor and nothing else. Without a variable that
-    names it, the layer that the tensor belongs to is known to the stack alone.
+    Keras calls a regularizer with a tensor only, so its layer is known from the stack
+    alone.
     """
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
@@ -123,10 +122,10 @@ def regularized(w: Any) -> tuple[Any, Any] | None:
 
 
 def regularizes_activity(regularizer: Any) -> bool:
-    """Return whether a layer computes the penalty of its output by this regularizer.
+    """Return whether a layer is calling this regularizer as its activity regularizer.
 
-    Keras calls it from a method of the layer, as it does with those of weights: the
-    regularizer is told neither. Its caller is two frames above this one.
+    Keras calls regularizers of weights and of activities with a tensor only, from a
+    method of the layer. That method is two frames above this function.
     """
     frame = sys._getframe(2)
     layer = frame.f_locals.get("self")

@@ -1,6 +1,6 @@
-"""Callbacks: a logger of what regularizers do, and phases that end at stable zeros.
+"""Keras callbacks: `RegularizationLogger`, and `Consolidate` for stable zeros.
 
-Watching a model changes neither its training nor what is saved of it.
+The logger changes neither the training of a model nor what is saved of it.
 """
 
 from kregkit.callbacks._consolidate import Consolidate

@@ -1,8 +1,4 @@
-"""`Consolidate`: from zeros that come and go to a pattern that stays.
-
-A weight is zero by the proximal step or by one threshold for all of them,
-and once healing has begun it stays zero.
-"""
+"""`Consolidate` ends a training with `Proximal` at a stable pattern of zeros."""
 
 import warnings
 from typing import Any
@@ -18,55 +14,55 @@ from kregkit.schema import NEAR_ZERO
 
 
 class Consolidate(keras.callbacks.Callback):
-    """Ends a `fit` with weights that are either exactly zero or free of their penalty.
+    """Ends a `fit` with weights that are exactly zero, or trained without a penalty.
 
-    With mini-batches the weights near zero go in and out of it for ever: what a
-    proximal step does to one of them hangs on a gradient that is mostly noise. So
-    training has phases, for every weight whose penalty `makes_zeros`. Other weights
-    train as ever: `L2` makes none, nor does `NuclearNorm`, which makes a rank.
+    With mini-batches, weights near zero keep switching between zero and nonzero, since
+    the proximal step depends on noisy gradients. Consolidate trains in phases, for
+    weights with a penalty that `makes_zeros`. Other weights, such as those with `L2` or
+    `NuclearNorm`, train as usual.
 
-    1. warm-up: no proximal step is taken;
-    2. sparsify: they are taken, with strengths that rise as `(epochs/ramp)³` where
-       there is a ramp;
-    3. average: where a penalty is known to be convex, dual averaging takes their place.
-       A weight is zero where the mean of all gradients since is below the strength:
-       the pattern settles, and has more zeros (Xiao 2010, JMLR 11; Lee and Wright
-       2012, JMLR 13);
+    1. warm-up: no proximal steps;
+    2. sparsify: proximal steps, with strengths that rise as `(epochs/ramp)³` if there
+       is a ramp;
+    3. average: dual averaging instead of proximal steps, if a penalty is known to be
+       convex. A weight is zero if the mean gradient of this phase is below the
+       strength. The pattern settles, and has more zeros (Xiao 2010, JMLR 11; Lee and
+       Wright 2012, JMLR 13);
     4. heal: weights with `|w| <= below`, or all but the largest share `density`, are
-       set to zero. Zeros stay there, and the others train on without a penalty, which
-       takes its shrinkage back.
+       set to zero and stay zero. The others train without a penalty, which undoes its
+       shrinkage.
 
-    Phases are epochs of one `fit`, and what `average`, `heal` and `warm_up` leave is
-    for sparsifying. The loss and its penalties are logged at full strength in all of
-    them. Penalties without a proximal operator act by their gradients until healing
-    begins. Weight decay and constraints inside the optimizer do not reach averages.
+    Phases are epochs of one `fit`; the epochs without `average`, `heal` and `warm_up`
+    sparsify. Logs show the loss and penalties at full strength in all phases. Penalties
+    without a proximal operator act by their gradients until healing begins. The
+    averages ignore the optimizer's weight decay and constraints.
 
-    A `fit` that was interrupted and goes on by Keras's `BackupAndRestore` ends as one
-    that was not.
+    A `fit` that is interrupted and continued by Keras's `BackupAndRestore` ends as an
+    uninterrupted one.
 
-    At the end the optimizer is as it was: another `fit` has the penalties again. After
-    a `fit` that was interrupted, call `detach`, or train with a `Consolidate` again. A
-    callback that restores the best weights must not look at epochs before healing.
+    At the end the optimizer is restored, so another `fit` has the penalties again.
+    After an interrupted `fit`, call `detach`, or train with a `Consolidate` again. A
+    callback that restores the best weights must ignore epochs before healing.
 
     Args:
-        average: how many epochs there are of dual averaging.
-        heal: how many of the last epochs are for healing.
-        warm_up: how many of the first epochs have no penalty.
-        ramp: how many of the epochs that sparsify have smaller strengths.
-        below: what is near enough to zero.
-        density: the share of the weights, of all layers together, that may stay; where
-            the training has left fewer than that, those stay. Instead of `below`.
+        average: the number of epochs of dual averaging.
+        heal: the number of epochs of healing, which are the last ones.
+        warm_up: the number of first epochs without a penalty.
+        ramp: the number of sparsifying epochs with rising strengths.
+        below: the largest |w| that healing sets to zero.
+        density: instead of `below`, the largest share of weights that stay nonzero,
+            over all layers. Weights that are already zero stay zero.
 
     Raises:
-        ParameterError: a number outside its range; in `fit`, phases longer than its
-            epochs, an optimizer that is not `Proximal`, or no weight with such a
+        ParameterError: a number is outside its range; in `fit`, the phases are longer
+            than its epochs, the optimizer is not `Proximal`, or no weight has such a
             penalty.
-        ModelError: in `fit`, for a model that is not built, or averages on more than
-            one replica.
+        ModelError: in `fit`, the model is not built, or `average` is used with more
+            than one replica.
 
     Warns:
-        UserWarning: `fit` ended before healing began, or goes on in a phase in which
-            its optimizer was not saved.
+        UserWarning: `fit` ended before healing began, or continues a phase in which its
+            optimizer was not saved.
     """
 
     def __init__(
@@ -106,7 +102,7 @@ class Consolidate(keras.callbacks.Callback):
             raise ParameterError(
                 f"Consolidate: `warm_up`, `ramp`, `average` and `heal` take "
                 f"{self.warm_up}, {self.ramp}, {self.average} and {self.heal} epochs; "
-                f"{epochs} leave none to sparsify."
+                f"of {epochs} epochs, none is left to sparsify."
             )
         if not self.model.built:
             raise ModelError(
@@ -126,7 +122,7 @@ class Consolidate(keras.callbacks.Callback):
         if not self._phases.zeroed():
             raise ParameterError(
                 f"Consolidate: no trainable weight of model {name!r} has a penalty "
-                f"that makes zeros; has {_kinds(self._phases)}."
+                f"that makes zeros; penalties: {_kinds(self._phases)}."
             )
         self._begin(None)
 
@@ -136,31 +132,31 @@ class Consolidate(keras.callbacks.Callback):
         elif epoch >= self._averaging_from:
             self._begin("average", resumed=epoch > self._averaging_from)
         self._phases.forget()
-        done = epoch - self.warm_up + 1  # of the epochs that sparsify
+        done = epoch - self.warm_up + 1  # sparsifying epochs, including this one
         rising = (done / self.ramp) ** 3 if self.ramp else 1.0
         self._phases.factor.assign(min(rising, 1.0) if done > 0 else 0.0)
 
     def detach(self) -> None:
-        """Give the optimizer back as it was, after an interrupted `fit`."""
+        """Restore the optimizer, after an interrupted `fit`."""
         self._begin(None)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         if self._phase != "heal":
             warnings.warn(
-                "Consolidate: training ended before it began to heal; nothing was set "
+                "Consolidate: training ended before healing began; no weight was set "
                 "to zero.",
                 stacklevel=2,
             )
         self.detach()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy has: the phases of a `fit` are the optimizer's."""
+        """Return the state of a copy, without phases, which belong to the optimizer."""
         return {**self.__dict__, "_phases": None, "_phase": None}
 
     def _begin(self, phase: str | None, resumed: bool = False) -> None:
-        """Begin a phase, unless it is the present one; None is that of every `fit`.
+        """Begin a phase, unless it is the present one; None is the usual training.
 
-        A `fit` that is `resumed` in mid-phase has it from the optimizer that was saved.
+        If `fit` is `resumed` within a phase, the saved optimizer restores the phase.
         """
         if phase is not None and phase == self._phase:
             return
@@ -168,24 +164,24 @@ class Consolidate(keras.callbacks.Callback):
         going_on = phase is not None and resumed and self._phases.resume(phase)
         if phase is not None and resumed and not going_on:
             warnings.warn(
-                f"Consolidate: this `fit` goes on after the first epoch of the phase "
-                f"{phase!r}, but with an optimizer that was not saved in it; the phase "
-                "begins anew.",
+                f"Consolidate: this `fit` continues after the first epoch of phase "
+                f"{phase!r}, but its optimizer was not saved in that phase; the phase "
+                "starts again.",
                 stacklevel=2,
             )
         if going_on:
-            pass  # as it was saved
+            pass  # restored
         elif phase == "heal":
             self._phases.freeze(self._below())
         elif phase == "average":
             self._phases.average()
         else:
             self._phases.begin()
-        # A step that was traced before knows nothing of it.
+        # Trace the training step again, for the new phase.
         self.model.make_train_function(force=True)
 
     def _below(self) -> float:
-        """Return the largest magnitude that is not to stay."""
+        """Return the largest magnitude that healing sets to zero."""
         if self.density is None:
             return self.below
         weights = self._phases.zeroed_weights()
@@ -196,7 +192,7 @@ class Consolidate(keras.callbacks.Callback):
 
 
 def _proximal(optimizer: Any) -> Proximal:
-    """Return the `Proximal` among an optimizer and those inside it."""
+    """Return the `Proximal` that an optimizer is or contains."""
     held = optimizer
     while not isinstance(held, Proximal):
         if not hasattr(held, "inner_optimizer"):
@@ -207,7 +203,7 @@ def _proximal(optimizer: Any) -> Proximal:
 
 
 def _kinds(phases: ProximalSchedule) -> str:
-    """Return the penalties that there are, for a message."""
+    """Return the names of the penalties, for a message."""
     found = sorted({type(penalty).__name__ for penalty in phases.penalties.values()})
     return ", ".join(found) or "none"
 

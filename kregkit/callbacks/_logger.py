@@ -1,6 +1,6 @@
-"""`RegularizationLogger`: norms, sparsity and loss terms while a model trains.
+"""`RegularizationLogger` logs norms, sparsity and loss terms while a model trains.
 
-The columns of the log are those of `schema.ROWS`, whatever happens to be logged first.
+The columns of the log are always those of `schema.ROWS`.
 """
 
 import html
@@ -43,54 +43,55 @@ _SHOWN = ("layer", "tensor", "l2", "zero_fraction", "near_zero_fraction", "hoyer
 class RegularizationLogger(keras.callbacks.Callback):
     """Logs what regularizers do to each layer's weights, biases and activations.
 
-    Before the first epoch and at every logging point it measures every weight of the
-    model, and the output of every layer with weights or an activation on the probe
-    batch, in inference mode. It adds to the logs of `fit` and to its history:
-    `data_loss`, the loss without any penalty, `penalty/<path>` for each regularizer,
-    and both with `val_`. `loss` is their sum. A penalty of an activity is a mean per
-    sample. Every callback sees them, and nothing else that the model returns changes:
-    what a callback evaluates or trains on by itself is in none of them. Where it does
-    so within an epoch, `loss` is that of the epoch's batches too, which Keras's own
-    would not be. `EarlyStopping("val_data_loss", mode="min")` needs its mode, since
-    Keras guesses that of its own metrics only.
+    Before the first epoch and at each logging point, it measures all weights of the
+    model. On the probe batch, in inference mode, it measures the outputs of all layers
+    with weights or an activation.
 
-    Spectral norms come from a power iteration that continues from one logging point
-    to the next; at the last one they are exact, for kernels whose smaller side is at
-    most 1024. A step is a batch that `fit` trained on; with `initial_epoch`, or where
-    `BackupAndRestore` goes on with a `fit`, it follows those of earlier epochs, whose
-    rows are the earlier logger's. After an interrupted `fit`, call `detach`, or train
-    the model with a logger again. A copy of a logger, pickled too, has rows and no
-    model.
+    It adds to the logs and the history of `fit`: `data_loss`, the loss without
+    penalties; `penalty/<path>` for each regularizer; and both with `val_`. `loss` is
+    their sum. Activity penalties are means per sample. All callbacks see these terms.
+    They cover the batches of `fit` only, not data on which a callback evaluates or
+    trains. If a callback does so within an epoch, `loss` also covers the batches of
+    `fit` only, unlike Keras's own. `EarlyStopping("val_data_loss", mode="min")` needs
+    the mode, since Keras infers it for its own metrics only.
 
-    A store gets one trial at the end of each `fit`, with the tensors that the model
-    ends with; where a callback restored earlier ones, these are older than the rows.
+    Spectral norms come from a power iteration that continues from one logging point to
+    the next. At the last point they are exact, for kernels with a smaller side of at
+    most 1024. A step is a batch that `fit` trained on. With `initial_epoch`, or if
+    `BackupAndRestore` continues a `fit`, steps continue from earlier epochs; the rows
+    of those epochs are in the earlier logger. After an interrupted `fit`, call
+    `detach`, or train the model with a logger again. A copied or pickled logger has the
+    rows, but no model.
+
+    A store gets one trial at the end of each `fit`, with the model's final tensors. If
+    a callback restored earlier weights, these are older than the last rows.
 
     Args:
-        probe: a fixed batch of inputs for the activations; without it they are left
-            out. A few hundred samples are enough.
-        every: "epoch", or a number of training steps; with `steps_per_execution` the
-            end of the execution that reaches it.
-        store: a folder to keep the log in, as a store that `kregkit report` reads.
-        score: the name of a metric of the model that is kept as the score; without it
-            an accuracy or R² that Keras names so, if there is one.
-        optimality: `(x, y)` or `(x, y, sample_weight)`, the training part:
-            `kkt_residual` and `gradient_ratio` of `kregkit.optimality` are logged too,
-            each time by a pass over these rows.
+        probe: a fixed batch of inputs for activations; without it, activations are not
+            measured. A few hundred samples are enough.
+        every: "epoch", or a number of training steps; with `steps_per_execution`, the
+            end of the execution that reaches this number.
+        store: a folder for the log, as a store for `kregkit report`.
+        score: the name of the model's metric that is stored as the score; without it,
+            an accuracy or R² in the logs.
+        optimality: `(x, y)` or `(x, y, sample_weight)`, the training part. Each logging
+            point then also logs `kkt_residual` and `gradient_ratio` of
+            `kregkit.optimality`, by a pass over these rows.
 
     Raises:
-        ParameterError: `every` is not "epoch" or a positive int, `optimality` no such
-            tuple, data that are not arrays, or, in `fit`, a penalty's word for groups
-            that means other axes in its layer.
+        ParameterError: `every` is not "epoch" or a positive int; `optimality` is no
+            such tuple, or its data are not arrays; in `fit`, a penalty's named `group`
+            does not exist in its layer.
         StoreError: the store cannot be written, or holds a study.
-        VersionError: in `fit`, when other versions wrote the store.
-        UnknownNameError: in `fit`, when no metric is called as `score` says.
-        ModelError: in `fit`, for a model that is not built, without a probe.
+        VersionError: in `fit`, other versions wrote the store.
+        UnknownNameError: in `fit`, the model has no metric named `score`.
+        ModelError: in `fit`, the model is not built and there is no probe.
 
     Warns:
-        UserWarning: in `fit`, regularizers do nothing: set after their layer was built,
-            or on a weight that is not trained; or the model's own `train_step`,
-            `test_step` or `compute_loss` (or more than one replica) hides the terms of
-            its loss: `data_loss` is null.
+        UserWarning: in `fit`, regularizers do nothing, since they were set after their
+            layer was built, or their weight is not trained; or `data_loss` is null,
+            since the model has its own `train_step`, `test_step` or `compute_loss`, or
+            trains on several replicas.
     """
 
     _step: int
@@ -126,7 +127,7 @@ class RegularizationLogger(keras.callbacks.Callback):
 
     @property
     def async_safe(self) -> bool:
-        """Whether Keras need not wait for the logs of each step: it only counts."""
+        """Whether Keras may call this without waiting for the logs of each step."""
         return not self._every
 
     @property
@@ -136,33 +137,33 @@ class RegularizationLogger(keras.callbacks.Callback):
 
     @property
     def failed_epoch(self) -> int | None:
-        """The first epoch, from 1, whose loss was not finite; None without one."""
+        """The first epoch, from 1, with a loss that is not finite, or None."""
         return self._failed_epoch
 
     def penalty(self) -> float:
-        """Return the sum of all penalties at the last step that was measured."""
+        """Return the sum of all penalties at the last measured step."""
         last = [r for r in self._rows if r["layer"] and r["step"] == self._step]
         return math.fsum(row.get("penalty") or 0.0 for row in last)
 
     def table(self) -> "pl.DataFrame":
-        """Return the log: step, epoch, layer, tensor, role, then a column a measure."""
+        """Return the log: step, epoch, layer, tensor, role, and the measures."""
         table: pl.DataFrame = frame(self._rows, _COLUMNS)
         return table
 
     def plot(self) -> "Figure":
-        """Return a figure of the norms and sparsity of every tensor along training."""
+        """Return a figure of the norms and sparsity of each tensor during training."""
         from kregkit.callbacks._plot import plot
 
         return plot(self.table())
 
     def detach(self) -> None:
-        """Take the terms of the loss off the model, after an interrupted `fit`."""
+        """Restore the model's loss and steps, after an interrupted `fit`."""
         if self._terms is not None:
             self._terms.detach()
             self._terms = None
 
     def __repr__(self) -> str:
-        """Return what was logged, in one line."""
+        """Return a summary of the log in one line."""
         steps = {row["step"] for row in self._rows}
         tensors = {(row["layer"], row["tensor"]) for row in self._rows if row["layer"]}
         return (
@@ -177,15 +178,15 @@ class RegularizationLogger(keras.callbacks.Callback):
         return f"<p>{html.escape(repr(self))}</p>{last[list(_SHOWN)]._repr_html_()}"
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy keeps: arguments and rows, nothing of a model."""
+        """Return the state of a copy: arguments and rows, without the model."""
         of_a_fit = dict.fromkeys(("_model", "_terms", "_measure", "_steps"))
         return {**self.__dict__, **of_a_fit}
 
     def set_model(self, model: Any) -> None:
-        """Take a model; Keras calls this before `on_train_begin` of any callback."""
+        """Set the model; Keras calls this before `on_train_begin` of any callback."""
         super().set_model(model)
         stale = LossTerms.held_by(model)
-        if stale is not None and not stale.kept:  # of a fit that was interrupted
+        if stale is not None and not stale.kept:  # from an interrupted `fit`
             stale.detach()
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -229,7 +230,7 @@ class RegularizationLogger(keras.callbacks.Callback):
             raise UnknownNameError(unknown("RegularizationLogger", self._score, logs))
         self._epoch = epoch + 1
         if not self._steps.update():
-            return  # the data had ended, as Keras has warned
+            return  # the data ran out, and Keras has warned
         self._step = self._steps.done
         losses = [float(logs[name]) for name in records.LOSSES if name in logs]
         if self._failed_epoch is None and not all(map(math.isfinite, losses)):
@@ -253,7 +254,7 @@ class RegularizationLogger(keras.callbacks.Callback):
 
     def _attach(self) -> None:
         if LossTerms.held_by(self.model) is not None:
-            return  # kept from before, or attached by another logger of this fit
+            return  # kept from before, or attached by another logger of this `fit`
         obstacle = LossTerms.obstacle(self.model)
         if obstacle is None:
             self._terms = LossTerms(self.model)
@@ -270,10 +271,10 @@ class RegularizationLogger(keras.callbacks.Callback):
             self._rows.append(point | row)
 
     def _finish(self) -> None:
-        """Log the last step where it was not, and make its spectral norms exact.
+        """Log the last step if it is not logged yet, with exact spectral norms.
 
-        A callback that restores earlier weights may have run before: what was logged
-        of the last step then stays as it is.
+        A callback may have restored earlier weights before. The logged rows of the last
+        step then do not change.
         """
         kept = len(self._rows)
         self._log()
@@ -284,7 +285,7 @@ class RegularizationLogger(keras.callbacks.Callback):
             if [row["l1"] for row in last] != [row["l1"] for row in again]:
                 return
         if not all(row["l1"] is not None and row["l1"] < math.inf for row in again):
-            return  # diverged: an eigenvalue routine may not end on such a matrix
+            return  # diverged: an eigenvalue routine may not terminate on such a matrix
         exact = self._measure.exact_spectral()
         for row in last or again:
             row.update(exact.get((row["layer"], row["tensor"]), {}))

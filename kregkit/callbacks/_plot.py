@@ -1,6 +1,6 @@
-"""A figure of one log: norms and sparsity of every tensor along training.
+"""The figure of a logger: norms and sparsity of each tensor during training.
 
-No pyplot, so that nothing is left behind and no window opens.
+It does not use pyplot, so no global state is left and no window opens.
 """
 
 import polars as pl
@@ -18,11 +18,11 @@ _PANELS = (
     ("hoyer", "Hoyer sparsity"),
 )
 _NAMED_LAYERS = 8
-"""With more layers than this, a legend would hide the lines."""
+"""With more layers, a legend would hide the lines."""
 
 
 def plot(table: pl.DataFrame) -> Figure:
-    """Return the figure of a logger's table: a column for each role."""
+    """Return the figure of a logger's table, with a column for each role."""
     tensors = table.filter(pl.col("layer") != "")
     roles = tensors["role"].unique(maintain_order=True).to_list()
     layers = tensors["layer"].unique(maintain_order=True).to_list()

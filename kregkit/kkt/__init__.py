@@ -1,1 +1,1 @@
-"""Whether data and penalties balance at the weights: the KKT conditions."""
+"""KKT conditions: whether data loss and penalties balance at a model's weights."""

@@ -1,4 +1,4 @@
-"""The loss of a model's training data, all rows at once, from batches of them."""
+"""The data loss of all rows of a model's training data, computed from batches."""
 
 import inspect
 from collections.abc import Callable
@@ -21,11 +21,11 @@ _EXACT = ("float32", "float64")
 
 @dataclass
 class Term:
-    """One term of the loss of a batch, and what it is over.
+    """One term of the loss of a batch, with its reduction.
 
-    `over` is "rows" for a mean over rows, "size" for a mean over the time steps that a
-    mask keeps, or over weights, which are then the `size`, and "sum" for a sum over
-    rows. It is "unknown" for what a layer adds, or a function returns.
+    `over` is "rows" for a mean over rows; "sum" for a sum over rows; "size" for a mean
+    over masked time steps or sample weights, with their number or sum as `size`; and
+    "unknown" for the result of a function, or a loss that a layer adds.
     """
 
     name: str
@@ -39,14 +39,14 @@ class DataLoss:
 
     Args:
         model: a built model.
-        loss: a function of y and outputs; without it that of `compile`.
+        loss: a function of y and outputs; None: the loss of `compile`.
 
     Raises:
-        ModelError: a model without a loss, or one of `compile` that is not reduced.
+        ModelError: the model has no loss, or its loss of `compile` is not reduced.
     """
 
     def __init__(self, model: Any, loss: Loss | None) -> None:
-        # What Keras does not compute by its own `compute_loss` is not looked into.
+        # A custom `compute_loss` is one term.
         compute = LossTerms.untouched(model)
         self._own = getattr(compute, "__func__", None) is not keras.Model.compute_loss
         if loss is None and not self._own and not _keras.compiled_loss(model):
@@ -59,7 +59,7 @@ class DataLoss:
         self._loss = loss
 
     def build(self, x: Any, y: Any) -> None:
-        """Let Keras make what it counts losses with, which no trace may do on JAX."""
+        """Let Keras build its compiled loss, which a trace on JAX cannot do."""
         loss = _keras.compiled_loss(self.model)
         if self._loss is not None or loss is None:
             return
@@ -69,12 +69,12 @@ class DataLoss:
             if getattr(part.loss, "reduction", "sum") in (None, "none"):
                 raise ModelError(
                     f"optimality: the loss {part.loss.name!r} of model "
-                    f"{self.model.name!r} has `reduction=None`: it is a value for each "
-                    "row, and what is trained is not defined. Give it a reduction."
+                    f"{self.model.name!r} has `reduction=None`: it returns a value for "
+                    "each row, so the trained loss is not defined. Give it a reduction."
                 )
 
     def answer(self, x: Any) -> Any:
-        """Return what the model answers in inference mode."""
+        """Return the outputs of the model in inference mode."""
         return self.model(x, **_keras.training_argument(self.model, False))
 
     def whole(self, x: Any, y: Any, weights: Any) -> Tensor:
@@ -91,7 +91,7 @@ class DataLoss:
         return compute(x, y, outputs, weights, **({"training": False} if told else {}))
 
     def terms(self, x: Any, y: Any, weights: Any) -> list[Term]:
-        """Return the terms of the loss of these rows; their sum is the whole."""
+        """Return the terms of the loss of these rows; `whole` is their sum."""
         outputs = self.answer(x)
         found: list[Term] = []
         if self._loss is not None:
@@ -102,24 +102,24 @@ class DataLoss:
             with _keras.watched_parts(self.model, self._watch(found)):
                 _keras.compiled_loss(self.model)(y, outputs, weights)
             if not keras.tree.is_nested(y) and not keras.tree.is_nested(outputs):
-                del found[1:]  # Keras trains on the first of several losses
+                del found[1:]  # of several losses, Keras trains on the first
         added = [total(accumulable(term)) for term in self.model.losses]
         return found + [
-            Term(f"what layers add by `add_loss` ({i})", value)
+            Term(f"the layers' `add_loss` ({i})", value)
             for i, value in enumerate(added, 1)
         ]
 
     def _given(self, y: Any, outputs: Any, weights: Any) -> Term:
-        """Return the term of the loss that was given instead of that of `compile`."""
+        """Return the term of the argument `loss`, which replaces that of `compile`."""
         if isinstance(self._loss, keras.losses.Loss):
             value = ops.mean(accumulable(self._loss(y, outputs, weights)))
             over = _over(self._loss, y, outputs, weights)
             return Term(f"the loss {self._loss.name!r}", value, *over)
-        assert self._loss is not None  # as the caller has seen
+        assert self._loss is not None  # the caller has checked
         values = accumulable(self._loss(y, outputs))
         if weights is not None:
             if len(values.shape) == 0:
-                rule = "a function that returns a value for each row, to be weighted"
+                rule = "a function that returns a value for each row, for the weights"
                 raise ParameterError(must("optimality", "loss", rule, self._loss))
             axes = list(range(1, len(values.shape)))
             values = ops.mean(values, axis=axes) if axes else values
@@ -128,7 +128,7 @@ class DataLoss:
         return Term("`loss`", ops.mean(values))
 
     def _watch(self, found: list[Term]) -> Callable[[Any], Any]:
-        """Return what makes of a part of the loss one whose term is in `found`."""
+        """Return a wrapper for a part of the loss that appends its term to `found`."""
 
         def watch(part: Any) -> Any:
             def loss(y: Any, outputs: Any, weights: Any = None) -> Tensor:
@@ -144,10 +144,10 @@ class DataLoss:
 
 
 def _over(loss: Any, y: Any, outputs: Any, weights: Any) -> tuple[str, Tensor | None]:
-    """Return what the values of a loss are reduced over, and the size of that.
+    """Return the reduction of a loss, and its size.
 
-    The size is what the loss gives when all of its values are 1 and it sums them: the
-    masks and weights in it are then what Keras makes of them.
+    The size is the sum of the loss with all values set to 1. It contains masks and
+    weights exactly as Keras applies them.
     """
     if type(loss).__call__ is not keras.losses.Loss.__call__:
         return "unknown", None
@@ -171,17 +171,17 @@ def _over(loss: Any, y: Any, outputs: Any, weights: Any) -> tuple[str, Tensor | 
             del loss.call
         else:
             loss.call = held
-    if ranks[0] == 0:  # a function that returns a mean of its own
+    if ranks[0] == 0:  # a function that returns a mean
         return "unknown", None
     masked = _keras.mask_of(outputs) is not None
     return ("size", size) if weighted or masked else ("rows", None)
 
 
 def over_of(model: Any, sizes: list[int], terms: list[Term], batch_size: int) -> str:
-    """Return what a term is over, by its values for two parts of rows and for both.
+    """Return the reduction of a term, from its values on two parts and on both.
 
     Raises:
-        ParameterError: the value for both is not that of the parts.
+        ParameterError: the term is neither a mean nor a sum over rows.
     """
     first = terms[0]
     values = [float(ops.convert_to_numpy(term.value)) for term in terms]
@@ -202,7 +202,7 @@ def over_of(model: Any, sizes: list[int], terms: list[Term], batch_size: int) ->
             return over
     raise ParameterError(
         f"optimality: {first.name} of model {model.name!r} is neither a mean nor a sum "
-        f"over rows: of {sizes[0]} rows it is {values[0]:.6g}, of {sizes[1]} others "
-        f"{values[1]:.6g}, of both {values[2]:.6g}. Take at most {batch_size} rows, or "
-        "a `batch_size` for all of them at once."
+        f"over rows: for {sizes[0]} rows it is {values[0]:.6g}, for {sizes[1]} others "
+        f"{values[1]:.6g}, for both {values[2]:.6g}. Pass at most {batch_size} rows, "
+        "or a `batch_size` of at least the number of rows."
     )

@@ -1,6 +1,6 @@
-"""A figure of what data asks of weights, and of what their penalties allow.
+"""The figure of `optimality`: u against w, with the subdifferential of the penalty.
 
-No pyplot, so that nothing is left behind and no window opens.
+It does not use pyplot, so no global state is left and no window opens.
 """
 
 import math
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 _PANELS: Final = 12
 _COLUMNS: Final = 3
 _POINTS: Final = 20_000
-"""Of a tensor with more weights a seeded sample of so many is drawn."""
+"""The maximum number of points per tensor; more weights are sampled with a seed."""
 
 _DATA, _ALLOWED, _FAINT = "#31688e", "#c44e52", 0.18
 
 
 def plot(tensors: "Sequence[TensorOptimality]") -> Figure:
-    """Return a panel for each tensor that has a penalty, or for all where none has."""
+    """Return a panel for each tensor with a penalty, or for all if none has one."""
     shown = [t for t in tensors if t.penalty is not None] or list(tensors)
     left_out = len(shown[_PANELS:])
     shown = shown[:_PANELS]
@@ -86,7 +86,7 @@ def _panel(axis: Axes, tensor: "TensorOptimality") -> None:
 
 
 def _line(tensor: "TensorOptimality", reach: float) -> tuple[Any, Any] | None:
-    """Return what the penalty allows as a line over w; None where groups share it."""
+    """Return the penalty's gradient as a line over w; None for penalties of groups."""
     side = np.geomspace(1e-6 * reach, reach, 200)
     x = np.concatenate([-side[::-1], side])
     if tensor.penalty is None:
@@ -99,7 +99,7 @@ def _line(tensor: "TensorOptimality", reach: float) -> tuple[Any, Any] | None:
 
 
 def _is_a_sum(penalty: Any, rank: int, reach: float) -> bool:
-    """Return whether a penalty is a sum over weights, whichever axis they are along."""
+    """Return whether a penalty is a sum over weights, along any axis."""
 
     def value(w: Any) -> float:
         return float(total(penalty(ops.convert_to_tensor(w, "float32"))))

@@ -1,7 +1,4 @@
-"""The gradient of a scalar, on every backend.
-
-Gradients are taken here and nowhere else.
-"""
+"""The gradient of a scalar function on each backend, for `kkt`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +11,7 @@ from kregkit.numerics import Tensor
 def gradient(
     function: Callable[[list[Tensor]], tuple[Tensor, Any]], at: list[Tensor]
 ) -> tuple[list[Tensor], Any]:
-    """Return the gradient of a scalar, and what the function returns beside it."""
+    """Return the gradient of a function's first result, and its second result."""
     if keras.backend.backend() == "jax":
         import jax
 
@@ -37,4 +34,4 @@ def gradient(
     gradients = tape.gradient(
         value, at, unconnected_gradients=tf.UnconnectedGradients.ZERO
     )
-    return [tf.convert_to_tensor(g) for g in gradients], other  # sparse ones too
+    return [tf.convert_to_tensor(g) for g in gradients], other  # from sparse ones too

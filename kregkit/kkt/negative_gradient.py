@@ -1,7 +1,7 @@
-"""What the data asks of the weights, and how far a penalty is from giving it.
+"""The negative gradient u of the data loss, and its distance to a subdifferential.
 
-What is compared with the data's gradient is the subdifferential of the
-penalty, at a kink too, and never the one slope that a backend picks there.
+At kinks, `distance` uses the whole subdifferential of the penalty. A backend's gradient
+is only one element of it.
 """
 
 import contextlib
@@ -25,31 +25,30 @@ from kregkit.watch.rows import arrays, count, take
 from kregkit.weights import walk
 
 _STEP: Final = 2.0**-64
-"""Times the larger of `max|u|` and the strength: the step of the prox at zeros. For
-all parameters of all penalties it is below the limit of convexity, and what the prox
-shrinks beside the step is below what float32 can tell."""
+"""The step of the proximal operator at zeros, divided by the larger of `max|u|` and the
+strength. It is small enough for a convex proximal problem with all parameters of all
+penalties, and for effects of second order to vanish in float32."""
 
 INSIDE: Final = 0.1
-"""A weight is inside where its distance is at most this share of the strength."""
+"""A weight is inside if its distance is at most this share of the strength."""
 
 _SAMPLE: Final = 48
-"""Rows on which it is tried whether a term of batches is that of all of them."""
+"""The number of rows on which the reduction of each loss term is tested."""
 
 
 class NegativeGradient:
-    """`u = −∂(data loss)/∂w` of every trained weight, in inference mode.
+    """`u = −∂(data loss)/∂w` of each trained weight, in inference mode.
 
-    The data loss is that of all rows at once: what the model trains on while every
-    regularizer is silent. What layers add by `add_loss` is a part of it. Nothing of the
-    model is changed.
+    The data loss is the loss of all rows at once without regularizers. Losses that
+    layers add by `add_loss` are part of it. The model is not changed.
 
     Args:
         model: a built model.
-        loss: a function of y and outputs; without it that of `compile`.
+        loss: a function of y and outputs; None: the loss of `compile`.
 
     Raises:
-        ModelError: a model without weights, or without a loss; another backend than
-            TensorFlow, JAX and PyTorch.
+        ModelError: the model has no weights or no loss, or the backend is not
+            TensorFlow, JAX or PyTorch.
     """
 
     def __init__(self, model: Any, loss: Loss | None = None) -> None:
@@ -73,7 +72,7 @@ class NegativeGradient:
         self._places = [place[id(weight.variable)] for weight in self.weights]
         penalties = self._loss.penalties
         self.activities = penalties.paths[: len(penalties.layers)]
-        # Partial: TensorFlow warns of one function that is traced for many models.
+        # `partial`, since TensorFlow warns if one function is traced for many models.
         self._add = compiled(functools.partial(self._added))
         self._measure = compiled(functools.partial(self._measured))
         self._over: list[str] = []
@@ -84,9 +83,10 @@ class NegativeGradient:
         """Return `u` of each of `weights`, as arrays.
 
         Raises:
-            ParameterError: x, y and weights have no rows, or not as many as each other;
-                more rows than a batch, and a loss that is not one over rows.
-            ModelError: a loss of `compile` without a reduction.
+            ParameterError: x, y and sample weights have no rows, or different numbers
+                of rows; or there are more rows than a batch, and the loss is neither a
+                mean nor a sum over rows.
+            ModelError: the loss of `compile` has no reduction.
         """
         data = (x, y, sample_weight)
         names = ("x", "y", "sample_weight")
@@ -100,7 +100,7 @@ class NegativeGradient:
         if rows <= batch_size:
             sums = self._add(sums, values, *take(data, slice(None)), None)
             return [ops.convert_to_numpy(u) for u in sums]
-        if not self._over:  # as it is when the functions below are traced
+        if not self._over:  # the functions below are traced with this value
             self._over = self._tried(values, data, rows, batch_size)
         begins = range(0, rows, batch_size)
         batches = [slice(begin, min(begin + batch_size, rows)) for begin in begins]
@@ -118,7 +118,7 @@ class NegativeGradient:
         weights: Any,
         totals: Tensor | None,
     ) -> list[Tensor]:
-        """Return the sums with what a batch adds; without totals, it is all rows."""
+        """Return the sums plus u of a batch; without totals, the batch is all rows."""
 
         def data_loss(own: list[Tensor]) -> tuple[Tensor, None]:
             given = list(values)
@@ -144,7 +144,7 @@ class NegativeGradient:
 
     @contextlib.contextmanager
     def _at(self, values: list[Tensor]) -> Iterator[None]:
-        """Let the model have these values, and no penalties."""
+        """Use these values for the model's variables, without penalties."""
         mapping = list(zip(self._variables, values, strict=True))
         penalties = self._loss.penalties
         with (
@@ -155,7 +155,7 @@ class NegativeGradient:
             yield
 
     def _sizes(self, terms: list[Term], x: Any) -> Tensor:
-        """Return by what the terms of a batch count beside those of others."""
+        """Return the weights of a batch's terms relative to other batches."""
         first = next(leaf for leaf in keras.tree.flatten(x) if leaf is not None)
         of = {"rows": ops.shape(first)[0], "sum": 1.0}
         sizes = [
@@ -167,23 +167,23 @@ class NegativeGradient:
     def _totals(
         self, values: list[Tensor], data: Any, batches: list[slice], rows: int
     ) -> Tensor:
-        """Return the sizes of the terms of all rows together."""
+        """Return the sizes of the terms over all rows."""
         totals = np.array([rows if over == "rows" else 1.0 for over in self._over])
         if "size" in self._over:
             each = [self._measure(values, *take(data, batch)) for batch in batches]
             found = np.sum([ops.convert_to_numpy(sizes) for sizes in each], axis=0)
             masked = np.array(self._over) == "size"
             totals[masked] = found[masked]
-        # Where all rows are masked, or have no weight, there is no loss.
+        # If all rows are masked or have weight 0, the loss is 0.
         return ops.convert_to_tensor(np.where(totals, totals, 1.0), _dtype())
 
     def _tried(
         self, values: list[Tensor], data: Any, rows: int, batch_size: int
     ) -> list[str]:
-        """Return what each term is over, tried on two parts of a sample and on both.
+        """Return the reduction of each term, tested on two parts of a sample.
 
         Raises:
-            ParameterError: a term of both is not that of the two parts.
+            ParameterError: a term is neither a mean nor a sum over rows.
         """
         sample = np.unique(np.linspace(0, rows - 1, min(rows, _SAMPLE)).astype(int))
         parts = [sample[::3], np.setdiff1d(sample, sample[::3]), sample]
@@ -199,23 +199,23 @@ class NegativeGradient:
 
 
 def _dtype() -> str:
-    """Return the dtype of counts: they overflow half precision."""
+    """Return the dtype for counts, which overflow float16."""
     return "float64" if keras.config.floatx() == "float64" else "float32"
 
 
 def distance(regularizer: Any, w: Tensor, u: Tensor) -> Tensor:
-    """Return `u` minus the nearest point of the subdifferential of a penalty at `w`.
+    """Return `u` minus the nearest point of a penalty's subdifferential at `w`.
 
-    Where a weight is not zero it is `u − ∂penalty/∂w`: there the penalties of this
-    package are smooth. At zeros it is `prox(w + s·u, s·strength)/s` for a small step
-    s, which is exact to rounding, since there nothing is subtracted: of L1 the soft
-    threshold of `u`. Elsewhere that form would lose `u` beside `w/s` in float32; a
-    penalty with kinks there takes it in float64, which JAX has not.
+    Penalties that are smooth away from zero have `u − ∂penalty/∂w` at nonzero weights.
+    At zeros the result is `prox(w + s·u, s·strength)/s` for a small step s, which is
+    exact to rounding since nothing is subtracted; for L1 it is the soft threshold of
+    `u`. At nonzero weights this form would lose `u` beside `w/s` in float32. Penalties
+    with kinks at nonzero weights use it in float64, which JAX does not have.
 
     Returns:
-        A tensor of the shape of `w`; NaN where the subdifferential is not known: at the
-        zeros of a regularizer that has no proximal operator, and of penalties with
-        other kinks on JAX.
+        A tensor of the shape of `w`, with NaN where the subdifferential is not known:
+        at zeros of a regularizer without a proximal operator, and on JAX for penalties
+        with kinks at nonzero weights.
     """
     w, u = (accumulable(ops.convert_to_tensor(tensor)) for tensor in (w, u))
     regularizer = unhandled(regularizer)
@@ -235,10 +235,10 @@ def distance(regularizer: Any, w: Tensor, u: Tensor) -> Tensor:
 
 
 def _by_step(penalty: Any, w: Tensor, u: Tensor) -> Tensor:
-    """Return `(prox(w + s·u, s·strength) − w)/s` for a step that parts no two weights.
+    """Return `(prox(w + s·u, s·strength) − w)/s`, in float64.
 
-    With `s·|u|` at 1e-9 of the largest weight, two float32 weights stay apart, and
-    float64 keeps seven digits of the difference.
+    With `s·|u|` at most 1e-9 of the largest weight, distinct float32 weights stay
+    distinct, and float64 keeps seven digits of the difference.
     """
     if keras.backend.backend() == "jax":
         return ops.full_like(w, float("nan"))
@@ -254,21 +254,21 @@ def _by_step(penalty: Any, w: Tensor, u: Tensor) -> Tensor:
 
 
 def slope(regularizer: Any, w: Tensor) -> Tensor:
-    """Return the gradient of a regularizer; at a kink, what the backend makes of it.
+    """Return the gradient of a regularizer; at a kink, the backend's subgradient.
 
-    Of one that is constant between its jumps it is 0.
+    For a penalty that is constant between jumps, it is 0.
     """
     regularizer = unhandled(regularizer)
     if not getattr(regularizer, "differentiable", True):
         return ops.zeros_like(w)
-    # With its gradient, which a penalty that is handled has not where it is called.
+    # `computed` has the gradient; a call of a handled penalty does not.
     value = getattr(regularizer, "computed", regularizer)
     (found,), _ = gradient(lambda own: (total(value(own[0])), None), [w])
     return found
 
 
 def root_mean_square(distances: Iterable[Any]) -> float | None:
-    """Return `√(Σd²/n)` over all elements of arrays; None of none, or not finite."""
+    """Return `√(Σd²/n)` over all elements of arrays; None if empty or not finite."""
     arrays = [np.asarray(d, "float64") for d in distances]
     size = sum(d.size for d in arrays)
     if not size:

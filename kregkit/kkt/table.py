@@ -1,6 +1,6 @@
-"""`optimality`: whether data and penalties balance at a model's weights.
+"""`optimality` tests the KKT conditions at a model's present weights.
 
-A figure is of the weights as they are; nothing is trained or changed.
+It trains nothing, and does not change the model.
 """
 
 import html
@@ -44,12 +44,12 @@ _COLUMNS: Final = {
 
 @dataclass(frozen=True, eq=False)
 class TensorOptimality:
-    """One weight tensor: `u = −∂(data loss)/∂w` against what its penalty allows.
+    """One weight tensor: `u = −∂(data loss)/∂w`, compared with its penalty.
 
     `w`, `u` and `distance` are arrays of one shape. The distance is `u` minus the
-    nearest point of the subdifferential, and NaN where that is not known: at zeros of
-    a regularizer without a proximal operator. Without a penalty it is `u`. The strength
-    is None where there is no penalty, or it is a regularizer that has none.
+    nearest point of the subdifferential. It is NaN where that is not known: at zeros of
+    a regularizer without a proximal operator. Without a penalty it is `u`. `strength`
+    is None without a penalty, and for a regularizer without a strength.
     """
 
     layer: str
@@ -68,17 +68,17 @@ class TensorOptimality:
 
     @property
     def inside_fraction(self) -> float | None:
-        """Share of weights whose distance is at most a tenth of the strength."""
+        """Share of weights with a distance of at most a tenth of the strength."""
         if self.strength is None or self.kkt_residual is None:
             return None
         return float(np.mean(np.abs(self.distance) <= INSIDE * self.strength))
 
     @property
     def gradient_ratio(self) -> float | None:
-        """`‖u − distance‖/‖u‖`: what the penalty gives beside what the data asks.
+        """`‖u − distance‖/‖u‖`: the penalty's gradient relative to the data's.
 
-        Where no weight is zero, it is the norm of the penalty's gradient divided by
-        that of the data loss; at a stationary point it is 1.
+        If no weight is zero, it is the norm of the penalty's gradient divided by the
+        norm of the data loss's gradient. At a stationary point it is 1.
         """
         given = root_mean_square([np.float64(self.u) - self.distance])
         asked = root_mean_square([self.u])
@@ -94,31 +94,31 @@ class TensorOptimality:
 
 @dataclass(frozen=True, eq=False)
 class Optimality:
-    """What `optimality` found: one `TensorOptimality` for each trained weight."""
+    """The result of `optimality`: one `TensorOptimality` for each trained weight."""
 
     tensors: tuple[TensorOptimality, ...]
 
     @property
     def kkt_residual(self) -> float | None:
-        """Root mean square of the distance over all weights that have a penalty."""
+        """Root mean square of the distance over all weights with a penalty."""
         return root_mean_square(
             [t.distance for t in self.tensors if t.penalty is not None]
         )
 
     def table(self) -> "pl.DataFrame":
-        """Return a row for each tensor; what is not defined is null.
+        """Return a row for each tensor; undefined values are null.
 
         `kkt_residual` is the root mean square of the distance of u to the
-        subdifferential and `largest` the largest magnitude, both in units of the
-        gradient; `inside_fraction` the share of weights within 0.1·strength of it;
-        `gradient_ratio` is `‖penalty gradient‖/‖data gradient‖`, with the subgradient
-        nearest to u where there are several.
+        subdifferential, and `largest` is its largest magnitude, in units of the
+        gradient. `inside_fraction` is the share of weights within 0.1·strength of the
+        subdifferential. `gradient_ratio` is `‖penalty gradient‖/‖data gradient‖`, with
+        the subgradient nearest to u.
         """
         table: pl.DataFrame = frame([t.row() for t in self.tensors], _COLUMNS)
         return table
 
     def plot(self) -> "Figure":
-        """Return a figure of u against w, with what each penalty allows as a line."""
+        """Return a figure of u against w, with each penalty's gradient as a line."""
         from kregkit.kkt.figure import plot
 
         return plot(self.tensors)
@@ -147,38 +147,37 @@ def optimality(
     sample_weight: Any = None,
     class_weight: dict[int, float] | None = None,
 ) -> Optimality:
-    """Return how far each weight is from where data and penalty balance.
+    """Return the distance of each weight from the KKT conditions.
 
-    A minimum of data loss and penalties has `u ∈ strength·∂value(w)` for every weight,
-    with `u = −∂(data loss)/∂w`. Of L1: `|u| <= strength` where `w = 0`, and
-    `u = strength·sign(w)` elsewhere; of L2, `u = 2·strength·w`. The data loss is what
-    `model.compute_loss` gives for all rows at once, in inference mode, without any
-    penalty: with the reduction, masks and weights that the model trains with, and what
-    layers add by `add_loss`. Regularizers of Keras's own count as the penalties that
-    they are.
+    A minimum of data loss and penalties has `u ∈ strength·∂value(w)` for each weight,
+    with `u = −∂(data loss)/∂w`. For L1: `|u| <= strength` where `w = 0`, and
+    `u = strength·sign(w)` elsewhere. For L2: `u = 2·strength·w`. The data loss is
+    `model.compute_loss` of all rows at once, in inference mode, without penalties. It
+    has the reduction, masks and weights of the training, and the losses that layers add
+    by `add_loss`. Keras's own regularizers count as the same penalties of kregkit.
 
     Args:
-        model: a built model, compiled, or trained by a loop of your own.
-        x: the rows to take the data loss over: the training part. An array, or a list
-            or dictionary of arrays as `fit` takes them; pandas frames and sparse
-            matrices of SciPy too.
-        y: their targets, likewise.
-        batch_size: rows at a time; without influence on the result but for rounding.
-        loss: a function of y and outputs, instead of the loss of `compile`; of the
-            values that it returns the mean is taken.
-        sample_weight: the weights of `fit`, of rows or of time steps.
-        class_weight: those of `fit`, by class, instead.
+        model: a built model, compiled or trained by a custom loop.
+        x: the rows of the training part: an array, or a list or dictionary of arrays as
+            in `fit`, also pandas frames and SciPy sparse matrices.
+        y: the targets, in the same forms.
+        batch_size: the number of rows in a batch; it changes the result only by
+            rounding.
+        loss: a function of y and outputs, instead of the loss of `compile`; its mean
+            over the returned values is used.
+        sample_weight: as in `fit`, for rows or time steps.
+        class_weight: as in `fit`, by class; instead of `sample_weight`.
 
     Raises:
-        ParameterError: x, y and weights differ in rows or are not arrays, `batch_size`
-            is not a positive int, or the loss of more rows than that is not a mean or a
-            sum over them.
-        ModelError: a model without weights or loss, a loss with `reduction=None`, or a
-            backend other than TensorFlow, JAX and PyTorch.
+        ParameterError: x, y and weights differ in rows or are not arrays; `batch_size`
+            is not a positive int; there are more rows than `batch_size`, and the loss
+            is neither a mean nor a sum over rows.
+        ModelError: the model has no weights or loss, its loss has `reduction=None`, or
+            the backend is not TensorFlow, JAX or PyTorch.
 
     Warns:
-        UserWarning: the model has activity penalties, which are left out: then what
-            the penalties of weights must balance is not u alone.
+        UserWarning: the model has activity penalties, which are left out. At a minimum,
+            the weight penalties then do not balance u alone.
     """
     whole = isinstance(batch_size, int) and not isinstance(batch_size, bool)
     if not whole or batch_size < 1:
@@ -189,7 +188,7 @@ def optimality(
     _warn_of_activities("optimality", descent)
     if class_weight is not None:
         if sample_weight is not None:
-            rule = "None where there is a `class_weight`"
+            rule = "None if there is a `class_weight`"
             raise ParameterError(
                 must("optimality", "sample_weight", rule, sample_weight)
             )
@@ -198,10 +197,10 @@ def optimality(
 
 
 class OptimalityRows:
-    """The balance of a model's weights at every logging point of a `fit`.
+    """Computes `optimality` at each logging point of a `fit`, for the logger.
 
     Args:
-        data: `(x, y)` or `(x, y, sample_weight)`, or None to leave everything out.
+        data: `(x, y)` or `(x, y, sample_weight)`, or None to compute nothing.
     """
 
     def __init__(self, data: tuple[Any, ...] | None) -> None:
@@ -218,18 +217,18 @@ class OptimalityRows:
         self._last: Optimality | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy keeps: the data, nothing of a model."""
+        """Return the state of a copy: the data, without the model."""
         return {**self.__dict__, "_descent": None, "_last": None}
 
     def begin(self, model: Any) -> None:
-        """Begin anew, with the model that is trained."""
+        """Restart with the model that is trained."""
         self._last = None
         self._descent = None if self._data is None else NegativeGradient(model)
         if self._descent is not None:
             _warn_of_activities("RegularizationLogger", self._descent)
 
     def columns(self) -> dict[tuple[str, str], dict[str, float | None]]:
-        """Return what is logged now of each weight, by layer and tensor."""
+        """Return the logged columns of each weight now, by layer and tensor."""
         if self._descent is None or self._data is None:
             return {}
         self._last = _balances(self._descent, *self._data)
@@ -242,11 +241,11 @@ class OptimalityRows:
         }
 
     def final(self) -> dict[str, float | None]:
-        """Return the column of `finals` that was found last."""
+        """Return the last value of the column of `finals`."""
         return {} if self._last is None else {"kkt_residual": self._last.kkt_residual}
 
     def u_of(self, variable: Any) -> Any:
-        """Return the u of a variable that was found last, or None."""
+        """Return the last u of a variable, or None."""
         if self._descent is None or self._last is None:
             return None
         pairs = zip(self._descent.weights, self._last.tensors, strict=True)
@@ -257,8 +256,7 @@ def _warn_of_activities(owner: str, descent: NegativeGradient) -> None:
     if descent.activities:
         left_out = ", ".join(descent.activities)
         warnings.warn(
-            f"{owner}: the balance of weights leaves out activity penalties: "
-            f"{left_out}.",
+            f"{owner}: KKT residuals leave out activity penalties: {left_out}.",
             stacklevel=3,
         )
 

@@ -1,4 +1,4 @@
-"""Optimizers that end at exact zeros, and the steps that optimizers take."""
+"""`Proximal`, an optimizer that yields exact zeros, and step sizes of optimizers."""
 
 from kregkit.optimizers._penalties import (
     is_handled,

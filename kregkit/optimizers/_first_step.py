@@ -1,8 +1,8 @@
-"""The first step of an optimizer that is built in it, after the gradients were taken.
+"""Corrects the gradients of the step in which Keras builds a `Proximal`.
 
-On TensorFlow Keras builds an optimizer inside the first training step, when the
-penalties that it is to handle have had their gradients already. Elsewhere it does so
-before.
+On TensorFlow, Keras builds an optimizer inside the first training step. The gradients
+of that step were taken before, with the gradients of the penalties. On other backends,
+Keras builds it before the first step.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,19 +22,25 @@ def without_penalties(
     variables: Sequence[keras.Variable],
     penalties: Mapping[int, Penalty],
 ) -> Sequence[Tensor]:
-    """Return gradients without those of the penalties, by the index of their variable.
+    """Return `grads` minus the gradients of the penalties.
+
+    Args:
+        optimizer: the `Proximal`.
+        grads: one for each variable.
+        variables: the variables of the optimizer.
+        penalties: the penalties by the index of their variable.
 
     Raises:
-        ParameterError: how much of them the gradients contain is not known.
+        ParameterError: the scale of the penalties' gradients is not known.
     """
     if _in_a_first_trace(grads):
         return grads
     scale = _scale(optimizer, grads)
     if scale is None:
         raise ParameterError(
-            "Proximal: a loop of your own, or an optimizer around this one, must call "
-            "`build(trainable_variables)` before its first step, so that no penalty "
-            "has a gradient in it."
+            "Proximal: a custom training loop, or an optimizer around this one, must "
+            "call `build(trainable_variables)` before its first step; otherwise "
+            "penalties have a gradient in that step."
         )
     import tensorflow as tf
 
@@ -50,10 +56,10 @@ def without_penalties(
 def _scale(
     optimizer: Any, grads: Sequence[Tensor]
 ) -> Callable[[Tensor], Tensor] | None:
-    """Return how the loss was scaled that these are gradients of, or None.
+    """Return the function that scaled the loss of these gradients, or None.
 
-    It is known of a step of Keras's own, with the loss of Keras's own, that has handed
-    its gradients on as they were, or divided by the scale of the loss.
+    It is known for a training step and a loss of Keras, if the step passed its
+    gradients on unchanged, or divided by the loss scale.
     """
     step = training_step()
     if keras.backend.backend() != "tensorflow" or step is None or step.has_own_loss:
@@ -66,10 +72,10 @@ def _scale(
 
 
 def _in_a_first_trace(grads: Sequence[Any]) -> bool:
-    """Return whether TensorFlow is to trace anew the function that took gradients.
+    """Return whether TensorFlow will trace the function with these gradients again.
 
-    It does so where a function has made variables, as an optimizer does when it is
-    built. The penalties have no gradient in the second trace.
+    It does so if the function creates variables, as when an optimizer is built. In the
+    second trace the penalties have no gradient.
     """
     if keras.backend.backend() != "tensorflow":
         return False

@@ -1,10 +1,10 @@
-"""What an optimizer is given as the gradient of a weight, as one tensor.
+"""Turns the gradients that an optimizer gets into one dense tensor per weight.
 
-On TensorFlow the gradient of an `Embedding` is a list of rows, in which a row that was
-looked up twice stands twice. Keras's optimizers square and clip these before they are
-summed, so that the step is not that of the loss. The gradient of a penalty has every
-row, and makes one tensor of both: with a penalty and without one a weight would be
-trained by different rules.
+On TensorFlow the gradient of an `Embedding` is a list of rows, with one entry for each
+lookup of a row. Keras's optimizers square and clip these entries before summing them,
+so the step differs from the step for the summed gradient. The gradient of a penalty
+makes the sum dense. Without this module, an embedding with a penalty would be trained
+by another rule than one without.
 """
 
 from collections.abc import Sequence
@@ -22,22 +22,22 @@ def whole(
     grads: Sequence[Tensor],
     variables: Sequence[keras.Variable] | None,
 ) -> Sequence[Tensor]:
-    """Return gradients as they would be with that of each handled penalty, as 0.
+    """Return the gradients with a zero gradient added for each handled penalty.
 
-    Keras does not update a weight without a gradient, and the gradient of a penalty is
-    one: a weight that the data loss does not depend on has its penalty alone.
+    Keras does not update a weight without a gradient. With the zero gradient, it also
+    updates a weight that has a penalty but no effect on the data loss.
 
     Args:
         optimizer: a Proximal.
-        grads: one for each variable; None for one that the loss does not depend on.
-        variables: that are to be updated; all of the optimizer's, if None.
+        grads: one for each variable; None if the loss does not depend on it.
+        variables: the variables to update; None: all of the optimizer's.
     """
     every = trained_variables(optimizer)
-    # While a logger trains, a variable itself has no regularizer.
+    # Not by `variable.regularizer`: a logger removes it while it trains.
     handled = {id(every[i]): held for i, held in optimizer.phases.handled.items()}
     several = every if variables is None else variables
     if len(grads) != len(several):
-        return grads  # Keras says what is wrong
+        return grads  # Keras raises an error
     found = list(grads)
     for index, variable in enumerate(several):
         held = handled.get(id(variable))
@@ -56,14 +56,14 @@ def summed(gradient: Tensor, variable: keras.Variable) -> Tensor:
 
     if not isinstance(gradient, tf.IndexedSlices):
         return gradient  # None, where the loss does not depend on the variable
-    # `tf.convert_to_tensor` warns where it is not told the shape.
+    # `tf.convert_to_tensor` warns if it does not know the shape.
     return tf.math.unsorted_segment_sum(
         gradient.values, gradient.indices, variable.shape[0]
     )
 
 
 def sum_gradients(optimizer: Any) -> None:
-    """Let an optimizer sum the rows of every gradient before it does anything else."""
+    """Make an optimizer sum the rows of each gradient before it uses it."""
 
     def summed_first(
         grads: Sequence[Tensor],

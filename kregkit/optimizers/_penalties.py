@@ -1,4 +1,4 @@
-"""The penalties of weights, Keras's own among them, and what a model may not have."""
+"""Finds the penalties that `Proximal` handles, and the models that it cannot train."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,20 +13,23 @@ from kregkit.weights import walk, walk_layers
 
 
 def unhandled(regularizer: Any) -> Any:
-    """Return a variable's regularizer as it was before an optimizer handled it."""
+    """Return a variable's original regularizer, from before an optimizer handled it."""
     return (
         regularizer.penalty if isinstance(regularizer, ProximalPenalty) else regularizer
     )
 
 
 def is_handled(regularizer: Any) -> bool:
-    """Return whether an optimizer takes the proximal steps of a regularizer."""
+    """Return whether an optimizer now applies this regularizer by proximal steps."""
     held = isinstance(regularizer, ProximalPenalty)
     return held and not regularizer.has_gradient()
 
 
 def penalty_of(regularizer: Any) -> Penalty | None:
-    """Return the penalty that a regularizer is, as one of this package, or None."""
+    """Return a regularizer as a penalty of this package, or None.
+
+    Keras's L1, L2 and L1L2 are converted.
+    """
     match type(regularizer):
         case keras.regularizers.L1:
             return L1(float(regularizer.l1))
@@ -38,15 +41,16 @@ def penalty_of(regularizer: Any) -> Penalty | None:
 
 
 def proximable(regularizer: Any) -> Penalty | None:
-    """Return the penalty whose proximal step can stand for a regularizer, or None."""
+    """Return a regularizer as a penalty with a proximal operator, or None."""
     penalty = penalty_of(regularizer)
     return penalty if penalty is not None and penalty.proximal else None
 
 
 def refuse_conflicts(model: Any) -> None:
-    """Refuse a weight that layers share under different regularizers.
+    """Raise if layers share a weight with different regularizers.
 
-    Keras keeps the regularizer that it was made with, and says nothing of the others.
+    Keras uses the regularizer of the layer that created the weight, and ignores the
+    others without a message.
 
     Raises:
         ModelError: there is such a weight.
@@ -63,23 +67,25 @@ def refuse_conflicts(model: Any) -> None:
             if words != others:
                 raise ModelError(
                     f"{weight.path}: layers {other!r} and {place.path!r} share it "
-                    f"with different regularizers, {others} and {words}, of which "
-                    "Keras keeps one; give both the same."
+                    f"with different regularizers, {others} and {words}, and Keras "
+                    "uses only one; give both layers the same regularizer."
                 )
 
 
 def refuse_groups(model: Any) -> None:
-    """Refuse words for groups that a weight of a model has not, in every weight.
+    """Raise if a penalty's named `group` does not exist in its weight.
 
     Raises:
-        ParameterError: a penalty has such a word.
+        ParameterError: there is such a penalty.
     """
     for weight in walk(model):
         bound(unhandled(getattr(weight.variable, "regularizer", None)), weight)
 
 
 def refuse_tensor_steps(variables: Iterable[keras.Variable], optimizer: Any) -> None:
-    """Refuse penalties that take one amount, where each weight has its own step.
+    """Raise if a penalty needs one step size for all weights.
+
+    Call it for an optimizer with a step size for each weight.
 
     Raises:
         ParameterError: a variable has such a penalty.
@@ -88,7 +94,7 @@ def refuse_tensor_steps(variables: Iterable[keras.Variable], optimizer: Any) -> 
         penalty = penalty_of(unhandled(getattr(variable, "regularizer", None)))
         if penalty is not None and penalty.scalar_step_only:
             raise ParameterError(
-                f"Proximal: {variable.path}: {type(penalty).__name__} has a proximal "
-                f"step for weights of one step alone, and {type(optimizer).__name__} "
-                "gives each its own; take SGD, or metric='euclidean'."
+                f"Proximal: {variable.path}: {type(penalty).__name__} needs one step "
+                f"size for all weights, and {type(optimizer).__name__} has one for "
+                "each; use SGD, or metric='euclidean'."
             )

@@ -1,7 +1,4 @@
-"""How penalties act on the weights of an optimizer, in each phase of a training.
-
-A penalty acts by its proximal step or by its gradient, never by both.
-"""
+"""The proximal steps of `Proximal`, in the training phases of `Consolidate`."""
 
 from typing import Any, Final
 
@@ -18,22 +15,21 @@ from kregkit.regularizers._handled import ProximalPenalty
 _PHASES: Final = ("average", "heal")
 _PHASE: Final = "phase"
 _PAIR: Final = ("point", "steps")
-"""What is saved of a phase beside the optimizer's variables, whose keys are numbers."""
+"""The keys of a saved phase; the keys of the optimizer's variables are numbers."""
 
 
 class ProximalSchedule:
-    """The proximal steps of an optimizer, and what a training does to them by phase.
+    """Applies proximal operators after an optimizer's updates, according to a phase.
 
-    As it is made, every penalty with a proximal operator acts by it after each update.
-    The other phases are of penalties that make zeros. A step that
-    was traced knows nothing of a phase that began later.
+    Without a phase, each penalty with a proximal operator applies it after every
+    update. The phases "average" and "heal" change this for penalties that make zeros.
+    Trace the training step again when a phase begins.
 
     Attributes:
         handled: the penalties by the index of their weight.
-        factor: a variable; the strengths of penalties that make zeros are multiplied
-            by it.
-        frozen: whether weights at zero stay there, and penalties that make zeros rest,
-            with all of their terms.
+        factor: a variable that multiplies the strengths of penalties that make zeros.
+        frozen: True in phase "heal": weights at zero stay zero, and penalties that make
+            zeros have no effect.
     """
 
     factor: keras.Variable
@@ -52,7 +48,7 @@ class ProximalSchedule:
         optimizer.load_own_variables = self._loaded
 
     def _saved(self, store: Any) -> None:
-        """Save the optimizer's variables, and what a phase has beside them."""
+        """Save the optimizer's variables, and the phase with its averages."""
         dropped = self._drop_averages()
         try:
             self._save(store)
@@ -66,7 +62,7 @@ class ProximalSchedule:
                 store[f"{name}_{index}"] = ops.convert_to_numpy(variable)
 
     def _loaded(self, store: Any) -> None:
-        """Load the optimizer's variables; its phase goes on by `resume` alone."""
+        """Load the optimizer's variables; `resume` restores the phase."""
         arrays = {key: store[key] for key in store.keys()}  # noqa: SIM118 - Keras's own
         own = {key: held for key, held in arrays.items() if key.isdigit()}
         self._load(own)
@@ -77,13 +73,13 @@ class ProximalSchedule:
 
     @property
     def phase(self) -> str | None:
-        """The phase that the training is in, "average" or "heal", or None."""
+        """The present phase: "average", "heal" or None."""
         if self.frozen:
             return "heal"
         return "average" if self._averaged else None
 
     def resume(self, phase: str) -> bool:
-        """Go on in a phase in which the optimizer was saved, and say whether it was."""
+        """Continue a saved phase; return False if the saved phase is another one."""
         if self._resumable is None or self._resumable[0] != phase:
             return False
         _, arrays = self._resumable
@@ -98,54 +94,54 @@ class ProximalSchedule:
         return True
 
     def forget(self) -> None:
-        """Forget the phase in which the optimizer was saved."""
+        """Forget the saved phase."""
         self._resumable = None
 
     def build(self) -> None:
-        # A variable that is made while a step is traced has TensorFlow trace it anew:
-        # in the first trace the penalties still had gradients.
+        # A new variable makes TensorFlow trace the step again. In the first trace, the
+        # penalties still have gradients.
         self.factor = self._optimizer.add_variable((), "ones", name="factor")
 
     @property
     def penalties(self) -> dict[int, Penalty]:
-        """The penalties by the index of their weight, as they were given."""
+        """The original penalties by the index of their weight."""
         return {index: held.penalty for index, held in self.handled.items()}
 
     @property
     def one_step(self) -> bool:
-        """Whether all elements of a weight have the same step."""
+        """Whether all elements of a weight have the same step size."""
         own: Any = keras.optimizers.SGD
         return self._metric == "euclidean" or kind(self._optimizer) is own
 
     def zeroed(self) -> list[int]:
-        """Return the indices of the weights whose penalties make zeros."""
+        """Return the indices of the weights with penalties that make zeros."""
         return [index for index, p in self.penalties.items() if p.makes_zeros]
 
     def zeroed_weights(self) -> list[keras.Variable]:
-        """Return these weights."""
+        """Return the weights with penalties that make zeros."""
         weights = trained_variables(self._optimizer)
         return [weights[index] for index in self.zeroed()]
 
     def replaces(self, penalty: Penalty) -> bool:
-        """Return whether the gradient of a penalty is not to reach the weights."""
+        """Return whether the gradient of a penalty must not reach the weights."""
         return penalty.proximal or self._rests(penalty)
 
     def begin(self) -> None:
-        """Let every penalty act by proximal steps again, at full strength."""
+        """End any phase: all penalties act by proximal steps, at full strength."""
         self.factor.assign(1.0)
         self.frozen = False
         self._stop_averaging()
 
     def average(self) -> None:
-        """Begin dual averaging, of the weights whose penalty is convex and makes zeros.
+        """Begin dual averaging, for weights with a convex penalty that makes zeros.
 
-        From here on `w = prox(w₀ + ΣΔ, Σstep·strength)`, with the optimizer's own
-        displacements Δ and its step of each weight: `ΣΔ = −Σstep·g` where gradients
-        are steady. A weight is zero where the mean of all gradients, with the steps as
-        weights, is below the strength (but for `w₀/Σstep`, which vanishes). That the
-        pattern found so settles, while proximal steps go in and out of it, is shown by
-        Lee and Wright 2012, JMLR 13; the method is Xiao's 2010, JMLR 11, here with the
-        momentum and the metric of the optimizer.
+        From here on `w = prox(w₀ + ΣΔ, Σstep·strength)`, with the optimizer's
+        displacements Δ and its step size for each weight; for constant gradients,
+        `ΣΔ = −Σstep·g`. A weight is zero if the mean gradient, weighted by step sizes,
+        is below the strength (apart from `w₀/Σstep`, which vanishes). The method is
+        regularized dual averaging (Xiao 2010, JMLR 11), here with the optimizer's
+        momentum and metric. Lee and Wright 2012, JMLR 13, show that its zero pattern
+        settles, unlike the pattern of proximal steps.
         """
         self._stop_averaging()
         for index in self.zeroed():
@@ -173,7 +169,7 @@ class ProximalSchedule:
 
     def _variable(self, value: Tensor) -> keras.Variable:
         variable = keras.Variable(value, trainable=False, name="average")
-        if keras.backend.backend() == "jax":  # whose steps change what they are given
+        if keras.backend.backend() == "jax":  # its steps change tracked variables only
             track(self._optimizer, variable)
         return variable
 
@@ -182,7 +178,7 @@ class ProximalSchedule:
         self._averaged.clear()
 
     def _drop_averages(self) -> list[keras.Variable]:
-        """Take the averages from the optimizer's variables, and return them."""
+        """Remove the averages from the optimizer's variables, and return them."""
         averages = [v for pair in self._averaged.values() for v in pair]
         return untrack(self._optimizer, averages)
 
@@ -190,7 +186,7 @@ class ProximalSchedule:
         return self.frozen and penalty.makes_zeros
 
     def _kept(self, index: int, weight: Tensor) -> Tensor | None:
-        """Return what is to be known of a weight after its update."""
+        """Return what `_point` needs of a weight from before its update."""
         held = self.handled.get(index)
         if index in self._averaged:
             return ops.copy(weight)  # PyTorch updates it in place
@@ -221,7 +217,7 @@ class ProximalSchedule:
         return penalty.prox(moved, taken * strength)
 
     def _step(self, index: int, learning_rate: Tensor) -> Tensor:
-        """Return the step of a weight after an update of this learning rate."""
+        """Return the step size of a weight after an update with this learning rate."""
         if self._metric == "euclidean":
             return learning_rate
         optimizer = self._optimizer

@@ -1,8 +1,8 @@
-"""The step that an optimizer takes for each weight, and a place right after it.
+"""An optimizer's step size for each weight, and a hook after each update.
 
-Where the gradient stays `g`, a step of the optimizer moves a weight by
-`-step_size·g`. Only then is a point that the optimizer and the proximal step leave as
-it is a minimum of the penalised objective.
+For a constant gradient `g`, the optimizer moves a weight by `-step_size·g`. With this
+step size, a fixed point of update and proximal step is a minimum of the penalised
+objective.
 """
 
 from collections.abc import Callable
@@ -25,12 +25,12 @@ KNOWN: Final = (
     keras.optimizers.RMSprop,
     keras.optimizers.SGD,
 )
-"""The optimizers that treat every element alike, and whose step is known here."""
+"""The optimizers with a known step size; they treat all elements alike."""
 
 _UPDATE: Final = (
     "_backend_update_step" if keras.backend.backend() == "torch" else "update_step"
 )
-"""The method that updates weights: on torch all in one call, elsewhere one."""
+"""The method that updates weights: on PyTorch all in one call, elsewhere one."""
 
 
 def step_size(
@@ -39,24 +39,25 @@ def step_size(
     learning_rate: Tensor,
     updates: Tensor,
 ) -> Tensor:
-    """Return the step for the weight at `index`, after an update of the optimizer.
+    """Return the step size for the weight at `index`, after an update.
 
-    It is what the weight would have moved by if the gradient had been 1 from the
-    first update on, with the averages of squares that there are. Momentum β makes it
-    `lr·(1-βᵗ)/(1-β)`, and that of Adam is `lr·√(1-β₂ᵗ)/(√v+ε)`: the factor
-    `1/(1-β₁ᵗ)` that Adam has makes up for a momentum that has only begun.
+    It is the distance that the update would move the weight for a gradient of 1 in all
+    updates so far, given the present averages of squares. With momentum β it is
+    `lr·(1-βᵗ)/(1-β)`. For Adam it is `lr·√(1-β₂ᵗ)/(√v+ε)`, since Adam's factor
+    `1/(1-β₁ᵗ)` corrects its momentum.
 
     Args:
-        optimizer: built, and with the state that the update has left.
-        index: of the weight among those that the optimizer was built with.
-        learning_rate: of that update; a tensor is broadcast along the weight.
-        updates: how many there were, that one included.
+        optimizer: a built optimizer, in its state after the update.
+        index: the index of the weight among the optimizer's weights.
+        learning_rate: the learning rate of the update; a tensor is broadcast to the
+            weight.
+        updates: the number of updates so far, including this one.
 
     Returns:
         A tensor of the shape of the learning rate, or of the weight.
 
     Raises:
-        ModelError: an optimizer that is not in `KNOWN`.
+        ModelError: the optimizer is not in `KNOWN`.
     """
     own: Any = optimizer
     dtype = trained_variables(own)[index].dtype
@@ -73,8 +74,8 @@ def step_size(
         case keras.optimizers.Adagrad:
             return rate / ops.sqrt(slots(own, "accumulators")[index] + own.epsilon)
         case keras.optimizers.Adadelta:
-            # The step is made of the deltas before this one, which are gone: of the
-            # deltas after it, which differ by a factor near 1.
+            # The update used the deltas from before it, which are overwritten. The new
+            # deltas differ by a factor near 1.
             deltas = slots(own, "accumulated_delta_vars")[index] + own.epsilon
             return rate * ops.sqrt(
                 deltas / (slots(own, "accumulated_grads")[index] + own.epsilon)
@@ -97,7 +98,7 @@ def _momentum(beta: float, time: Tensor) -> Tensor:
 
 
 def _nesterov(beta: float, time: Tensor, product: Tensor) -> Tensor:
-    """Return what Nadam multiplies a gradient by that has been there all the time."""
+    """Return the factor of a constant gradient in Nadam's update."""
     now, then = (beta * (1.0 - 0.5 * 0.96**t) for t in (time, time + 1.0))
     product = ops.cast(product, time.dtype)
     mean = then * (1.0 - beta**time) / (1.0 - product * then)
@@ -109,16 +110,16 @@ def after_update(
     point: Callable[[int, Tensor, Tensor, Any], Tensor | None],
     kept: Callable[[int, Tensor], Any] = lambda index, weight: None,
 ) -> None:
-    """Let a function set every weight after the optimizer has updated it.
+    """Make an optimizer call a function after each update of a weight.
 
-    It is called wherever the optimizer itself updates: on each replica, and in the
+    The function is called where the optimizer updates: on each replica, and in the
     branch that is taken.
 
     Args:
-        optimizer: that updates.
-        point: of a weight's index, its updated value, the learning rate, and what was
-            `kept`: what is to become of it, or None.
-        kept: of a weight's index and its value before the update.
+        optimizer: the optimizer.
+        point: takes a weight's index, its updated value, the learning rate and the
+            result of `kept`; returns the weight's new value, or None for no change.
+        kept: takes a weight's index and its value before the update.
     """
 
     def value(variable: Any) -> Tensor:
@@ -140,28 +141,28 @@ def after_update(
 
 
 def has_after_update(optimizer: Any) -> bool:
-    """Return whether `after_update` was called with an optimizer."""
+    """Return whether `after_update` was called for this optimizer."""
     return _UPDATE in optimizer.__dict__
 
 
 def innermost(optimizer: Any) -> Any:
-    """Return the optimizer that updates weights, inside those around it."""
+    """Return the innermost optimizer, which updates the weights."""
     while hasattr(optimizer, "inner_optimizer"):
         optimizer = optimizer.inner_optimizer
     return optimizer
 
 
 def kind(optimizer: Any) -> type:
-    """Return which of `KNOWN` an optimizer is; on torch Keras has subclasses of them.
+    """Return the class of an optimizer in `KNOWN`; on PyTorch, Keras has subclasses.
 
     Raises:
-        ModelError: none of them.
+        ModelError: the optimizer is none of them.
     """
     if type(optimizer).__module__.startswith("keras."):
         for known in type(optimizer).__mro__:
             if known in KNOWN:
                 return known
     raise ModelError(
-        f"{type(optimizer).__name__}: the step that it takes for each weight is not "
-        f"known; known are {', '.join(sorted(known.__name__ for known in KNOWN))}."
+        f"{type(optimizer).__name__}: its step size for each weight is not known; "
+        f"known are {', '.join(sorted(known.__name__ for known in KNOWN))}."
     )

@@ -1,6 +1,6 @@
-"""Proximal: any Keras optimizer, with the proximal step in its own metric.
+"""`Proximal` adds proximal steps to a Keras optimizer, for exact zeros.
 
-A penalty acts by its proximal step or by its gradient, never by both.
+A penalty acts by its proximal operator or by its gradient, never by both.
 """
 
 import contextlib
@@ -41,53 +41,52 @@ _SETTINGS: Final = (
     "gradient_accumulation_steps",
     "_model_variables_moving_average",
 )
-"""What every Keras optimizer has; here they are the inner optimizer's."""
+"""The settings of all Keras optimizers, which are read from the inner optimizer."""
 
 
 @keras.saving.register_keras_serializable("kregkit")
 class Proximal(keras.optimizers.Optimizer):
-    """A Keras optimizer whose penalties act by their proximal operators.
+    """A Keras optimizer that applies penalties by their proximal operators.
 
-    After every update of a weight `w` by the inner optimizer it sets
+    After each update of a weight `w` by the inner optimizer, it sets
     `w = penalty.prox(w, step·strength)`, the minimum of `Σᵢ (uᵢ − wᵢ)²/(2·stepᵢ) +
-    strength·value(u)`, where `step` is what the inner optimizer moves each weight by
-    for a gradient of one (Yun, Lozano and Yang 2021, arXiv:2007.07484). Weights that a
-    penalty puts at zero are exactly zero. The penalty stays in the loss, and its
-    gradient does not reach the weights, from `build` on and wherever the loss is
-    computed, until `release`.
+    strength·value(u)`. `step` is the inner optimizer's step size for each weight (Yun,
+    Lozano and Yang 2021, arXiv:2007.07484). The result has exact zeros. From `build` to
+    `release`, the penalty is part of the loss but its gradient does not reach the
+    weights, wherever the loss is computed.
 
-    Handled are the penalties of this package that have a proximal operator, and
-    Keras's own `L1`, `L2` and `L1L2`, on any trainable variable; other regularizers
-    and activity penalties act by their gradients, as ever. A model that is compiled
-    with another optimizer later trains as if this one had never been; any other
-    training by another optimizer is refused until `release`. A loop of your own calls
-    `build` before its first step. It computes penalties by `model.losses`, or calls
-    those of this package with the variable; a regularizer of Keras's that it calls by
-    itself is a further term of its loss.
+    Proximal handles this package's penalties that have a proximal operator, and Keras's
+    `L1`, `L2` and `L1L2`, on any trainable variable. Other regularizers and activity
+    penalties act by their gradients. You can compile the model with another optimizer
+    later, which then trains as usual; any other training by another optimizer raises an
+    error until `release`.
 
-    Constraints are applied after the proximal step. Updates that are skipped (between
-    gradient accumulations, or where a loss scale overflows) have none. Moving averages
-    of weights are of those after the proximal step; a mean of zeros and others is not
-    zero.
+    A custom training loop must call `build` before its first step. It can use
+    `model.losses`, or call this package's penalties with the variable. If it calls a
+    regularizer of Keras itself, that regularizer keeps its gradient.
+
+    Constraints are applied after the proximal step. Skipped updates (during gradient
+    accumulation, or after a loss scale overflow) have no proximal step. Moving averages
+    use the weights after the proximal step; an average over zeros and other values is
+    not zero.
 
     Args:
-        inner_optimizer: an optimizer of Keras that is not in use yet, or its name: SGD,
+        inner_optimizer: a Keras optimizer that is not built yet, or its name: SGD,
             Adam, AdamW, Nadam, RMSprop, Adagrad, Adadelta or Adamax, or a
-            `LossScaleOptimizer` around one. Learning rate, clipping and so on are its.
-        metric: "optimizer", or "euclidean" for an amount of `learning_rate·strength`
-            whatever the optimizer, which any optimizer may have. With momentum or an
-            adaptive step that solves another problem: with Adam and L1 on the
-            diabetes data no coefficient was zero where 4 of 10 should be.
+            `LossScaleOptimizer` around one. Set learning rate and clipping there.
+        metric: "optimizer", or "euclidean" for the amount `learning_rate·strength`,
+            with any optimizer. With momentum or adaptive step sizes, "euclidean" solves
+            another problem: with Adam and L1 on the diabetes data, no coefficient was
+            zero where 4 of 10 should be.
 
     Raises:
-        ParameterError: `inner_optimizer` is no optimizer, has a `Proximal` inside, or
-            is in use; `metric` is another word; later, the first step of a loop that
-            did not build the optimizer before, or a penalty whose proximal step takes
-            one amount for all weights, with an optimizer that gives each its own step,
-            or a word for groups that the layer it is on does not have.
-        ModelError: an optimizer whose step is not known, with metric "optimizer";
-            later, a model in which layers share a weight under different regularizers
-            (a loop of one's own is not looked at).
+        ParameterError: `inner_optimizer` is no optimizer, contains a `Proximal`, or is
+            built; `metric` is unknown. Later: a custom loop takes its first step before
+            `build`; a penalty needs one step size for all weights, and the optimizer
+            has one for each; a penalty's named `group` does not exist in its layer.
+        ModelError: with metric "optimizer", the optimizer's step size is not known.
+            Later: layers share a weight with different regularizers (not checked in
+            custom loops).
     """
 
     def __init__(
@@ -109,11 +108,11 @@ class Proximal(keras.optimizers.Optimizer):
             raise ParameterError(must("Proximal", "metric", rule, metric))
         if isinstance(inner_optimizer, Proximal) or has_after_update(core):
             raise ParameterError(
-                "Proximal: `inner_optimizer` has a proximal step already; give each "
-                "Proximal an optimizer of its own."
+                "Proximal: `inner_optimizer` already has a proximal step; give each "
+                "Proximal a separate optimizer."
             )
         if core.built:
-            rule = "an optimizer that is not in use yet"
+            rule = "an optimizer that is not built yet"
             raise ParameterError(
                 must("Proximal", "inner_optimizer", rule, inner_optimizer)
             )
@@ -122,9 +121,10 @@ class Proximal(keras.optimizers.Optimizer):
         super().__init__(learning_rate=0.0, name=name)
         self.inner_optimizer = inner_optimizer
         self.metric = metric
-        # Keras would count the model's weights as the optimizer's where it sees them.
+        # A plain attribute, so that Keras does not track the model's weights as the
+        # optimizer's variables.
         self.__dict__["_trainable_variables"] = []
-        for setting in _SETTINGS:  # those of the inner optimizer are found instead
+        for setting in _SETTINGS:  # `__getattr__` reads them from the inner optimizer
             self.__dict__.pop(setting, None)
         self.phases = ProximalSchedule(core, metric)
         self._late: dict[int, Penalty] = {}
@@ -161,7 +161,7 @@ class Proximal(keras.optimizers.Optimizer):
         return self.inner_optimizer.iterations
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
-        """Take over the penalties of these variables, again after a `release`."""
+        """Handle the penalties of these variables; call it again after a `release`."""
         if not self.built:
             self._build(variables)
         for held in self.phases.handled.values():
@@ -195,24 +195,23 @@ class Proximal(keras.optimizers.Optimizer):
         if not any(own.proximal for own in self.phases.penalties.values()):
             warnings.warn(
                 "Proximal: no trainable variable has a penalty with a proximal "
-                "operator; it does what its inner optimizer does.",
+                "operator; it acts like its inner optimizer.",
                 stacklevel=3,
             )
 
     def release(self) -> None:
-        """Let the penalties have their gradients again, for another optimizer.
+        """Restore the gradients of the penalties, for another optimizer.
 
-        A Proximal handles the penalties of its variables from `build` on, wherever
-        their loss is computed: they have no gradient then, and an optimizer that is no
-        Proximal is refused at its first update (Keras's own training steps, whose
-        optimizer is known, excepted). `build` takes them over again. A step that was
-        compiled before keeps what it was compiled with.
+        From `build` on, the penalties of its variables have no gradient, wherever the
+        loss is computed. The first update by an optimizer that is no Proximal raises an
+        error, except in Keras's own training steps, where the optimizer is known. Call
+        `build` to handle the penalties again. A compiled step does not change.
         """
         for held in self.phases.handled.values():
             held.release(self)
 
     def replaces(self, penalty: Penalty) -> bool:
-        """Return whether its steps stand for the gradient of a penalty at present."""
+        """Return whether proximal steps now replace the gradient of a penalty."""
         return self.phases.replaces(penalty)
 
     def apply(
@@ -237,8 +236,7 @@ class Proximal(keras.optimizers.Optimizer):
         grads: Sequence[Tensor],
         trainable_variables: Sequence[Tensor],
     ) -> tuple[list[Tensor], list[Tensor]]:
-        # The inner optimizer's own: one that scales losses has a form without side
-        # effects, and its `apply` is not it.
+        # The stateless form of a `LossScaleOptimizer` differs from its `apply`.
         with self._updating():
             weights, state = self.inner_optimizer.stateless_apply(
                 optimizer_variables, grads, trainable_variables
@@ -247,18 +245,18 @@ class Proximal(keras.optimizers.Optimizer):
 
     @contextlib.contextmanager
     def _updating(self) -> Iterator[None]:
-        """Update the weights, which other optimizers may not.
+        """Allow the updates inside, which raise for other optimizers.
 
         Raises:
-            ModelError: a penalty has had its gradient, after a `release`.
+            ModelError: a penalty has its gradient, after a `release`.
         """
         with contextlib.ExitStack() as stack:
             for held in self.phases.handled.values():
                 if not held.claimed_by(self):
                     raise ModelError(
-                        f"Proximal: {held.path}: was released, so that its penalty "
-                        "has a gradient too; call `build(trainable_variables)` before "
-                        "you train with it again."
+                        f"Proximal: {held.path}: was released, so its penalty has a "
+                        "gradient; call `build(trainable_variables)` before you train "
+                        "with this Proximal again."
                     )
                 stack.enter_context(held.updated_by_owner())
             yield
@@ -270,7 +268,7 @@ class Proximal(keras.optimizers.Optimizer):
         self.inner_optimizer.finalize_variable_values(var_list)
 
     def save_own_variables(self, store: Any) -> None:
-        """Save nothing: all is the inner optimizer's, which Keras saves beside it."""
+        """Save nothing: Keras saves the inner optimizer's variables itself."""
 
     def load_own_variables(self, store: Any) -> None:
         """Load nothing."""
@@ -293,8 +291,8 @@ class Proximal(keras.optimizers.Optimizer):
 
 
 def _named(name: str) -> Any:
-    """Return the optimizer that Keras has under a name, or the name."""
+    """Return the Keras optimizer with this name, or the name if there is none."""
     try:
         return keras.optimizers.get(name)
-    except ValueError:  # refused with the words for any other value
+    except ValueError:  # `Proximal` then raises the message for any wrong value
         return name

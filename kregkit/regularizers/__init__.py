@@ -1,6 +1,6 @@
-"""Penalties for Keras layers: `kernel_regularizer=L1(1e-4)`, and so on.
+"""Penalties for the regularizer arguments of Keras layers, one class for each.
 
-One small class for each penalty, value and prox side by side.
+For example, `kernel_regularizer=L1(1e-4)`.
 """
 
 from keras import __version__ as _keras_version
@@ -29,7 +29,7 @@ from kregkit.regularizers.separable import L0, L1, L1L2, L2, Huber, LHalf, LTwoT
 from kregkit.regularizers.sorting import SLOPE, ExclusiveLasso, GroupLInf, LInf
 from kregkit.regularizers.whole import GroupHoyerSquare, Hoyer, HoyerSquare, L1MinusL2
 
-__all__ = [  # noqa: RUF022 - in the order of `sorted`, as every list of names here
+__all__ = [  # noqa: RUF022 - in the order of `sorted`, as all lists of names here
     "CappedL1",
     "DeCov",
     "EntropyPenalty",

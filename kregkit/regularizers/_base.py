@@ -1,6 +1,6 @@
-"""The base of every penalty.
+"""`Penalty`, the abstract base class of all penalties.
 
-A penalty is `strength * value(w)`, and only this module multiplies.
+A penalty is `strength * value(w)`. Only this module multiplies by the strength.
 """
 
 import dataclasses
@@ -29,22 +29,22 @@ from kregkit.weights import Weight, weight_at_work
 FORMAT = 1
 
 _FIXED: Final = (str, bool, int, float, np.generic, np.ndarray, list, tuple)
-"""Parameters that are checked; what else there may be is a tensor or a variable."""
+"""The types of parameters that are checked; others are tensors or variables."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Penalty(keras.regularizers.Regularizer, ABC):
-    """`strength * value(w)`: a Keras regularizer that also knows its proximal step.
+    """`strength * value(w)`: a Keras regularizer with a proximal operator.
 
-    Penalties are immutable, since Keras reads a regularizer when it traces the
-    training step and ignores what changes afterwards. Tensors of any shape and
-    float dtype are accepted; values are float32 scalars (float64 for float64).
+    Penalties are immutable: Keras reads a regularizer when it traces the training step,
+    and ignores later changes. Tensors may have any shape and float dtype. Values are
+    float32 scalars (float64 for float64).
 
-    As `activity_regularizer`, Keras divides the penalty by the batch size: it is a
-    mean per sample, of the sum over everything else (time steps, pixels, units).
+    Keras divides an `activity_regularizer` by the batch size: the penalty is a mean
+    over samples of the sum over time steps, pixels and units.
 
     Args:
-        strength: what `value` is multiplied by; finite and >= 0.
+        strength: the factor of `value`; finite and >= 0.
 
     Raises:
         ParameterError: a parameter is not a number, or outside its range.
@@ -53,32 +53,31 @@ class Penalty(keras.regularizers.Regularizer, ABC):
     strength: float = 0.01
 
     ranges: ClassVar[dict[str, Range]] = {"strength": STRENGTH}
-    """The numeric parameters, which `replace` may change, and what they may be."""
+    """The numeric parameters, with their valid values. `replace` can change them."""
 
     proximal: ClassVar[bool] = True
-    """Whether it has a proximal operator, which is then `_prox`."""
+    """Whether it has a proximal operator, `_prox`."""
 
     convex: ClassVar[bool] = False
-    """Whether its value is convex, and known to be."""
+    """Whether its value is known to be convex."""
 
     differentiable: ClassVar[bool] = True
-    """Whether its gradient trains; where it does not, asking for it raises."""
+    """Whether its gradient is useful for training; if not, computing it raises."""
 
     smooth_off_zero: ClassVar[bool] = True
-    """Whether no minimum is at a kink but that of a weight at zero."""
+    """Whether minima lie at kinks only where a weight is zero."""
 
     scalar_step_only: ClassVar[bool] = False
-    """Whether its proximal step is known for one amount, the same of all weights, and
-    not for a tensor of amounts."""
+    """Whether its proximal operator takes a scalar amount only, and no tensor."""
 
     only_on: ClassVar[str | None] = None
-    """The target that it is for alone: "kernel" or "activity"."""
+    """The only target that it accepts, "kernel" or "activity"; None: any target."""
 
     maskable: ClassVar[bool] = False
-    """Whether it is a sum over single elements, of which some may be left out."""
+    """Whether it is a sum over elements, so that elements can be masked."""
 
     arrays: ClassVar[frozenset[str]] = frozenset()
-    """The numeric parameters that may be an array too, of the shape of the weight."""
+    """The numeric parameters that may also be arrays of the weight's shape."""
 
     def __post_init__(self) -> None:
         for name in self.ranges:
@@ -87,30 +86,30 @@ class Penalty(keras.regularizers.Regularizer, ABC):
     @property
     @abstractmethod
     def makes_zeros(self) -> bool:
-        """Whether weights, or groups of them, end at zero while others do not."""
+        """Whether some weights or groups end at exactly zero."""
 
     @abstractmethod
     def _value(self, w: Tensor) -> Tensor:
-        """Return the unscaled penalty of `w`, which is float32 or float64."""
+        """Return the unscaled penalty of `w`, a float32 or float64 tensor."""
 
     def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
         """Return the proximal point; `amount` has the dtype of `w`."""
         raise ParameterError(f"{type(self).__name__}: has no proximal operator.")
 
     def _on(self, weight: Weight) -> dict[str, Any]:
-        """Return the parameters that the layer of a weight changes in its penalty."""
+        """Return the parameters of this penalty that depend on the weight's layer."""
         return {}
 
     def needs_layer(self, rank: int) -> bool:
-        """Return whether the kind of layer decides what it is of a weight of this rank.
+        """Return whether the penalty depends on the layer, for a weight of this rank.
 
-        Where it does, `_on` says how.
+        If so, `_on` returns the changed parameters.
         """
         return False
 
     @final
     def bound(self, weight: Weight | None) -> Self:
-        """Return the penalty of one weight, which lies as its kind of layer has it.
+        """Return the penalty with the axes of this weight's layer.
 
         Raises:
             ParameterError: the weight does not have the groups of the penalty.
@@ -120,10 +119,10 @@ class Penalty(keras.regularizers.Regularizer, ABC):
 
     @final
     def __call__(self, w: Tensor) -> Tensor:
-        """Return `strength * value(w)`, of a weight of a model as its layer has it.
+        """Return `strength * value(w)`, with the axes of the weight's layer.
 
         Raises:
-            ParameterError: a penalty of activities is given a weight, or one of kernels
+            ParameterError: an activity penalty gets a weight, or a kernel penalty gets
                 the output of a layer; the weight does not have its groups.
         """
         if (held := handled(self, w)) is not None:
@@ -135,11 +134,11 @@ class Penalty(keras.regularizers.Regularizer, ABC):
         weight = weight_at_work(w) if local or only == "activity" else None
         of_a_weight = weight is not None or isinstance(w, keras.Variable)
         if only == "activity" and of_a_weight:
-            rule = "the output of a layer, as an activity_regularizer is given"
+            rule = "the output of a layer (use it as `activity_regularizer`)"
             path = w.path if weight is None else weight.variable.path
             raise ParameterError(must(name, "w", rule, f"the weight {path}"))
         if only == "kernel" and regularizes_activity(self):
-            rule = "a kernel, and not the output of a layer"
+            rule = "a kernel, not the output of a layer"
             raise ParameterError(must(name, "w", rule, tuple(w.shape)))
         if local and of_a_weight and weight is None:
             raise ParameterError(unknown_layer(self, w.path))
@@ -157,13 +156,13 @@ class Penalty(keras.regularizers.Regularizer, ABC):
             raise ParameterError(f"{weight.path}: {error}") from None
 
     def scaled(self, w: Tensor) -> Tensor:
-        """Return `strength·value(w)`, of what is float32 or float64."""
+        """Return `strength·value(w)` of a float32 or float64 tensor."""
         value = self._value(w)
         return ops.convert_to_tensor(self.strength, value.dtype) * value
 
     @final
     def value(self, w: Tensor) -> Tensor:
-        """Return the unscaled penalty of one tensor, a scalar."""
+        """Return the unscaled penalty of one tensor, as a scalar."""
         return self._value(accumulable(ops.convert_to_tensor(w)))
 
     @final
@@ -172,15 +171,15 @@ class Penalty(keras.regularizers.Regularizer, ABC):
 
         Args:
             w: one tensor.
-            amount: step · strength, >= 0: a scalar, or a tensor of the shape of `w`
-                with the step of each weight.
+            amount: step size · strength, >= 0: a scalar, or a tensor of the shape of
+                `w` with one amount for each weight.
 
         Returns:
             A tensor of the shape and dtype of `w`.
 
         Raises:
-            ParameterError: a penalty that is not `proximal`; amounts of another shape,
-                or a tensor of them for a penalty that takes `scalar_step_only`.
+            ParameterError: the penalty is not `proximal`; the amount has another shape,
+                or is a tensor although the penalty is `scalar_step_only`.
         """
         w = ops.convert_to_tensor(w)
         wide = accumulable(w)
@@ -195,12 +194,12 @@ class Penalty(keras.regularizers.Regularizer, ABC):
 
     @final
     def replace(self, **parameters: Tensor) -> Self:
-        """Return a live copy, whose numeric parameters may be tensors or variables.
+        """Return a live copy, with tensors or variables as numeric parameters.
 
-        A live copy is for one training program; it is never saved.
+        A live copy is for one training program. It cannot be saved.
 
         Raises:
-            ParameterError: a name that is not a numeric parameter, or a number outside
+            ParameterError: a name is not a numeric parameter, or a number is outside
                 its range.
         """
         for name, held in parameters.items():
@@ -213,7 +212,7 @@ class Penalty(keras.regularizers.Regularizer, ABC):
         return self._copied(parameters)
 
     def _checked(self, name: str, held: object) -> Any:
-        """Return a numeric parameter as it is held."""
+        """Return a numeric parameter in its stored form."""
         check = array_or_number if name in self.arrays else number
         return check(type(self).__name__, name, held, self.ranges[name])
 
@@ -224,10 +223,10 @@ class Penalty(keras.regularizers.Regularizer, ABC):
         return copy
 
     def get_config(self) -> dict[str, Any]:
-        """Return the parameters as they were given, and the key `kregkit`.
+        """Return the parameters as given, and the key `kregkit`.
 
-        Keras looks a class name up among its own classes first. Without a key that
-        they refuse, a saved `L1L2` would silently load as Keras's.
+        Keras looks up a class name among its own classes first. They reject the extra
+        key; without it, a saved `L1L2` would load as Keras's without an error.
         """
         if "_live" in self.__dict__:
             raise ParameterError(
@@ -240,15 +239,15 @@ class Penalty(keras.regularizers.Regularizer, ABC):
 
     @classmethod
     def make(cls, strength: float, **parameters: Any) -> Self:
-        """Return the penalty of this strength and these parameters, as studies do."""
+        """Return the penalty with this strength and these parameters, for studies."""
         return cls(strength=strength, **parameters)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """Return the penalty of a config made by `get_config`.
+        """Return the penalty from a config of `get_config`.
 
         Raises:
-            ParameterError: a config of another class, or of a later kregkit.
+            ParameterError: the config is of another class, or of a later kregkit.
         """
         names = {field.name for field in dataclasses.fields(cls) if field.init}
         if set(config) != names | {"kregkit"} or config["kregkit"] != FORMAT:
@@ -260,14 +259,14 @@ class Penalty(keras.regularizers.Regularizer, ABC):
 
 
 def _scalar(owner: str, amount: Tensor) -> Tensor:
-    """Return the one amount that there is as a scalar."""
+    """Return a single amount as a scalar."""
     if math.prod(amount.shape) != 1:
-        rule = "a scalar: no step is known whose amounts differ between weights"
+        rule = "a scalar: this proximal operator needs one amount for all weights"
         raise ParameterError(must(f"{owner}.prox", "amount", rule, tuple(amount.shape)))
     return ops.reshape(amount, ())
 
 
 def bound(regularizer: Any, weight: Weight | None) -> Any:
-    """Return the regularizer of one weight: `bound`, if it is a penalty."""
+    """Return the regularizer with the axes of a weight's layer, if it is a penalty."""
     known = isinstance(regularizer, Penalty)
     return regularizer.bound(weight) if known else regularizer

@@ -1,6 +1,7 @@
-"""|w| whose slope falls from 1 to 0: what MCP, SCAD and CappedL1 sum, over groups too.
+"""The function that MCP, SCAD, CappedL1 and the concave group penalties sum.
 
-The prox is the global minimiser, also where there are two minima.
+It is |w| up to a knot, and from there its slope falls to 0 at a threshold θ. The
+proximal operator returns the global minimiser, also if there are two minima.
 """
 
 from keras import ops
@@ -9,7 +10,7 @@ from kregkit.numerics import Tensor, constant, larger, summed
 
 
 def folded_concave(w: Tensor, knot: Tensor, threshold: Tensor) -> Tensor:
-    """Return the sum of |w| whose slope falls from 1 at the knot to 0 at θ."""
+    """Return the sum of the function, with slope 1 up to the knot and 0 from θ."""
     knot, threshold = (constant(x, w.dtype) for x in (knot, threshold))
     width = threshold - knot
 
@@ -32,18 +33,19 @@ def folded_concave(w: Tensor, knot: Tensor, threshold: Tensor) -> Tensor:
 def folded_concave_prox(
     w: Tensor, amount: Tensor, knot: Tensor, threshold: Tensor
 ) -> Tensor:
-    """Return the prox of `folded_concave`, whose knot may be the threshold.
+    """Return the proximal point of `folded_concave`; `knot <= threshold`.
 
-    Where `amount` is less than the width of the bend, weights shrink by it up to the
-    knot, and ever less beyond, to nothing at the threshold. Elsewhere the bend holds no
-    minimum: a weight shrinks up to an edge, from which on it is free.
+    If `amount` is less than `threshold − knot`, weights up to the knot shrink by the
+    amount, and larger ones by less, until 0 at the threshold. Otherwise there is no
+    minimum between knot and threshold: weights shrink by the amount up to a jump, and
+    are unchanged beyond it.
     """
     knot, threshold = (ops.convert_to_tensor(x, w.dtype) for x in (knot, threshold))
     width, both = threshold - knot, threshold + knot
     jump = ops.where(
         amount < both, 0.5 * (both + amount), ops.sqrt(amount) * ops.sqrt(both)
     )
-    # So steep where there is a jump that one unit of rounding is enough for all of it.
+    # At a jump, so steep that it takes place within one unit of rounding.
     steep = amount / larger(width - amount, 1e-30 * amount + 1e-37)
     most = ops.relu(larger(jump, threshold) - ops.abs(w)) * steep
     most = ops.where(amount < most, amount, most)

@@ -1,6 +1,6 @@
-"""How a penalty sees the groups of a tensor.
+"""Base classes of group penalties, and reshaping of a tensor into its groups.
 
-Which weights are a group is said by `groups.group_axes`.
+`groups.group_axes` defines the groups.
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ from kregkit.weights import Weight
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Grouped(Penalty):
-    """A penalty of groups: `strength`, and `group` as `groups.group_axes` has it."""
+    """A penalty of groups: `strength`, and `group` as in `groups.group_axes`."""
 
     group: Group = "unit"
 
@@ -48,10 +48,10 @@ class Grouped(Penalty):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Weighted(Grouped):
-    """A penalty of groups that counts the norm of d weights √d times ("sqrt"), or not.
+    """A penalty of groups that multiplies the norm of d weights by √d ("sqrt"), or not.
 
-    With "sqrt" a strength is as strong on the groups of every layer, whatever their
-    size; with "none" the same strength is weaker on each weight of a large group.
+    With "sqrt", a strength has the same effect on groups of all sizes. With "none", it
+    is weaker on each weight of a large group.
     """
 
     weighting: str = dataclasses.field(default="sqrt", kw_only=True)
@@ -62,7 +62,7 @@ class Weighted(Grouped):
 
 
 def checked(owner: str, group: object) -> Group:
-    """Return a group as a word or a tuple of ints; a list, as JSON has it, is taken."""
+    """Return a group as a name or a tuple of ints; a list from JSON is accepted."""
     if isinstance(group, str) and GROUP.admits(group):
         return group
     if isinstance(group, tuple | list) and not any(isinstance(a, bool) for a in group):
@@ -71,12 +71,12 @@ def checked(owner: str, group: object) -> Group:
         except TypeError:
             pass
     words = ", ".join(map(repr, GROUP.words))
-    rule = f"{words}, a block as '4x4' or a tuple of axes"
+    rule = f"{words}, a block such as '4x4' or a tuple of axes"
     raise ParameterError(must(owner, "group", rule, group))
 
 
 def axes_in(owner: str, group: Group, weight: Weight) -> dict[str, Any]:
-    """Return the axes of a word that has others in the layer that the weight is in."""
+    """Return the parameter `group` as axes, if it depends on the weight's layer."""
     if not isinstance(group, str):
         return {}
     axes = other_axes(weight.layer, weight.name, group, len(weight.variable.shape))
@@ -85,14 +85,14 @@ def axes_in(owner: str, group: Group, weight: Weight) -> dict[str, Any]:
     if axes:
         return {"group": axes}
     kind = f"{weight.path} ({type(weight.layer).__name__})"
-    rule = f"axes, or another word: this weight has none for {group!r}"
+    rule = f"axes or another name: this weight has no groups {group!r}"
     raise ParameterError(must(f"{kind}: {owner}", "group", rule, group))
 
 
 def parted(owner: str, w: Tensor, group: Group) -> tuple[Tensor, Group]:
-    """Return a kernel whose groups are blocks with axes for them, and these axes."""
+    """Return a kernel and its group; blocks become axes of a reshaped kernel."""
     if group == HEAD:
-        rule = "the weight of a layer in a model, for group 'head'"
+        rule = "a weight of a model's layer, for group 'head'"
         raise ParameterError(must(owner, "w", rule, tuple(w.shape)))
     if (
         not isinstance(group, str)
@@ -104,7 +104,7 @@ def parted(owner: str, w: Tensor, group: Group) -> tuple[Tensor, Group]:
     shape = blocked(group, tuple(w.shape))
     if shape is None:
         matrix = (math.prod(w.shape[:-1]), w.shape[-1])
-        rule = f"a kernel of whole blocks of {group}, as a matrix"
+        rule = f"divisible into {group} blocks, as a matrix"
         raise ParameterError(must(owner, "w", rule, matrix))
     return ops.reshape(w, shape), (0, 2)
 
@@ -112,12 +112,10 @@ def parted(owner: str, w: Tensor, group: Group) -> tuple[Tensor, Group]:
 def split(
     owner: str, w: Tensor, group: Group, weighting: str = "sqrt"
 ) -> tuple[Tensor, tuple[int, ...], Any]:
-    """Return `w` behind a first axis of 1, the axes that groups extend over, and √d.
+    """Return `w` with a new first axis of size 1, the axes within a group, and √d.
 
-    With the weighting "none" the last is 1.
-
-    Groups extend over the first axis at least: reducing over no axis is reducing over
-    all in PyTorch.
+    With the weighting "none", 1 instead of √d. The new axis is always within groups:
+    PyTorch would reduce over all axes if the tuple of axes were empty.
     """
     w, group = parted(owner, w, group)
     _, axes = _axes(owner, w, group)
@@ -130,7 +128,7 @@ def split(
 def rows(
     owner: str, w: Tensor, group: Group
 ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-    """Return `w` with a group in each row, and what makes of rows a tensor again."""
+    """Return `w` as a matrix with one group per row, and the inverse function."""
     check_shape(owner, w)
     shape = ops.shape(w)
     w, group = parted(owner, w, group)
@@ -151,7 +149,7 @@ def rows(
 def _axes(
     owner: str, w: Tensor, group: Group
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the axes that tell groups apart, and those that groups extend over."""
+    """Return the axes that index groups, and the axes within a group."""
     rank, least = len(w.shape), lowest_rank(group)
     if rank < least:
         rule = f"a tensor of {least} axes or more, for group {group!r}"

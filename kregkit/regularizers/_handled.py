@@ -1,10 +1,10 @@
-"""Penalties that an optimizer applies by a proximal step, without their gradient.
+"""Removes the gradients of penalties that `Proximal` applies by proximal steps.
 
-From `claim` until `release` the penalty of a variable has its value in the loss and no
-gradient, since the optimizer applies its proximal operator instead. This does not
-depend on where the loss is computed: in `fit`, in another training loop, or by hand.
-Another optimizer would train the variable without its penalty: it is refused at its
-first update.
+From `claim` to `release`, the penalty of a variable is part of the loss but has no
+gradient, since the optimizer applies its proximal operator instead. This holds for
+`fit`, for custom training loops, and for explicit calls of the penalty. Another
+optimizer would train the variable without its penalty, so its first update raises an
+error.
 """
 
 import contextlib
@@ -26,26 +26,26 @@ if TYPE_CHECKING:
 
 _HANDLED: "weakref.WeakKeyDictionary[Penalty, weakref.WeakSet[ProximalPenalty]]"
 _HANDLED = weakref.WeakKeyDictionary()
-"""The variables of every penalty that is handled: a penalty that is called by hand
-knows only the tensor that it is given."""
+"""The variables of each handled penalty. A penalty that is called explicitly finds here
+whether the tensor that it gets is such a variable."""
 
 
 class Owner(Protocol):
     """An optimizer that takes proximal steps."""
 
     def replaces(self, penalty: "Penalty") -> bool:
-        """Return whether its steps stand for the gradient of a penalty at present."""
+        """Return whether its steps now replace the gradient of a penalty."""
 
 
 class ProximalPenalty(keras.regularizers.Regularizer):
-    """The regularizer of one variable, while optimizers take its proximal steps.
+    """The regularizer of a variable while optimizers apply its proximal operator.
 
     Attributes:
-        silenced: whether it had no gradient when it was last computed for a loss.
+        silenced: whether the last computed value had no gradient.
 
     Args:
         penalty: the penalty of the variable.
-        variable: whose `regularizer` this becomes.
+        variable: the variable that gets this regularizer.
     """
 
     def __init__(self, penalty: "Penalty", variable: keras.Variable) -> None:
@@ -62,14 +62,14 @@ class ProximalPenalty(keras.regularizers.Regularizer):
     def path(self) -> str:
         """The path of the variable, for messages."""
         variable = self._variable()
-        return "a variable that is gone" if variable is None else str(variable.path)
+        return "a deleted variable" if variable is None else str(variable.path)
 
     @property
     def bound(self) -> "Penalty":
-        """The penalty of the weight, as its layer has it.
+        """The penalty with the axes of the weight's layer.
 
         Raises:
-            ModelError: the layer decides what the penalty is, and is not known.
+            ModelError: the penalty depends on the layer, which is not known.
         """
         variable = self._variable()
         self._weight = self._weight or known_weight(variable)
@@ -79,14 +79,14 @@ class ProximalPenalty(keras.regularizers.Regularizer):
         return self.penalty.bound(self._weight)
 
     def claim(self, owner: Owner) -> None:
-        """Leave the gradient out while the owner lives, and `replaces` the penalty."""
+        """Remove the gradient while the owner exists and `replaces` the penalty."""
         self._claims.add(owner)
         variable = self._variable()
         if variable is not None and not self._updating:
             variable.constraint = self._others
 
     def release(self, owner: Owner) -> None:
-        """Let the penalty have its gradient again, but for the claims of others."""
+        """Restore the gradient, unless another optimizer has a claim."""
         self._claims.discard(owner)
         variable = self._variable()
         if not self._claims and variable is not None:
@@ -98,9 +98,9 @@ class ProximalPenalty(keras.regularizers.Regularizer):
 
     @contextlib.contextmanager
     def updated_by_owner(self) -> Iterator[None]:
-        """Let an owner update the variable, which then has its own constraint.
+        """Restore the variable's own constraint while an owner updates it.
 
-        Replicas update one after another and in parts, so their number is kept.
+        Replicas enter and leave one after another, so the number inside is counted.
         """
         variable = self._variable()
         self._updating += 1
@@ -114,10 +114,10 @@ class ProximalPenalty(keras.regularizers.Regularizer):
                 variable.constraint = self._others
 
     def has_gradient(self) -> bool:
-        """Return whether the gradient of the penalty is to reach the variable.
+        """Return whether the gradient of the penalty must reach the variable.
 
-        A step of Keras's own tells which optimizer updates. One that holds no others is
-        none of the owners: they are.
+        In a training step of Keras, the updating optimizer is known. If it has no inner
+        optimizer, it is none of the owners, since each of these has one.
         """
         step = training_step()
         if step is not None and applies_itself(step.optimizer):
@@ -133,7 +133,7 @@ class ProximalPenalty(keras.regularizers.Regularizer):
         return addable(self.penalty.computed(w, self._weight), given)
 
     def is_given(self, w: Tensor) -> bool:
-        """Return whether a tensor is the variable, or the value that it has now."""
+        """Return whether a tensor is the variable or its present value."""
         variable = self._variable()
         return variable is not None and (w is variable or w is variable.value)
 
@@ -142,9 +142,9 @@ class ProximalPenalty(keras.regularizers.Regularizer):
 
 
 class _OtherUpdates(keras.constraints.Constraint):
-    """Refuses updates by optimizers that hold no claim.
+    """A constraint that raises when an optimizer without a claim updates the variable.
 
-    Every Keras optimizer calls the constraint of a variable right after its update.
+    Keras optimizers call the constraint of a variable right after its update.
     """
 
     def __init__(self, held: ProximalPenalty, constraint: Any) -> None:
@@ -157,7 +157,7 @@ class _OtherUpdates(keras.constraints.Constraint):
             raise ModelError(
                 f"{held.path}: an optimizer that is no Proximal updated it without its "
                 f"penalty {type(held.penalty).__name__}, which has no gradient while a "
-                "Proximal handles it; call `release()` of that Proximal before you "
+                "Proximal handles it; call that Proximal's `release()` before you "
                 "train with another optimizer."
             )
         return w if self.constraint is None else self.constraint(w)
@@ -167,5 +167,5 @@ class _OtherUpdates(keras.constraints.Constraint):
 
 
 def handled(penalty: "Penalty", w: Tensor) -> ProximalPenalty | None:
-    """Return the regularizer of the variable `w`, if it handles this penalty."""
+    """Return the `ProximalPenalty` that handles this penalty for `w`, or None."""
     return next((own for own in _HANDLED.get(penalty, ()) if own.is_given(w)), None)

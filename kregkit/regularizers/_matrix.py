@@ -1,8 +1,8 @@
-"""A kernel as a matrix, and what penalties need of its singular values.
+"""The base class of matrix penalties, and functions of a matrix's singular values.
 
-Products of matrices alone, which every backend, XLA and a batch of trials
-have. The singular values of a 100 x 300 matrix take XLA over a second on a CPU. The
-product is `@`: `ops.matmul` rounds float64 on PyTorch.
+They use matrix products only, which all backends, XLA and batches of trials support.
+Under XLA, the singular values of a 100 x 300 matrix take over a second on a CPU. The
+product is `@`, since `ops.matmul` rounds float64 on PyTorch.
 """
 
 import dataclasses
@@ -21,28 +21,30 @@ from kregkit.regularizers._parameters import check_shape
 from kregkit.weights import Weight
 
 _STEEP: Final = (3.4445, -4.7750, 2.0315)
-"""x ↦ ax + bx³ + cx⁵: it takes what is small times a, and keeps [0.68, 1.13] there.
+"""x ↦ ax + bx³ + cx⁵ multiplies small x by a, and maps [0.68, 1.13] into itself.
 Jordan and others 2024, kellerjordan.github.io/posts/muon."""
 
 _GROWING: Final = {"float32": 10, "float64": 19}
-"""Steps of it: singular values from 4e-6 on are there then, from 6e-11 in float64."""
+"""Steps of that map: they bring singular values of at least 4e-6 (6e-11 in float64)
+into [0.68, 1.13]."""
 
 _SETTLING: Final = 6
-"""Steps of x ↦ (3x − x³)/2, which take [0.68, 1.13] to 1: five in float32."""
+"""Steps of x ↦ (3x − x³)/2, which map [0.68, 1.13] to 1; float32 needs five."""
 
 _SQUARINGS: Final = 20
-"""2 to this power are the steps of the power iteration: it is then within 4e-7."""
+"""Squarings of a matrix; n of them are 2ⁿ steps of a power iteration. The result is
+within 4e-7."""
 
 _STEPS: Final = 16
-"""Of a power iteration of one vector. A kernel of 784 by 300 random weights has then
-0.94 of its σ₁², and 64 steps would have all of it to 6e-4."""
+"""Steps of a power iteration of one vector. For a kernel of 784 by 300 random weights
+they give 0.94 of σ₁²; 64 steps would give σ₁² to 6e-4."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class OfMatrix(Penalty):
-    """A penalty of a kernel as a matrix, whose columns are the units of its layer.
+    """A penalty of a kernel as a matrix with one column for each unit of its layer.
 
-    `units` are their axes, those of `groups.weight_axes` in a layer that is known.
+    `units` are the axes of the units: in a known layer, those of `groups.weight_axes`.
     """
 
     units: ClassVar[tuple[int, ...]] = (-1,)
@@ -59,22 +61,22 @@ class OfMatrix(Penalty):
         owner = type(self).__name__
         check_shape(owner, w)
         if len(w.shape) < 2:
-            rule = "a kernel of 2 axes or more, the last that of the units"
+            rule = "a kernel of 2 axes or more, with units on the last"
             raise ParameterError(must(owner, "w", rule, tuple(w.shape)))
         return as_matrix(w, self.units) if 0 not in w.shape else w[..., :0]
 
     def tensor(self, matrix: Tensor, w: Tensor) -> Tensor:
-        """Return a matrix in the shape of the kernel `w`, of which `matrix` made it."""
+        """Return a matrix in the shape of the kernel `w`; the inverse of `matrix`."""
         return from_matrix(matrix, tuple(w.shape), self.units)
 
 
 def narrow(matrix: Tensor) -> Tensor:
-    """Return the matrix or its transpose, whichever has no more rows than columns."""
+    """Return the matrix, or its transpose if it has more rows than columns."""
     return matrix if matrix.shape[0] <= matrix.shape[1] else ops.transpose(matrix)
 
 
 def gram_of(matrix: Tensor) -> Tensor:
-    """Return `AᵀA`, whose gradient `A(G + Gᵀ)` is one product, and not two."""
+    """Return `AᵀA`, with the gradient `A(G + Gᵀ)` as one product instead of two."""
     return differentiated(
         lambda a: ops.transpose(a) @ a,
         lambda a, upstream: a @ (upstream + ops.transpose(upstream)),
@@ -82,14 +84,14 @@ def gram_of(matrix: Tensor) -> Tensor:
 
 
 def adjoint(matrix: Tensor, x: Tensor) -> Tensor:
-    """Return `Aᵀx` of a column, without a transpose of the matrix."""
+    """Return `Aᵀx` for a column x, without transposing the matrix."""
     return ops.transpose(ops.transpose(x) @ matrix)
 
 
 def power(apply: Callable[[Tensor], Tensor], matrix: Tensor) -> Tensor:
-    """Return `v` after 16 steps of `v ← apply(v)/‖apply(v)‖`, from one fixed vector.
+    """Return `v` after 16 steps of `v ← apply(v)/‖apply(v)‖`, from a fixed start.
 
-    It is a column of length 1, for the columns of a matrix to be multiplied by.
+    `v` is a column of length 1, with one element for each column of the matrix.
     """
     start = np.cos(np.arange(1.0, matrix.shape[1] + 1.0))[:, None]
     start /= max(np.linalg.norm(start), 1e-9)
@@ -102,12 +104,12 @@ def power(apply: Callable[[Tensor], Tensor], matrix: Tensor) -> Tensor:
 
 
 def polar(matrix: Tensor) -> Tensor:
-    """Return `UVᵀ` of the singular value decomposition `UΣVᵀ`, of a narrow matrix.
+    """Return `UVᵀ` of the singular value decomposition `UΣVᵀ` of a narrow matrix.
 
-    Singular values become 1, but those that are less than 4e-6 of the root of their
-    squares' sum, 6e-11 in float64: they become less, and rounding becomes 0. Of a
-    symmetric matrix it is the sign. By Newton and Schulz's iteration (Higham 2008,
-    doi:10.1137/1.9780898717778, chapter 8).
+    Singular values become 1, unless they are below 4e-6 (6e-11 in float64) of the
+    Frobenius norm. Those become less than 1, and rounding errors become 0. For a
+    symmetric matrix, the result is the matrix sign. The method is the Newton-Schulz
+    iteration (Higham 2008, doi:10.1137/1.9780898717778, chapter 8).
     """
     x = matrix / _positive(ops.sqrt(ops.sum(ops.square(matrix))))
     a, b, c = _STEEP
@@ -121,10 +123,10 @@ def polar(matrix: Tensor) -> Tensor:
 
 
 def leading(gram: Tensor) -> Tensor:
-    """Return the projection on the space of the largest eigenvalue, over its rank.
+    """Return the projection onto the largest eigenvalue's eigenspace, over its rank.
 
-    The matrix is symmetric, without negative eigenvalues. It is the limit of the powers
-    of the matrix, each over its trace, here by squaring.
+    The matrix must be symmetric and positive semidefinite. The result is the limit of
+    its powers, each divided by its trace; the powers are computed by squaring.
     """
     unit = ops.eye(gram.shape[0], dtype=gram.dtype)
     trace = ops.sum(gram * unit)

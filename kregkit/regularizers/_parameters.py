@@ -1,6 +1,6 @@
-"""The parameters of penalties: numbers, arrays and words, checked and as JSON.
+"""Checks and serializes the parameters of penalties: numbers, arrays and strings.
 
-They are checked when a penalty is made, not when it is called.
+Penalties call these checks when they are made, not when they are called.
 """
 
 import base64
@@ -17,14 +17,14 @@ from kregkit.known import STRENGTH, Choice, Range
 
 
 def two_strengths(penalty: Any, first: str, second: str) -> None:
-    """Check and set two strengths, their sum `strength` and the first's `ratio`."""
+    """Check and set two strengths, their sum `strength`, and the first's `ratio`."""
     owner = type(penalty).__name__
     one = number(owner, first, getattr(penalty, first), STRENGTH)
     two = number(owner, second, getattr(penalty, second), STRENGTH)
     if one + two == 0.0:
         raise ParameterError(
             f"{owner}: `{first}` or `{second}` must be positive; received {first}=0.0, "
-            f"{second}=0.0, a penalty of nothing."
+            f"{second}=0.0, a penalty that is always zero."
         )
     strength = number(owner, "strength", one + two, STRENGTH)
     given = {first: one, second: two, "strength": strength, "ratio": one / strength}
@@ -35,9 +35,9 @@ def two_strengths(penalty: Any, first: str, second: str) -> None:
 def array_or_number(
     owner: str, name: str, value: object, rule: Range
 ) -> float | NDArray[Any]:
-    """Return a parameter as a float, or as an array of floats that is never written.
+    """Return a parameter as a float or a read-only array of floats.
 
-    Of a variable it is the value now.
+    For a variable, it is a copy of its present value.
     """
     if isinstance(value, keras.Variable):
         value = ops.convert_to_numpy(value)
@@ -50,12 +50,13 @@ def array_or_number(
             if np.isfinite(array).all() and all(map(rule.admits, map(float, ends))):
                 array.setflags(write=False)
                 return array
-        raise ParameterError(must(owner, name, f"{rule}, or an array of such", value))
+        rule_of_array = f"{rule}, or an array of such numbers"
+        raise ParameterError(must(owner, name, rule_of_array, value))
     return number(owner, name, value, rule)
 
 
 def _array(value: object) -> NDArray[Any]:
-    """Return an array of a value, of None where its rows differ in length."""
+    """Return the value as an array, or an array of None if its rows are ragged."""
     try:
         return np.array(value)
     except ValueError:
@@ -63,7 +64,7 @@ def _array(value: object) -> NDArray[Any]:
 
 
 def plain(value: Any) -> Any:
-    """Return a parameter as JSON has it: no tuples, and arrays in base 64."""
+    """Return a parameter for JSON: tuples as lists, arrays in base 64."""
     if isinstance(value, np.ndarray):
         data = base64.b64encode(value.tobytes()).decode()
         return {"dtype": value.dtype.name, "shape": list(value.shape), "data": data}
@@ -71,7 +72,7 @@ def plain(value: Any) -> Any:
 
 
 def given(held: Any) -> Any:
-    """Return a parameter from what `plain` made of it."""
+    """Return a parameter from its form for JSON; the inverse of `plain`."""
     if isinstance(held, dict):
         flat = np.frombuffer(base64.b64decode(held["data"]), held["dtype"])
         return flat.reshape(held["shape"])
@@ -79,14 +80,18 @@ def given(held: Any) -> Any:
 
 
 def number(owner: str, name: str, value: object, rule: Range) -> float:
-    """Return a parameter as a Python float; raise `ParameterError` if it is none."""
+    """Return a parameter as a Python float.
+
+    Raises:
+        ParameterError: the value is no number, or outside the range.
+    """
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
     known = int | float | np.integer | np.floating
     if isinstance(value, known) and not isinstance(value, bool):
         try:
             plain = float(value) + 0.0  # -0.0 becomes 0.0
-        except OverflowError:  # an int beyond every float
+        except OverflowError:  # an int too large for a float
             plain = math.inf
         if rule.admits(plain):
             return plain
@@ -94,24 +99,24 @@ def number(owner: str, name: str, value: object, rule: Range) -> float:
 
 
 def word(owner: str, name: str, value: object, choice: Choice) -> None:
-    """Raise `ParameterError` unless the value is a word of a structural parameter."""
+    """Raise `ParameterError` unless the choice admits the value."""
     if not choice.admits(value):
         rule = ", ".join(map(repr, choice.words))
         raise ParameterError(must(owner, name, rule, value))
 
 
 def check_shape(owner: str, w: Any) -> None:
-    """Raise `ParameterError` for a tensor some axis of which has no known size."""
+    """Raise `ParameterError` for a tensor with an axis of unknown size."""
     if None in w.shape:
-        rule = "of a known shape, as a weight is, and not the output of a layer"
+        rule = "of a known shape, such as a weight, not the output of a layer"
         raise ParameterError(must(owner, "w", rule, tuple(w.shape)))
 
 
 def unknown_layer(penalty: object, path: str) -> str:
-    """Return the message for a weight whose layer must be known, and is not."""
+    """Return the message for a penalty that needs a weight's unknown layer."""
     group = getattr(penalty, "group", None)
     what = "the units" if group is None else f"the groups {group!r}"
     return (
-        f"{type(penalty).__name__}: {what} of {path} depend on the kind of its layer, "
-        "which is not known here; call `kregkit.bind(model)` once the model is built."
+        f"{type(penalty).__name__}: {what} of {path} depend on its kind of layer, "
+        "which is unknown here; call `kregkit.bind(model)` after the model is built."
     )

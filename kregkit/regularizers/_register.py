@@ -1,7 +1,6 @@
-"""The registry of penalties, and how names become penalties.
+"""The registry of penalties: `@register` adds a class, `get` and `make` find it.
 
-A class enters by `@register` and is known by its class name and by
-that name in snake case, in every place that takes a name.
+Each penalty has two names: its class name, and the class name in snake case.
 """
 
 import abc
@@ -33,10 +32,10 @@ _REGISTRY: dict[str, type[Penalty]] = {}
 
 
 def register(cls: _P) -> _P:
-    """Add a class to the registry and to what Keras can load, with its spec's facts."""
+    """Add a class to kregkit's and Keras's registries, with its spec's properties."""
     spec = SPECS[cls.__name__]
     for fact in _FACTS:
-        if fact not in vars(cls):  # its own depends on a parameter
+        if fact not in vars(cls):  # the class defines it if it depends on a parameter
             setattr(cls, fact, getattr(spec, fact))
     abc.update_abstractmethods(cls)
     _REGISTRY[cls.__name__] = cls
@@ -44,24 +43,24 @@ def register(cls: _P) -> _P:
 
 
 def classes() -> tuple[type[Penalty], ...]:
-    """Return every registered class, sorted by name."""
+    """Return all registered classes, sorted by name."""
     return tuple(_REGISTRY[name] for name in sorted(_REGISTRY))
 
 
 def names() -> tuple[str, ...]:
-    """Return the identifiers that `get` knows, sorted."""
+    """Return the names that `get` accepts, in snake case and sorted."""
     return tuple(sorted(_snake(name) for name in _REGISTRY))
 
 
 def get(identifier: str | dict[str, Any] | Penalty | None) -> Penalty | None:
-    """Return a penalty from its name, its serialized form, or itself.
+    """Return a penalty from its name or serialized form; a penalty is unchanged.
 
-    A name gives strength 0.01, as Keras's strings do: `get("l1_l2")` is
-    `L1L2.make(0.01, 0.5)`.
+    A name gives strength 0.01, as in Keras: `get("l1_l2")` is
+    `L1L2.make(0.01, ratio=0.5)`.
 
     Raises:
         UnknownNameError: a name that is not in `names()`.
-        ParameterError: something else than a name, a dict, a penalty or None.
+        ParameterError: `identifier` is no name, dict, penalty or None.
     """
     if identifier is None or isinstance(identifier, Penalty):
         return identifier
@@ -74,7 +73,7 @@ def get(identifier: str | dict[str, Any] | Penalty | None) -> Penalty | None:
 
 
 def make(name: str, strength: float, **parameters: float | str) -> Penalty:
-    """Return the named penalty with this strength and these further parameters."""
+    """Return the named penalty with this strength and these other parameters."""
     by_name = {alias: c for n, c in _REGISTRY.items() for alias in (n, _snake(n))}
     if name not in by_name:
         raise UnknownNameError(unknown("regularizers", name, names()))

@@ -1,9 +1,9 @@
-"""Penalties of a layer's output, `h[i, ...]` of sample `i`: for `activity_regularizer`.
+"""Penalties of a layer's output, `h[i, ...]` of sample `i`, for `activity_regularizer`.
 
-A value is a sum over samples, or the batch size times the published value, since Keras
-divides the penalty of an activity by the batch size: training minimises a mean per
-sample. The penalties of covariances take units on the last axis; pixels and time steps
-are further samples. A batch should have several samples for each unit.
+Keras divides an activity penalty by the batch size. A value is therefore a sum over
+samples, or the batch size times the published value, and training minimises a mean over
+samples. Covariance penalties take units on the last axis, and treat pixels and time
+steps as samples. They need batches with several samples for each unit.
 """
 
 import dataclasses
@@ -17,13 +17,13 @@ from kregkit.regularizers._base import Penalty
 from kregkit.regularizers._register import register
 
 _EDGE: Final = 2.0**-13
-"""From both sides exact in float32; 1 − 1e-4 is not."""
+"""Both this and 1 − this are exact in float32, unlike 1 − 1e-4."""
 
 _LEAST_PROBABILITY: Final = 2.0**-24
-"""The least probability of which the logarithm is taken."""
+"""Smaller probabilities are replaced by this in the logarithm."""
 
 _ADDED: Final = 1e-4
-"""Added to a variance before its root is taken, as published."""
+"""Added to a variance before the square root, as in the paper."""
 
 
 @register
@@ -31,10 +31,10 @@ _ADDED: Final = 1e-4
 class KLSparsity(Penalty):
     """`n·Σⱼ (ρ·log(ρ/mⱼ) + (1−ρ)·log((1−ρ)/(1−mⱼ)))`, m the mean over n samples.
 
-    For units between 0 and 1, as sigmoids are, whose mean over a batch should be ρ (Ng
-    2011, the sparse autoencoder). Each pixel or time step is a unit of its own. A mean
-    outside 2⁻¹³ to 1 − 2⁻¹³ is on the tangent at that end: value and gradient are
-    finite, and lead back. `rho` is ρ, from 0.001 to 0.999.
+    For units between 0 and 1, such as sigmoids, that should have the mean ρ over a
+    batch (Ng 2011, the sparse autoencoder). Each pixel or time step is a separate unit.
+    For means outside 2⁻¹³ to 1 − 2⁻¹³ the tangent at that end is used: value and
+    gradient are finite, and the gradient leads back. `rho` is ρ, from 0.001 to 0.999.
     """
 
     rho: float = 0.05
@@ -54,11 +54,11 @@ class KLSparsity(Penalty):
 @register
 @dataclasses.dataclass(frozen=True, eq=False)
 class HoyerActivity(Penalty):
-    """`Σᵢ ‖hᵢ‖₁/‖hᵢ‖₂`: from 1, one unit is active, to √d, all d of them are alike.
+    """`Σᵢ ‖hᵢ‖₁/‖hᵢ‖₂`: per sample from 1 (one active unit) to √d (d equal units).
 
-    The Hoyer sparsity of a sample, which tables call `hoyer`, is `(√d − ‖h‖₁/‖h‖₂)/
-    (√d − 1)`: this penalty makes its mean grow, whatever the scale of the activations.
-    A sample without activations has value and gradient 0. Hoyer 2004, Journal of
+    The Hoyer sparsity of a sample, `hoyer` in tables, is `(√d − ‖h‖₁/‖h‖₂)/(√d − 1)`.
+    This penalty increases its mean, and does not depend on the scale of activations. A
+    sample with all activations zero has value and gradient 0. Hoyer 2004, Journal of
     Machine Learning Research 5.
     """
 
@@ -76,10 +76,10 @@ class HoyerActivity(Penalty):
 class EntropyPenalty(Penalty):
     """`Σᵢ Σⱼ hᵢⱼ·log hᵢⱼ`, the negative entropy of outputs that are probabilities.
 
-    For a softmax that is not to be sure of itself: the value is −log(classes) a sample
-    for the uniform answer, and 0 for one that is certain. Below 2⁻²⁴ the logarithm is
-    that of 2⁻²⁴: value and gradient are finite. Pereyra, Tucker, Chorowski, Kaiser and
-    Hinton 2017, arXiv:1701.06548.
+    It penalises confident softmax outputs: per sample, the value is −log(classes) for a
+    uniform output and 0 for a certain one. Below 2⁻²⁴ the logarithm of 2⁻²⁴ is used, so
+    value and gradient are finite. Pereyra, Tucker, Chorowski, Kaiser and Hinton 2017,
+    arXiv:1701.06548.
     """
 
     def _value(self, w: Tensor) -> Tensor:
@@ -91,25 +91,25 @@ class EntropyPenalty(Penalty):
 @register
 @dataclasses.dataclass(frozen=True, eq=False)
 class TotalVariation(Penalty):
-    """`Σᵢ Σ|hᵢ[…, t+1, …] − hᵢ[…, t, …]|`, over the steps along every inner axis.
+    """`Σᵢ Σ|hᵢ[…, t+1, …] − hᵢ[…, t, …]|`, along every inner axis.
 
-    For time steps and pixels, which are the axes between the first and the last: an
-    output that changes seldom. Rudin, Osher and Fatemi 1992,
+    The inner axes, between the first and the last, are time steps or pixels. The
+    penalty favours outputs that are piecewise constant. Rudin, Osher and Fatemi 1992,
     doi:10.1016/0167-2789(92)90242-F, in the anisotropic form.
     """
 
     def _value(self, w: Tensor) -> Tensor:
         if len(w.shape) < 3:
-            rule = "the output of a layer, with time steps or pixels and a last axis"
+            rule = "the output of a layer, with time steps or pixels on inner axes"
             raise ParameterError(must("TotalVariation", "w", rule, tuple(w.shape)))
         inner = range(1, len(w.shape) - 1)
         return sum(ops.sum(magnitude(ops.diff(w, axis=axis))) for axis in inner)
 
 
 def check_rank(owner: str, w: Tensor) -> None:
-    """Raise `ParameterError` for what is no output of a layer."""
+    """Raise `ParameterError` for a tensor that cannot be the output of a layer."""
     if len(w.shape) < 2:
-        rule = "the output of a layer, with a first axis of samples"
+        rule = "the output of a layer, with samples on the first axis"
         raise ParameterError(must(owner, "w", rule, tuple(w.shape)))
 
 
@@ -118,8 +118,8 @@ def check_rank(owner: str, w: Tensor) -> None:
 class DeCov(Penalty):
     """`n·½·Σ_{i≠j} C_ij²`, C the covariance of the units over the batch of n.
 
-    C is a mean over samples, not that over one sample less. Cogswell, Ahmed, Girshick,
-    Zitnick and Batra 2016, arXiv:1511.06068.
+    C divides by n, not by n − 1. Cogswell, Ahmed, Girshick, Zitnick and Batra 2016,
+    arXiv:1511.06068.
     """
 
     def _value(self, w: Tensor) -> Tensor:
@@ -132,13 +132,13 @@ class DeCov(Penalty):
 class VarianceCovariance(Penalty):
     """`n/d·(Σⱼ max(γ − √(C_jj + 1e-4), 0) + ν·Σ_{i≠j} C_ij²)`, for d units.
 
-    C is their covariance over the batch of n: units that vary, and not together. Two of
-    the three terms of VICReg: Bardes, Ponce and LeCun 2022, arXiv:2105.04906, who count
-    the second 1 and the first 25 times: ν is 1/25.
+    C is their covariance over the batch of n. The penalty favours units that vary and
+    are uncorrelated. These are two of the three terms of VICReg, of Bardes, Ponce and
+    LeCun 2022, arXiv:2105.04906, with factors 25 and 1 there: hence ν = 1/25.
 
     Args:
-        strength: what the value is multiplied by.
-        gamma: γ, the standard deviation that suffices, from 1e-6 to 1e6.
+        strength: the factor of the value.
+        gamma: γ, the target standard deviation, from 1e-6 to 1e6.
         nu: ν, from 0 to 1e6.
     """
 
@@ -155,7 +155,7 @@ class VarianceCovariance(Penalty):
 
 
 def _covariance(owner: str, h: Tensor, less: int) -> tuple[Tensor, Tensor]:
-    """Return the covariance of units, over count − `less`, and the batch size."""
+    """Return the covariance of units, divided by count − `less`, and the batch size."""
     check_rank(owner, h)
     samples = ops.cast(ops.shape(h)[0], h.dtype)
     flat = ops.reshape(h, (-1, h.shape[-1])) if h.shape[-1] else h[..., :0]

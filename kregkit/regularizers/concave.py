@@ -1,8 +1,8 @@
-"""Penalties that grow ever less with |w|, and so shrink large weights less than L1.
+"""Penalties that are concave in |w|, and so shrink large weights less than L1 does.
 
-They are in units of the weight. With the literature's unscaled knot a
-typical layer has no weight past it, and the penalty is L1 in disguise. Their prox is
-the global minimiser: beyond the amount at which the problem has several minima, too.
+Their thresholds are in units of the weight. With the unscaled threshold of the
+literature, no weight of a typical layer is beyond it, and the penalty is just L1. The
+proximal operators return the global minimiser, also if there are several minima.
 """
 
 import dataclasses
@@ -20,14 +20,14 @@ from kregkit.regularizers._register import register
 @register
 @dataclasses.dataclass(frozen=True, eq=False)
 class MCP(Penalty):
-    """`Σ (m − m²/2θ), m = min(|w|, θ)`: a weight beyond the threshold θ is free.
+    """`Σ (m − m²/2θ), m = min(|w|, θ)`: constant beyond the threshold θ.
 
-    The minimax concave penalty of Zhang 2010, doi:10.1214/09-AOS729, whose γ is
-    θ/strength. Its prox is firm thresholding where `amount < θ`, and the hard
-    threshold at `√(amount·θ)` elsewhere.
+    The minimax concave penalty of Zhang 2010, doi:10.1214/09-AOS729, with γ =
+    θ/strength. Its proximal operator is firm thresholding if `amount < θ`, and
+    otherwise the hard threshold at `√(amount·θ)`.
 
     Args:
-        strength: what the value is multiplied by; its slope at zero.
+        strength: the factor of the value; its slope at zero.
         threshold: θ, from 1e-6 to 1e6.
     """
 
@@ -46,12 +46,12 @@ class SCAD(Penalty):
     """`Σ (m − max(m − κ, 0)²/2(θ − κ)), m = min(|w|, θ), κ = θ/a`: L1 up to κ.
 
     The smoothly clipped absolute deviation of Fan and Li 2001,
-    doi:10.1198/016214501753382273, whose λ is κ = strength. Between κ and θ its slope
-    falls to 0; a weight beyond θ is free. Its prox has one minimum where
-    `amount < θ − κ`, and two elsewhere.
+    doi:10.1198/016214501753382273, with λ = κ = strength. Its slope falls to 0 between
+    κ and θ, and is 0 beyond. The proximal problem has one minimum if
+    `amount < θ − κ`, and two otherwise.
 
     Args:
-        strength: what the value is multiplied by; its slope up to κ.
+        strength: the factor of the value; its slope up to κ.
         threshold: θ, from 1e-6 to 1e6.
         a: θ/κ, from 1.001 to 1e6.
     """
@@ -69,14 +69,14 @@ class SCAD(Penalty):
 @register
 @dataclasses.dataclass(frozen=True, eq=False)
 class CappedL1(Penalty):
-    """`Σ min(|w|, θ)`: L1 for weights up to θ, and none beyond.
+    """`Σ min(|w|, θ)`: L1 for weights up to θ, and constant beyond.
 
-    T. Zhang 2010, Journal of Machine Learning Research 11. Its prox is soft
-    thresholding up to `θ + amount/2` and leaves what is beyond, where `amount <= 2θ`;
-    elsewhere it is the hard threshold at `√(2·amount·θ)`.
+    T. Zhang 2010, Journal of Machine Learning Research 11. If `amount <= 2θ`, its
+    proximal operator is soft thresholding up to `θ + amount/2`, and the identity
+    beyond; otherwise it is the hard threshold at `√(2·amount·θ)`.
 
     Args:
-        strength: what the value is multiplied by; its slope up to θ.
+        strength: the factor of the value; its slope up to θ.
         threshold: θ, from 1e-6 to 1e6.
     """
 
@@ -94,14 +94,14 @@ class CappedL1(Penalty):
 @register
 @dataclasses.dataclass(frozen=True, eq=False)
 class LogSum(Penalty):
-    """`Σ log(1 + |w|/ε)`: its slope at zero is 1/ε, and halves at `|w| = ε`.
+    """`Σ log(1 + |w|/ε)`: its slope is 1/ε at zero, and half of that at `|w| = ε`.
 
-    Candès, Wakin and Boyd 2008, doi:10.1007/s00041-008-9045-x; its prox is the better
-    of 0 and the larger root of a quadratic (Prater-Bennette, Shen and Tripp 2022,
-    arXiv:2103.02681).
+    Candès, Wakin and Boyd 2008, doi:10.1007/s00041-008-9045-x; its proximal operator is
+    the better of 0 and the larger root of a quadratic (Prater-Bennette, Shen and Tripp
+    2022, arXiv:2103.02681).
 
     Args:
-        strength: what the value is multiplied by.
+        strength: the factor of the value.
         epsilon: ε, from 1e-6 to 1e6.
     """
 
@@ -114,8 +114,8 @@ class LogSum(Penalty):
     def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
         epsilon = ops.convert_to_tensor(self.epsilon, w.dtype)
         size, limit = ops.abs(w), ops.sqrt(amount)
-        # The root is |w| − amount/(x + √(x² − amount)) with x = (|w| + ε)/2: without
-        # cancellation, and |w| itself at amount 0.
+        # The root is |w| − amount/(x + √(x² − amount)) with x = (|w| + ε)/2: this form
+        # has no cancellation, and is exactly |w| for an amount of 0.
         x = 0.5 * (size + epsilon)
         below = 0.5 * ((size - limit) + (epsilon - limit))  # x − √amount
         split = ops.sqrt(ops.relu(below)) * ops.sqrt(x + limit)
@@ -130,16 +130,16 @@ class LogSum(Penalty):
 @register
 @dataclasses.dataclass(frozen=True, eq=False)
 class TransformedL1(Penalty):
-    """`Σ (a + 1)·|w|/(a + |w|)`: L0 for small `a`, L1 for large.
+    """`Σ (a + 1)·|w|/(a + |w|)`: near L0 for small `a`, near L1 for large `a`.
 
-    Zhang and Xin 2017, doi:10.4310/CMS.2017.v15.n2.a9; its prox is the better of 0 and
-    the largest root of a cubic, `|w| − 4/3·(|w| + a)·sin²(φ/3)` with φ from 0 to π/2.
-    `1 − cos`, as in the paper, would leave nothing where the step is small; and the
-    angle is not asked for, whose functions XLA is slow at on a CPU.
+    Zhang and Xin 2017, doi:10.4310/CMS.2017.v15.n2.a9; its proximal operator is the
+    better of 0 and the largest root of a cubic, `|w| − 4/3·(|w| + a)·sin²(φ/3)` with φ
+    from 0 to π/2. The paper's `1 − cos` would cancel at small steps. φ itself is not
+    computed, since XLA is slow at trigonometric functions on a CPU.
 
     Args:
-        strength: what the value is multiplied by.
-        a: the size at which a weight costs half of what it can, from 1e-6 to 1e6.
+        strength: the factor of the value.
+        a: the |w| with half of the largest possible penalty, from 1e-6 to 1e6.
     """
 
     a: float = 0.1
@@ -175,10 +175,10 @@ class TransformedL1(Penalty):
 
 @functools.cache
 def _third(dtype: str) -> list[float]:
-    """Return `4/3·sin²(φ/3)/v` as a polynomial of `v = 1 − cos φ`, up to 1.
+    """Return `4/3·sin²(φ/3)/v` as a polynomial in `v = 1 − cos φ`, for v up to 1.
 
-    The highest power is first. The nearest singularity is at v = 2: each power makes
-    the error six times less.
+    The highest power is first. The nearest singularity is at v = 2, so each power
+    divides the error by six.
     """
     degree = 9 if dtype == "float32" else 22
     v = np.polynomial.chebyshev.chebpts1(2 * degree) * 0.5 + 0.5

@@ -1,8 +1,8 @@
-"""Penalties of the norms of groups of weights, which end with whole groups at zero.
+"""Penalties of the norms of groups of weights, which set whole groups to zero.
 
-`groups.group_axes` says which weights form a group. In the concave penalties a group's
-size is the root mean square of its weights, so that a threshold is in units of the
-weight, whatever the number of weights in a group; without weighting it is the norm.
+`groups.group_axes` defines the groups. The concave penalties measure a group by the
+root mean square of its weights: a threshold is in units of the weight, whatever the
+number of weights in a group. Without weighting they use the norm.
 """
 
 import dataclasses
@@ -34,14 +34,14 @@ from kregkit.weights import Weight
 class GroupLasso(Weighted):
     """`Σ_g √d_g·‖w_g‖₂`, over groups `w_g` of `d_g` weights each.
 
-    Its proximal step sets whole groups to zero. Yuan and Lin 2006,
+    Its proximal operator sets whole groups to zero. Yuan and Lin 2006,
     doi:10.1111/j.1467-9868.2005.00532.x.
 
     Args:
-        strength: what the value is multiplied by.
-        group: "unit", "input", "filter" or "head", of the kind of layer that the weight
-            is in; "row" or "column" of the kernel as a matrix, or a block of it as
-            "4x4"; or the axes that tell groups apart: `groups.group_axes`.
+        strength: the factor of the value.
+        group: "unit", "input", "filter" or "head" of the weight's layer; "row" or
+            "column" of the kernel as a matrix, or a block of it such as "4x4"; or the
+            axes that index groups: see `groups.group_axes`.
         weighting: "sqrt", or "none" for `Σ_g ‖w_g‖₂`.
     """
 
@@ -62,7 +62,7 @@ class SparseGroupLasso(Penalty):
 
     Args:
         l1: the strength of `Σ|w|`.
-        l21: the strength of `Σ_g √d_g·‖w_g‖₂`; at least one of the two is positive.
+        l21: the strength of `Σ_g √d_g·‖w_g‖₂`; at least one strength must be positive.
         group: as for `GroupLasso`.
         weighting: as for `GroupLasso`.
     """
@@ -87,7 +87,7 @@ class SparseGroupLasso(Penalty):
 
     @classmethod
     def make(cls, strength: float, **parameters: Any) -> "SparseGroupLasso":
-        """Return the penalty of this strength, `ratio` of which is that of `Σ|w|`."""
+        """Return the penalty with this strength; `Σ|w|` has the share `ratio` of it."""
         strength = number("SparseGroupLasso", "strength", strength, STRENGTH)
         ratio = parameters.pop("ratio")
         ratio = number("SparseGroupLasso", "ratio", ratio, cls.ranges["ratio"])
@@ -100,8 +100,8 @@ class SparseGroupLasso(Penalty):
 
     def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
         ratio = ops.convert_to_tensor(self.ratio, w.dtype)
-        # The group step keeps signs and zeros: the two steps are the joint one, with
-        # an amount for each weight too.
+        # The group step keeps signs and zeros, so the two steps in a row are the joint
+        # proximal operator, also for one amount per weight.
         single = soft_threshold(w, amount * ratio)
         return _prox(self, single, amount * (1.0 - ratio))
 
@@ -117,12 +117,12 @@ def _value(penalty: _Penalty, w: Tensor) -> Tensor:
 def _prox(penalty: _Penalty, w: Tensor, amount: Tensor) -> Tensor:
     shape = ops.shape(w)
     w, axes, root = split(type(penalty).__name__, w, penalty.group)
-    if penalty.weighting == "none":  # the step below is that of √d·‖w_g‖₂
+    if penalty.weighting == "none":  # `group_soft_threshold` is for √d·‖w_g‖₂
         amount = amount / ops.where(root > 0.0, root, ops.ones_like(root))
     if len(amount.shape) > 0:
         amount = ops.reshape(ops.broadcast_to(amount, shape), ops.shape(w))
     if math.prod(w.shape[axis] for axis in axes) == 1:
-        moved = soft_threshold(w, amount)  # without the rounding of a root
+        moved = soft_threshold(w, amount)  # exact, without a square root
     else:
         moved = group_soft_threshold(w, amount, axes)
     return ops.reshape(moved, shape)
@@ -133,12 +133,12 @@ def _prox(penalty: _Penalty, w: Tensor, amount: Tensor) -> Tensor:
 class GroupMCP(Weighted):
     """`Σ_g d_g·MCP(‖w_g‖₂/√d_g)`, over groups `w_g` of `d_g` weights each.
 
-    `GroupLasso` at small groups, and none at groups whose root mean square is beyond
-    the threshold θ. Its proximal step takes one amount for all weights. Huang, Breheny
-    and Ma 2012, doi:10.1214/12-STS392.
+    It is close to `GroupLasso` for small groups, and constant for groups with a root
+    mean square beyond the threshold θ. Its proximal operator needs one amount for all
+    weights. Huang, Breheny and Ma 2012, doi:10.1214/12-STS392.
 
     Args:
-        strength: what the value is multiplied by.
+        strength: the factor of the value.
         group: as for `GroupLasso`.
         threshold: θ, from 1e-6 to 1e6.
         weighting: "sqrt", or "none" for `Σ_g MCP(‖w_g‖₂)`.
@@ -158,11 +158,11 @@ class GroupMCP(Weighted):
 class GroupSCAD(Weighted):
     """`Σ_g d_g·SCAD(‖w_g‖₂/√d_g)`, over groups `w_g` of `d_g` weights each.
 
-    As `GroupMCP`, and `GroupLasso` itself up to a root mean square of θ/a. Wang, Chen
-    and Li 2007, doi:10.1093/bioinformatics/btm125.
+    Like `GroupMCP`, but equal to `GroupLasso` up to a root mean square of θ/a. Wang,
+    Chen and Li 2007, doi:10.1093/bioinformatics/btm125.
 
     Args:
-        strength: what the value is multiplied by.
+        strength: the factor of the value.
         group: as for `GroupLasso`.
         threshold: θ, from 1e-6 to 1e6.
         a: as for `SCAD`, from 1.001 to 1e6.
@@ -189,7 +189,7 @@ def _concave_value(
 def _concave_prox(
     penalty: Weighted, w: Tensor, amount: Tensor, knot: Tensor, threshold: Tensor
 ) -> Tensor:
-    """Scale each group by what the step makes of its size."""
+    """Apply the proximal operator to each group's size, and scale the group by it."""
     shape = ops.shape(w)
     w, axes, root = _split(penalty, w)
     unit, most = scaled(w, axes)

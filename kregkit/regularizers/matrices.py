@@ -1,7 +1,7 @@
 """Penalties of a kernel as a matrix `W` of inputs by units, and of its singular values.
 
-A column of `W` is a unit of the layer; a row is an index of all other axes, the places
-of a convolution's window among them.
+A column of `W` is a unit of the layer. A row is one index of all other axes, including
+the places of a convolution's window.
 """
 
 import dataclasses
@@ -29,27 +29,27 @@ _SOFT: Final = ("soft", "double_soft")
 @register
 @dataclasses.dataclass(frozen=True, eq=False)
 class Orthogonality(OfMatrix):
-    """`‖WᵀW − I‖_F²` or what else `form` says: units whose weights are orthogonal.
+    """`‖WᵀW − I‖_F²`, or another value by `form`: makes units' weights orthogonal.
 
-    With G = WᵀW, and units in the columns of W, of every kernel but a bias:
+    With G = WᵀW, and units in the columns of W:
 
     | form | value | source |
     |---|---|---|
     | "soft" | `‖G − I‖_F²` | Bansal, Chen and Wang 2018, arXiv:1810.09102 |
     | "double_soft" | `‖WᵀW − I‖_F² + ‖WWᵀ − I‖_F²` | the same |
-    | "mutual_coherence" | the largest size in `G − I` | the same |
-    | "srip" | the largest size of an eigenvalue of `G − I` | the same |
+    | "mutual_coherence" | the largest magnitude in `G − I` | the same |
+    | "srip" | the largest magnitude of an eigenvalue of `G − I` | the same |
     | "srip_power" | `‖(G − I)v‖`, `v` after 16 steps of a power iteration | the same |
     | "off_diagonal" | `Σ_{i≠j} G_ij²` | Brock, Donahue and Simonyan 2018 |
 
-    The last, of arXiv:1809.11096, leaves the lengths free. With more units than inputs
-    no W has `G = I`: "soft" is then at least the difference of the two numbers. The `v`
-    of "srip_power" is constant to the gradient, and what it is of is at most that of
-    "srip", at a twentieth of the cost.
+    "off_diagonal", of arXiv:1809.11096, does not penalise the lengths. With more units
+    than inputs, no W has `G = I`, and "soft" is at least the difference of the two
+    numbers. In "srip_power", `v` is constant for the gradient; the value is at most
+    that of "srip", at a twentieth of the cost.
 
     Args:
-        strength: what the value is multiplied by.
-        form: a word of the table.
+        strength: the factor of the value.
+        form: one of the table.
     """
 
     form: str = "soft"
@@ -77,10 +77,10 @@ class Orthogonality(OfMatrix):
 
 
 def _soft(matrix: Tensor, sides: float) -> Tensor:
-    """Return `‖WᵀW − I‖_F²`, for two sides with `‖WWᵀ − I‖_F²`.
+    """Return `‖WᵀW − I‖_F²`, for `sides = 2` plus `‖WWᵀ − I‖_F²`.
 
-    Both are of one value, but for the difference of their sizes: the smaller Gram
-    matrix tells them.
+    The two terms differ only by the difference of their sizes, so the smaller Gram
+    matrix gives both.
     """
     inputs, units = matrix.shape
     gram = gram_of(ops.transpose(matrix) if inputs < units else matrix)
@@ -90,9 +90,9 @@ def _soft(matrix: Tensor, sides: float) -> Tensor:
 
 
 def _largest_eigenvalue(matrix: Tensor) -> Tensor:
-    """Return the largest size of an eigenvalue of a symmetric matrix.
+    """Return the largest magnitude of an eigenvalue of a symmetric matrix.
 
-    Each that has it has its part of the gradient, whatever its sign.
+    All eigenvalues with this magnitude share the gradient, whatever their sign.
     """
     fixed, most = scaled(ops.stop_gradient(matrix))
     signed = leading(fixed @ fixed) @ fixed
@@ -104,11 +104,11 @@ def _largest_eigenvalue(matrix: Tensor) -> Tensor:
 @register
 @dataclasses.dataclass(frozen=True, eq=False)
 class NuclearNorm(OfMatrix):
-    """`Σᵢ σᵢ(W)`, the sum of the singular values: of low rank where it is small.
+    """`Σᵢ σᵢ(W)`, the sum of the singular values, which favours low rank.
 
-    Its proximal step, which takes one amount for all weights, lessens every singular
-    value by the amount, to 0 at least. Of W = PH with symmetric H, found by products of
-    matrices alone, it is `W − P·min(H, amount)`, so that singular values of 0 are 0 to
+    Its proximal operator subtracts the amount from each singular value, down to 0; it
+    needs one amount for all weights. With the polar decomposition W = PH, computed by
+    matrix products only, it is `W − P·min(H, amount)`. Singular values of 0 are 0 up to
     rounding. Cai, Candès and Shen 2010, doi:10.1137/080738970.
     """
 
@@ -126,7 +126,7 @@ class NuclearNorm(OfMatrix):
         over = matrix @ ops.transpose(factor) - cut
         over = 0.5 * (over + ops.transpose(over))
         sign = polar(over)
-        some = ops.sum(unit * (sign + unit)) > 0.5  # the trace is −n at none over it
+        some = ops.sum(unit * (sign + unit)) > 0.5  # trace −n: no value above the cut
         less = most * ((cut + 0.5 * (over - over @ sign)) @ factor)
         if whole.shape != matrix.shape:
             less = ops.transpose(less)
@@ -138,18 +138,19 @@ class NuclearNorm(OfMatrix):
 @register
 @dataclasses.dataclass(frozen=True, eq=False)
 class SpectralNorm(OfMatrix):
-    """`σ₁(W)²`, the square of the largest singular value: a bound of the layer's slope.
+    """`σ₁(W)²`, the square of the largest singular value, which bounds the slope.
 
-    Of singular values that are the largest together each has its part of the gradient.
-    By power iteration, of which 20 squarings of the smaller of WᵀW and WWᵀ make 2²⁰
-    steps, from every vector at once. Yoshida and Miyato 2017, arXiv:1705.10941.
+    If several singular values are the largest, they share the gradient. The form
+    "exact" squares the smaller of WᵀW and WWᵀ 20 times, which is 2²⁰ steps of a power
+    iteration from all start vectors at once. Yoshida and Miyato 2017, arXiv:1705.10941.
 
-    With the form "power" it is `‖Wv‖²`, of a `v` that 16 steps take from one fixed
-    vector, and that is constant to the gradient, as they have it: at most σ₁(W)², and
-    0.94 of it for a kernel of 784 by 300 random weights, at a tenth of the cost.
+    The form "power" is `‖Wv‖²`, with `v` after 16 steps of a power iteration from a
+    fixed start; as in the paper, `v` is constant for the gradient. It is at most
+    σ₁(W)², and 0.94 of it for a kernel of 784 by 300 random weights, at a tenth of the
+    cost.
 
     Args:
-        strength: what the value is multiplied by.
+        strength: the factor of the value.
         form: "exact" or "power".
     """
 

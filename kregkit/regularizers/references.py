@@ -1,7 +1,7 @@
-"""Penalties that hold weights of their own: a reference, or a factor for each weight.
+"""Penalties with a reference or a factor for each weight.
 
-What is held is a number, or an array of the shape of the weight, saved
-with the penalty to the last bit. Of a weight it is the value when the penalty is made.
+These parameters are a number or an array of the weight's shape, saved exactly with the
+penalty. A variable's value is copied when the penalty is made.
 """
 
 import dataclasses
@@ -26,12 +26,12 @@ _EPSILON: Final = SPECS["LogSum"].ranges["epsilon"]
 class WeightedL1(Penalty):
     """`Σ cᵢ·|wᵢ|`, the adaptive lasso: L1 with a factor for each weight.
 
-    Zou 2006, doi:10.1198/016214506000000735. `reweighted` gives the factors of Candès,
+    Zou 2006, doi:10.1198/016214506000000735. `reweighted` uses the factors of Candès,
     Wakin and Boyd 2008, doi:10.1007/s00041-008-9045-x.
 
     Args:
-        strength: what the value is multiplied by.
-        factors: c, a number from 0 to 1e6, an array of such, or a weight.
+        strength: the factor of the value.
+        factors: c, a number from 0 to 1e6, an array of such numbers, or a weight.
     """
 
     factors: float | NDArray[Any] = 1.0
@@ -40,10 +40,10 @@ class WeightedL1(Penalty):
     def reweighted(
         cls, strength: float, weight: Tensor, epsilon: float = 0.1
     ) -> "WeightedL1":
-        """Return the penalty with `cᵢ = ε/(|wᵢ| + ε)`: L1 for zeros, less for others.
+        """Return the penalty with `cᵢ = ε/(|wᵢ| + ε)`: 1 for zeros, less for others.
 
-        Train, reweight and train again: the fixed point is that of `LogSum`, whose
-        slope is `cᵢ/ε`. The published factors are `1/(|wᵢ| + ε)`.
+        Train, reweight and train again: the fixed points are the stationary points of
+        `LogSum`, which has the slope `cᵢ/ε`. The published factors are `1/(|wᵢ| + ε)`.
         """
         epsilon = number("WeightedL1.reweighted", "epsilon", epsilon, _EPSILON)
         size = np.abs(np.asarray(ops.convert_to_numpy(weight), "float64"))
@@ -59,14 +59,14 @@ class WeightedL1(Penalty):
 @register
 @dataclasses.dataclass(frozen=True, eq=False)
 class L2SP(Penalty):
-    """`Σ(w − w₀)²`: weights stay near a reference, as those that were pretrained.
+    """`Σ(w − w₀)²`: keeps weights near a reference, such as pretrained weights.
 
-    Without a factor 1/2, as `L2`, which it is for a reference of 0. Li, Grandvalet and
+    It has no factor 1/2, and is `L2` for a reference of 0. Li, Grandvalet and
     Davoine 2018, arXiv:1802.01483.
 
     Args:
-        strength: what the value is multiplied by.
-        reference: w₀, a number from -1e6 to 1e6, an array of such, or a weight.
+        strength: the factor of the value.
+        reference: w₀, a number from -1e6 to 1e6, an array of such numbers, or a weight.
     """
 
     reference: float | NDArray[Any] = 0.0
@@ -82,13 +82,13 @@ class L2SP(Penalty):
 @register
 @dataclasses.dataclass(frozen=True, eq=False)
 class L1SP(Penalty):
-    """`Σ|w − w₀|`: few weights leave the reference; the others end exactly at it.
+    """`Σ|w − w₀|`: few weights leave the reference; the others stay exactly at it.
 
     Li, Grandvalet and Davoine 2018, arXiv:1802.01483.
 
     Args:
-        strength: what the value is multiplied by.
-        reference: w₀, a number from -1e6 to 1e6, an array of such, or a weight.
+        strength: the factor of the value.
+        reference: w₀, a number from -1e6 to 1e6, an array of such numbers, or a weight.
     """
 
     reference: float | NDArray[Any] = 0.0
@@ -108,7 +108,7 @@ class L1SP(Penalty):
 
 
 def _like(penalty: Penalty, name: str, w: Tensor) -> Tensor:
-    """Return what a penalty holds for the weight `w`, in its dtype."""
+    """Return the parameter `name` for the weight `w`, in its dtype."""
     held = getattr(penalty, name)
     if isinstance(held, np.ndarray) and held.shape != tuple(w.shape):
         rule = f"a tensor of the shape of `{name}`, {held.shape}"

@@ -1,9 +1,8 @@
 """Penalties that are a sum over single weights: L1, L2, their mixtures, and powers.
 
-Value and proximal operator of a penalty stand side by side and describe the same
-function. Of the powers `Σ|w|ᵖ`, p is `1 − 1/n` of a whole n. With `|u| = |w|·yⁿ` the
-stationary points of the proximal problem are the roots of one polynomial,
-`yⁿ⁺¹ − y + c`, for every n: no cosines, which cancel where the step is small.
+The powers are `Σ|w|ᵖ` with `p = 1 − 1/n` for an integer n. With `|u| = |w|·yⁿ`, the
+stationary points of the proximal problem are the roots of `yⁿ⁺¹ − y + c`, for every n.
+The published forms with cosines suffer cancellation at small steps.
 """
 
 import dataclasses
@@ -23,7 +22,7 @@ from kregkit.regularizers._parameters import number, two_strengths
 from kregkit.regularizers._register import register
 
 _NEWTON: Final = {"float32": 1, "float64": 3}
-"""Steps to the largest root from `_start`: it is then within rounding of 1."""
+"""Newton steps from `_start` to the largest root, for an error below rounding of 1."""
 
 
 @register
@@ -31,8 +30,8 @@ _NEWTON: Final = {"float32": 1, "float64": 3}
 class L1(Penalty):
     """`Σ|w|`, the lasso (Tibshirani 1996, doi:10.1111/j.2517-6161.1996.tb02080.x).
 
-    Its proximal step is soft-thresholding, which ends at exact zeros; gradient
-    descent on it does not.
+    Its proximal operator is soft-thresholding, which yields exact zeros; gradient
+    descent does not.
     """
 
     def _value(self, w: Tensor) -> Tensor:
@@ -45,7 +44,7 @@ class L1(Penalty):
 @register
 @dataclasses.dataclass(frozen=True, eq=False)
 class L2(Penalty):
-    """`Σw²`, ridge or weight decay, without a factor 1/2: its gradient is `2w`.
+    """`Σw²`, ridge or weight decay, without a factor 1/2; its gradient is `2w`.
 
     Hoerl and Kennard 1970, doi:10.1080/00401706.1970.10488634.
     """
@@ -62,12 +61,12 @@ class L2(Penalty):
 class L1L2(Penalty):
     """`r·Σ|w| + (1−r)·Σw²`, the elastic net, without a factor 1/2.
 
-    `strength = l1 + l2` and `r = l1/strength`: with the strength it is
+    `strength = l1 + l2` and `r = l1/strength`, so the penalty with its strength is
     `l1·Σ|w| + l2·Σw²`. Zou and Hastie 2005, doi:10.1111/j.1467-9868.2005.00503.x.
 
     Args:
         l1: the strength of `Σ|w|`.
-        l2: the strength of `Σw²`; at least one of the two is positive.
+        l2: the strength of `Σw²`; at least one of `l1` and `l2` must be positive.
     """
 
     strength: float = dataclasses.field(init=False)
@@ -84,7 +83,7 @@ class L1L2(Penalty):
 
     @classmethod
     def make(cls, strength: float, **parameters: Any) -> "L1L2":
-        """Return the elastic net of this strength, `ratio` of which is L1's."""
+        """Return the elastic net of this strength, with L1's share `ratio`."""
         strength = number("L1L2", "strength", strength, STRENGTH)
         ratio = number("L1L2", "ratio", parameters["ratio"], cls.ranges["ratio"])
         return cls(l1=strength * ratio, l2=strength * (1.0 - ratio))
@@ -93,7 +92,7 @@ class L1L2(Penalty):
         return _mixed(w, self.ratio, 1.0 - self.ratio)
 
     def scaled(self, w: Tensor) -> Tensor:
-        """Return `l1·Σ|w| + l2·Σw²`: Keras's value to the last bit, where given."""
+        """Return `l1·Σ|w| + l2·Σw²`; without live parameters, Keras's value exactly."""
         if "_live" not in self.__dict__:
             return _mixed(w, self.l1, self.l2)
         return _mixed(w, self.strength * self.ratio, self.strength * (1.0 - self.ratio))
@@ -104,7 +103,7 @@ class L1L2(Penalty):
 
 
 def _mixed(w: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    """Return `first·Σ|w| + second·Σw²`; 0·Σw² is 0 where w² overflows."""
+    """Return `first·Σ|w| + second·Σw²`; 0·Σw² is 0 even if w² overflows."""
     first, second = (ops.convert_to_tensor(x, w.dtype) for x in (first, second))
     squares = ops.where(second > 0.0, second * ops.sum(ops.square(w)), 0.0)
     return first * ops.sum(magnitude(w)) + squares
@@ -115,13 +114,13 @@ def _mixed(w: Tensor, first: Tensor, second: Tensor) -> Tensor:
 class L0(Penalty):
     """`#{w ≠ 0}`, the number of weights that are not zero.
 
-    Its proximal step is the hard threshold: a weight is set to zero up to
-    `√(2·amount)`, and left as it is beyond. It has no gradient to train with, and
-    raises where one is asked for: train it with `Proximal`, whose steps it takes.
-    Blumensath and Davies 2008, doi:10.1007/s00041-008-9035-z.
+    Its proximal operator is the hard threshold: weights up to `√(2·amount)` become
+    zero, and larger ones are unchanged. Its gradient is useless, so computing it raises
+    an error: train with `Proximal`. Blumensath and Davies 2008,
+    doi:10.1007/s00041-008-9035-z.
 
     Raises:
-        ParameterError: its gradient is asked for.
+        ParameterError: the gradient is computed.
     """
 
     def _value(self, w: Tensor) -> Tensor:
@@ -134,10 +133,10 @@ class L0(Penalty):
 
 @ops.custom_gradient  # type: ignore[untyped-decorator]  # Keras is untyped
 def _count(w: Tensor) -> Any:
-    """Return how many weights are not zero, without letting 0 pass for a slope.
+    """Return the number of nonzero weights; its gradient raises rather than being 0.
 
-    TensorFlow takes the gradient of the first step of a `fit` before Keras builds the
-    optimizer, so that no Proximal handles the penalty yet.
+    In the first step of a `fit`, TensorFlow takes the gradient before Keras builds the
+    optimizer. No Proximal handles the penalty yet, so the gradient is 0 there.
     """
 
     def refused(*_: Any, **__: Any) -> Tensor:
@@ -146,9 +145,9 @@ def _count(w: Tensor) -> Any:
         if step is not None and unknown and not applies_itself(step.optimizer):
             return ops.zeros_like(w)
         raise ParameterError(
-            "L0: has no gradient that trains; use it with kregkit.optimizers.Proximal "
-            "(in a loop of your own, `build` that before the first step), in studies "
-            'with solver = "proximal".'
+            "L0: has no useful gradient; use it with kregkit.optimizers.Proximal (in a "
+            "custom training loop, call its `build` before the first step), or in "
+            'studies with solver = "proximal".'
         )
 
     return ops.sum(ops.cast(ops.not_equal(w, 0), w.dtype)), refused
@@ -157,13 +156,13 @@ def _count(w: Tensor) -> Any:
 @register
 @dataclasses.dataclass(frozen=True, eq=False)
 class Huber(Penalty):
-    """`Σ (m²/2δ + |w| − m), m = min(|w|, δ)`: L1 with a round tip, the smooth L1.
+    """`Σ (m²/2δ + |w| − m), m = min(|w|, δ)`: smooth L1, quadratic for `|w| <= δ`.
 
-    Its slope is `w/δ` up to δ, and ±1 beyond. It makes no zeros: its proximal step
+    Its slope is `w/δ` up to δ, and ±1 beyond. It makes no zeros: its proximal operator
     divides small weights by `1 + amount/δ`. Huber 1964, doi:10.1214/aoms/1177703732.
 
     Args:
-        strength: what the value is multiplied by; its largest slope.
+        strength: the factor of the value; its largest slope.
         delta: δ, from 1e-6 to 1e6.
     """
 
@@ -189,10 +188,10 @@ class Huber(Penalty):
 @register
 @dataclasses.dataclass(frozen=True, eq=False)
 class LHalf(Penalty):
-    """`Σ √|w|`: half-way from L1 to L0.
+    """`Σ √|w|`: half-way between L1 and L0.
 
-    Its prox is 0 up to `1.5·amount^(2/3)`, and jumps to two thirds of the weight there.
-    The gradient of a weight that is exactly zero is 0. Xu, Chang, Xu and Zhang 2012,
+    Its proximal operator is 0 up to `1.5·amount^(2/3)`, where it jumps to two thirds of
+    the weight. The gradient at exactly zero is 0. Xu, Chang, Xu and Zhang 2012,
     doi:10.1109/TNNLS.2012.2197412.
     """
 
@@ -206,10 +205,10 @@ class LHalf(Penalty):
 @register
 @dataclasses.dataclass(frozen=True, eq=False)
 class LTwoThirds(Penalty):
-    """`Σ |w|^(2/3)`: nearer to L1 than `LHalf`.
+    """`Σ |w|^(2/3)`: closer to L1 than `LHalf`.
 
-    Its prox is 0 up to `2·(2·amount/3)^(3/4)`, and jumps to half of the weight there.
-    The gradient of a weight that is exactly zero is 0. Cao, Sun and Xu 2013,
+    Its proximal operator is 0 up to `2·(2·amount/3)^(3/4)`, where it jumps to half of
+    the weight. The gradient at exactly zero is 0. Cao, Sun and Xu 2013,
     doi:10.1016/j.jvcir.2012.10.006.
     """
 
@@ -221,7 +220,7 @@ class LTwoThirds(Penalty):
 
 
 def _power(x: Tensor, exponent: float) -> Tensor:
-    """Return the power, in float32 to 3e-6; `ops.power` takes four times as long."""
+    """Return the power, to 3e-6 in float32; `ops.power` takes four times as long."""
     return ops.exp(ops.convert_to_tensor(exponent, x.dtype) * ops.log(x))
 
 
@@ -230,7 +229,7 @@ def _whole(x: Tensor, n: int) -> Tensor:
 
 
 def _root(x: Tensor, n: int) -> Tensor:
-    """Return the n-th root of x > 0; value and gradient are exact to rounding."""
+    """Return the n-th root of x > 0, with value and gradient exact to rounding."""
     if n == 2:
         return ops.sqrt(x)
     near = ops.stop_gradient(_power(x, 1.0 / n))
@@ -251,7 +250,7 @@ def _sum_of_powers(w: Tensor, n: int) -> Tensor:
 def _prox(w: Tensor, amount: Tensor, n: int) -> Tensor:
     size = ops.abs(w)
     c = (1.0 - 1.0 / n) * amount / size / _root(size, n)
-    kept = c < _most(n)  # up to the jump, and where there is no 0/0
+    kept = c < _most(n)  # False beyond the jump, and for 0/0
     c = ops.where(kept, c, ops.zeros_like(c))
     y = ops.zeros_like(c)
     for coefficient in _start(n):
@@ -263,13 +262,16 @@ def _prox(w: Tensor, amount: Tensor, n: int) -> Tensor:
 
 
 def _most(n: int) -> float:
-    """Return the c from which on 0 is the better point."""
+    """Return the c from which on 0 is the minimum."""
     return float(0.5 * (n - 1) / (0.5 * (n + 1)) ** (1.0 + 1.0 / n))
 
 
 @functools.cache
 def _start(n: int) -> list[float]:
-    """Return a polynomial in c, the highest power first: the root to 6e-5, 1 at 0."""
+    """Return a polynomial in c for the root, to 6e-5, with value 1 at c = 0.
+
+    Its highest power is first.
+    """
     y = np.linspace((2.0 / (n + 1)) ** (1.0 / n), 1.0, 400)[:-1]
     c = y - y ** (n + 1)
     return [*np.polyfit(c, (y - 1.0) / c, 2 * n).tolist(), 1.0]

@@ -1,8 +1,8 @@
-"""Penalties whose proximal operator sorts the weights of a tensor or of a group.
+"""Penalties with a proximal operator that sorts the weights of a tensor or a group.
 
-The threshold of a step is the largest of the thresholds that the first k weights give,
-so that no search is needed; one more sum takes the rounding of the running sums away.
-SLOPE treats weights of one size alike, whatever their order.
+The threshold is the maximum over k of the thresholds for the k largest weights, so no
+search is needed. One more sum removes the rounding error of the cumulative sums. SLOPE
+treats weights of equal size alike, in any order.
 """
 
 import dataclasses
@@ -20,10 +20,10 @@ from kregkit.regularizers._register import register
 @register
 @dataclasses.dataclass(frozen=True, eq=False)
 class LInf(Penalty):
-    """`max|w|`, the largest weight, which its proximal step cuts down.
+    """`max|w|`, the largest magnitude, which its proximal operator clips.
 
-    Of weights that are the largest together each has its part of the gradient. No
-    weight becomes zero before all are. Turlach, Venables and Wright 2005,
+    If several weights are the largest, each gets its share of the gradient. No weight
+    becomes zero before all do. Turlach, Venables and Wright 2005,
     doi:10.1198/004017005000000139.
     """
 
@@ -37,13 +37,13 @@ class LInf(Penalty):
 @register
 @dataclasses.dataclass(frozen=True, eq=False)
 class GroupLInf(Weighted):
-    """`Σ_g max|w_g|`, over groups `w_g`: whole groups end at zero, as under GroupLasso.
+    """`Σ_g max|w_g|`, over groups `w_g`: sets whole groups to zero, as GroupLasso.
 
-    The weights of a group that is not zero are cut to one size. Quattoni, Carreras,
+    In nonzero groups, the largest weights are clipped to one size. Quattoni, Carreras,
     Collins and Darrell 2009, doi:10.1145/1553374.1553484.
 
     Args:
-        strength: what the value is multiplied by.
+        strength: the factor of the value.
         group: as for `GroupLasso`.
         weighting: "none", or "sqrt" for `Σ_g √d_g·max|w_g|`.
     """
@@ -64,11 +64,11 @@ class GroupLInf(Weighted):
 class ExclusiveLasso(Grouped):
     """`½·Σ_g (Σ|w_g|)²`, over groups `w_g`: the weights of a group compete.
 
-    Where `GroupLasso` ends with few groups, this ends with few weights in each, and at
+    `GroupLasso` keeps few groups; this penalty keeps few weights in each group, and at
     least one. Zhou, Jin and Hoi 2010, Proceedings of Machine Learning Research 9.
 
     Args:
-        strength: what the value is multiplied by.
+        strength: the factor of the value.
         group: as for `GroupLasso`.
     """
 
@@ -77,9 +77,10 @@ class ExclusiveLasso(Grouped):
         return 0.5 * ops.sum(ops.square(ops.sum(magnitude(grouped), axis=1)))
 
     def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
-        """Threshold at `amount·S`, with `S = max_k Σ|w|/(1 + Σ amount)` the norm left.
+        """Threshold at `amount·S`, with `S = max_k Σ|w|/(1 + Σ amount)`.
 
-        The sums are over the first k weights in the order of `|w|/amount`.
+        S is the L1 norm of the result. The sums are over the k weights with the largest
+        `|w|/amount`.
         """
         amount = ops.broadcast_to(amount, ops.shape(w))
         grouped, back = rows("ExclusiveLasso", w, self.group)
@@ -98,11 +99,10 @@ class ExclusiveLasso(Grouped):
 
 
 def _largest_prox(owner: str, w: Tensor, amount: Tensor, group: Group) -> Tensor:
-    """Cut weights at m, the root of `Σ max(|w| − m, 0)/amount = 1`, or 0 without one.
+    """Clip weights at m, the root of `Σ max(|w| − m, 0)/amount = 1`, or 0 without one.
 
-    Of the first k weights in the order of `|w|` the root is `(Σ |w|/amount − 1)/
-    Σ 1/amount`, and m the largest of these. A weight of amount 0 stays, and m is not
-    below it.
+    For the k largest weights, the root is `(Σ |w|/amount − 1)/Σ 1/amount`; m is the
+    maximum over k. A weight with amount 0 is unchanged, and m is at least its size.
     """
     amount = ops.broadcast_to(amount, ops.shape(w))
     grouped, back = rows(owner, w, group)
@@ -141,17 +141,17 @@ def _largest_prox(owner: str, w: Tensor, amount: Tensor, group: Group) -> Tensor
 @register
 @dataclasses.dataclass(frozen=True, eq=False)
 class SLOPE(Penalty):
-    """`Σ λᵢ·|w|₍ᵢ₎`, |w|₍₁₎ the largest: λᵢ falls evenly from λ₁ = 1 to λₙ = last.
+    """`Σ λᵢ·|w|₍ᵢ₎`, |w|₍₁₎ the largest; λᵢ falls linearly from λ₁ = 1 to λₙ = last.
 
-    L1 where `last` is 1. Otherwise weights of nearly one size become of one size
-    exactly, and its proximal step, which takes one amount for all weights, makes zeros
-    besides. Bogdan, van den Berg, Sabatti, Su and Candès 2015, doi:10.1214/15-AOAS842;
-    with these λ it is OSCAR (Bondell and Reich 2008,
+    With `last` = 1 it is L1. Otherwise weights of similar size become exactly equal in
+    size, and its proximal operator also makes zeros. The operator needs one amount for
+    all weights. Bogdan, van den Berg, Sabatti, Su and Candès 2015,
+    doi:10.1214/15-AOAS842; with these λ it is OSCAR (Bondell and Reich 2008,
     doi:10.1111/j.1541-0420.2007.00843.x).
 
     Args:
-        strength: what the value is multiplied by; the slope of the largest weight.
-        last: λₙ, the part of that which the smallest weight has, from 0 to 1.
+        strength: the factor of the value; the slope for the largest weight.
+        last: λₙ, the factor of the strength for the smallest weight, from 0 to 1.
     """
 
     last: float = 0.5
@@ -160,7 +160,7 @@ class SLOPE(Penalty):
         check_shape("SLOPE", w)
         size = ops.reshape(magnitude(w), (-1,))
         tops = ops.take(size, ops.argsort(-size))
-        # Of weights of one size each has the mean of their λ, that of the mean rank.
+        # Weights of equal size share the mean of their λ, the λ of their mean rank.
         start, length = _extent(
             _numbered(tops[1:] != tops[:-1], tops.shape[0]), tops.dtype
         )
@@ -171,8 +171,8 @@ class SLOPE(Penalty):
         order = ops.argsort(-size)
         slopes = self._slopes(ops.arange(size.shape[0], dtype=size.dtype))
         sunk = ops.take(size, order) - amount * slopes
-        # What follows the last that is positive ends at 0: pooled one by one, it would
-        # take a pass for each.
+        # All elements after the last positive one end at 0. Pooling them would need a
+        # pass for each.
         rank = ops.arange(1, size.shape[0] + 1, dtype="int32")
         last = ops.max(ops.where(sunk > 0.0, rank, 0), initial=0)
         left = ops.relu(_falling(ops.where(rank <= last, sunk, 0.0 * sunk)))
@@ -180,36 +180,36 @@ class SLOPE(Penalty):
         return ops.where(amount > 0, ops.sign(w) * back, w)
 
     def _slopes(self, rank: Tensor) -> Tensor:
-        """Return λ of each rank, of 0 to their number less 1; it may be between two."""
+        """Return λ of each rank, from 0 to n − 1; ranks may be fractions."""
         last = ops.convert_to_tensor(self.last, rank.dtype)
         return 1.0 - (1.0 - last) * (rank / max(rank.shape[0] - 1, 1))
 
 
 def _numbered(starts: Tensor, count: int) -> Tensor:
-    """Return the number of the block of each element, by where a further one starts."""
+    """Return each element's block number; `starts` marks where a next block starts."""
     return ops.pad(ops.cumsum(ops.cast(starts, "int32")), ((1, 0),))[:count]
 
 
 def _sums(x: Tensor, block: Tensor) -> Tensor:
-    """Return the sum over each block, at its number."""
-    if backend.backend() == "torch":  # where `segment_sum` rounds float64
+    """Return the sum over each block, at the index of its number."""
+    if backend.backend() == "torch":  # its `segment_sum` rounds float64
         return ops.scatter(block[:, None], x, x.shape)
     return ops.segment_sum(x, block, num_segments=x.shape[0])
 
 
 def _extent(block: Tensor, dtype: str) -> tuple[Tensor, Tensor]:
-    """Return where the block of each element starts, and its length."""
+    """Return the start and the length of each element's block."""
     length = _sums(ops.ones(block.shape, dtype), block)
     start = ops.cumsum(length) - length
     return ops.take(start, block), ops.take(length, block)
 
 
 def _falling(x: Tensor) -> Tensor:
-    """Return the nearest vector that does not rise, in the sum of squares.
+    """Return the non-increasing vector nearest to x, in the sum of squares.
 
-    Neighbours that rise belong to one block of it, whose value is its mean: all that do
-    are pooled at once, until none does (de Leeuw, Hornik and Mair 2009,
-    doi:10.18637/jss.v032.i05, for one after the other).
+    Neighbours that increase belong to one block, with the block's mean as value. Each
+    pass pools all such neighbours, until there are none (de Leeuw, Hornik and Mair
+    2009, doi:10.18637/jss.v032.i05, pool one pair at a time).
     """
 
     def rises(fit: Tensor) -> Tensor:
@@ -220,7 +220,7 @@ def _falling(x: Tensor) -> Tensor:
         block = _numbered(stays, x.shape[0])
         start, length = _extent(block, x.dtype)
         first = ops.take(x, ops.cast(start, "int32"))
-        # What the elements of a block differ by is small: so is the rounding of sums.
+        # Sums of the small differences within a block have small rounding errors.
         more = ops.take(_sums(x - first, block), block)
         return first + more / length, block
 

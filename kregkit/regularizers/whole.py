@@ -1,8 +1,8 @@
-"""Penalties of a tensor as a whole: ratios and differences of its norms.
+"""Penalties of a whole tensor: ratios and differences of its norms.
 
-Ratios do not depend on the scale of the tensor; they and their gradients are 0 at the
-zero tensor. The proximal operator of a difference is the global minimiser, of which
-there may be several.
+Ratios do not depend on the scale of the tensor. At the zero tensor they and their
+gradients are 0. The proximal operator of a difference returns a global minimiser; there
+may be several.
 """
 
 import dataclasses
@@ -26,10 +26,10 @@ from kregkit.regularizers._register import register
 @register
 @dataclasses.dataclass(frozen=True, eq=False)
 class Hoyer(Penalty):
-    """`Σ|w|/√Σw²`: from 1, one weight is left, to √n, all n are equal.
+    """`Σ|w|/√Σw²`: from 1 (one nonzero weight) to √n (all n weights equal).
 
-    The Hoyer sparsity, which tables call `hoyer`, is `(√n − value)/(√n − 1)`. As
-    `HoyerSquare`, it is trained with a gradient. Hoyer 2004, Journal of Machine
+    The Hoyer sparsity, `hoyer` in tables, is `(√n − value)/(√n − 1)`. The penalty has
+    no proximal operator: train with its gradient. Hoyer 2004, Journal of Machine
     Learning Research 5.
     """
 
@@ -43,10 +43,10 @@ class Hoyer(Penalty):
 @register
 @dataclasses.dataclass(frozen=True, eq=False)
 class HoyerSquare(Penalty):
-    """`(Σ|w|)²/Σw²`: from 1, one weight is left, to their number, all are equal.
+    """`(Σ|w|)²/Σw²`: from 1 (one nonzero weight) to n (all n weights equal).
 
-    Its gradient is orthogonal to `w`: it moves weights towards zero and the largest
-    away from it. There is no proximal operator for it: train with a gradient, then
+    Its gradient is orthogonal to `w`: descent moves small weights towards zero, and the
+    largest away from it. It has no proximal operator: train with its gradient, then
     prune. Yang, Wen and Li 2020, arXiv:1908.09979.
     """
 
@@ -57,12 +57,12 @@ class HoyerSquare(Penalty):
 @register
 @dataclasses.dataclass(frozen=True, eq=False)
 class GroupHoyerSquare(Grouped):
-    """`(Σ_g ‖w_g‖₂)²/Σw²`: from 1, one group is left, to their number, all are alike.
+    """`(Σ_g ‖w_g‖₂)²/Σw²`: from 1 (one nonzero group) to the number of groups.
 
     `HoyerSquare` of the norms of the groups. Yang, Wen and Li 2020, arXiv:1908.09979.
 
     Args:
-        strength: what the value is multiplied by.
+        strength: the factor of the value.
         group: as for `GroupLasso`.
     """
 
@@ -81,14 +81,14 @@ def _square(sizes: Tensor) -> Tensor:
 @register
 @dataclasses.dataclass(frozen=True, eq=False)
 class L1MinusL2(Penalty):
-    """`Σ|w| − β·√Σw²`: with β = 1 it is 0 where one weight is left at most.
+    """`Σ|w| − β·√Σw²`: with β = 1, it is 0 for at most one nonzero weight.
 
-    Its proximal step takes one amount for all weights. Lou and Yan 2018,
+    Its proximal operator needs one amount for all weights. Lou and Yan 2018,
     doi:10.1007/s10915-017-0463-2.
 
     Args:
-        strength: what the value is multiplied by.
-        beta: β, from 0, which is L1, to 1.
+        strength: the factor of the value.
+        beta: β, from 0 (L1) to 1.
     """
 
     beta: float = 1.0
@@ -101,7 +101,7 @@ class L1MinusL2(Penalty):
             return 1.0 - beta * ops.abs(flat) / ops.where(norm > 0.0, norm, 1.0)
 
         def value(flat: Tensor) -> Tensor:
-            # Each weight's part of the difference: they do not cancel.
+            # A sum of each weight's part of the difference, without cancellation.
             unit, most = scaled(flat, axis=0)
             return most[0] * ops.sum(ops.abs(unit) * left(unit))
 
@@ -111,7 +111,7 @@ class L1MinusL2(Penalty):
         return differentiated(value, back)(ops.reshape(w, (-1,)))
 
     def _prox(self, w: Tensor, amount: Tensor) -> Tensor:
-        """Lengthen the soft threshold, or keep the largest weight alone."""
+        """Lengthen the soft-thresholded vector, or keep only the largest weight."""
         beta = ops.convert_to_tensor(self.beta, w.dtype)
         flat = ops.reshape(w, (-1,))
         soft = soft_threshold(flat, amount)

@@ -1,1 +1,1 @@
-"""Measuring a model while it trains: its tensors, its losses and its steps."""
+"""Measures a model while it trains: its tensors, loss terms and steps."""

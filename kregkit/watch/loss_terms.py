@@ -1,4 +1,4 @@
-"""The data loss and every penalty of a model, summed while it trains and validates."""
+"""Sums the data loss and each penalty of a model while it trains and validates."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -18,19 +18,19 @@ _PASSES = ("evaluate", "test_on_batch", "train_on_batch")
 
 
 class LossTerms:
-    """Measures the data loss and every penalty of a model, until `detach`.
+    """Measures the data loss and each penalty of a model, until `detach`.
 
-    While a training or test step is traced, every regularizer is silenced and its value
-    computed beside the data loss. The sums are variables that no metric reports: all
-    that the model returns is as without them. The logs of `fit` gain `data_loss` and
-    the penalties, before any callback sees them, and those of its validation with
-    `val_`. What a callback evaluates, tests or trains on itself is in neither.
+    During the trace of a training or test step, all regularizers return zero, and their
+    values are computed separately. The sums are variables that no metric reports, so
+    the model's return values do not change. The logs of `fit` get `data_loss` and the
+    penalties before any callback sees them, and with `val_` for validation. Data on
+    which a callback evaluates, tests or trains do not count.
 
-    Keras's mean of the loss starts again when a callback evaluates within an epoch.
-    Only then is `loss` in the logs replaced, by that of the batches of this epoch.
+    Keras's mean of the loss restarts when a callback evaluates within an epoch. Only
+    then `loss` in the logs is replaced by the mean over the batches of this epoch.
 
-    Terms that are `kept` stay when a `fit` ends, with the steps that were traced for
-    them: whoever attached them keeps the regularizers as they are.
+    `kept` terms stay attached after a `fit`, with the steps traced for them. The caller
+    must then not change the regularizers.
     """
 
     def __init__(self, model: Any, kept: bool = False) -> None:
@@ -39,16 +39,16 @@ class LossTerms:
         self._penalties = Penalties(model)
         self.names = ["data_loss", *(f"penalty/{p}" for p in self._penalties.paths)]
         self._values: Callable[[], list[Tensor]] | None = None  # within a step only
-        self._inside = 0  # how many calls of `_PASSES` are running
+        self._inside = 0  # the number of running calls of `_PASSES`
         self._validating = False
         self._mixed = False
-        # One sum for each term, then the rows and the batches.
+        # One sum for each term, then the number of rows and of batches.
         shape = (len(self.names) + 2,)
         self._sums = _keras.add_step_variables(model, shape, "training", "validation")
         self._training, self._validation = self._sums
         self.original = model.compute_loss
         self._reported = _keras.reported(model)
-        # An optimizer may look at the regularizers when it is built: not in a step.
+        # Build the optimizer before the step, in which it could not see regularizers.
         if model.optimizer is not None and not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
         model.compute_loss = self.compute_loss
@@ -58,25 +58,25 @@ class LossTerms:
         for name in _PASSES[1:]:
             setattr(model, name, self._unwatched(getattr(model, name)))
         _keras.replace_reported(model, self._report)
-        # A step that was traced before knows nothing of this.
+        # Trace the steps again, with the loss terms.
         model.make_train_function(force=True)
         model.test_function = None
 
     @staticmethod
     def held_by(model: Any) -> "LossTerms | None":
-        """Return the terms that are attached to a model, if there are any."""
+        """Return the terms that are attached to a model, or None."""
         held = getattr(model.compute_loss, "__self__", None)
         return held if isinstance(held, LossTerms) else None
 
     @classmethod
     def untouched(cls, model: Any) -> Callable[..., Tensor]:
-        """Return the `compute_loss` that a model has without such terms."""
+        """Return the model's `compute_loss` without loss terms."""
         held = cls.held_by(model)
         return model.compute_loss if held is None else held.original  # type: ignore[no-any-return]  # Keras is untyped
 
     @staticmethod
     def obstacle(model: Any) -> str | None:
-        """Return why the terms of this model cannot be told apart, or None."""
+        """Return why this model's loss terms cannot be separated, or None."""
         names = (*_STEPS, "compute_loss", "compute_metrics", "metrics")
         for name in names:
             own = getattr(type(model), name) is not getattr(keras.Model, name)
@@ -94,16 +94,16 @@ class LossTerms:
 
     @property
     def batches(self) -> int:
-        """The batches of `fit` trained on since `begin_epoch`, on JAX once synced."""
+        """The number of training batches in this epoch; on JAX, synchronize first."""
         return round(float(ops.convert_to_numpy(self._training)[-1]))
 
     def begin_epoch(self) -> None:
-        """Forget the batches of the epoch before."""
+        """Reset the sums of the training batches."""
         self._training.assign(ops.zeros(self._training.shape))
         self._mixed = False
 
     def detach(self) -> None:
-        """Give the model back as it was."""
+        """Restore the model."""
         if self.held_by(self.model) is not self:
             return
         for name in ("compute_loss", *_STEPS, *_PASSES):
@@ -121,11 +121,11 @@ class LossTerms:
         sample_weight: Any = None,
         training: bool = True,
     ) -> Tensor:
-        """Return the total that Keras would return, and sum its terms within a step."""
+        """Return the total loss as Keras would, and add its terms within a step."""
         data = self.original(x, y, y_pred, sample_weight, training)
         if self._values is None:
             return data
-        # Of a layer in float64 they are float64, which Keras does not add to its loss.
+        # Penalties of float64 layers are float64, which Keras cannot add to its loss.
         values = [ops.cast(value, data.dtype) for value in self._values()]
         first = next(leaf for leaf in keras.tree.flatten(x) if leaf is not None)
         self._add(
@@ -137,7 +137,7 @@ class LossTerms:
         return ops.sum([data, *terms]) if terms else data
 
     def _add(self, sums: Any, terms: list[Tensor], rows: Any) -> None:
-        """Add the terms of one batch: in one vector, since each operation costs."""
+        """Add the terms of one batch, as one vector to save operations."""
         rows = ops.cast(rows, sums.dtype)
         one = ops.ones((), sums.dtype)
         means = ops.stack([*(ops.cast(term, sums.dtype) for term in terms), one])
@@ -154,7 +154,7 @@ class LossTerms:
         return silent
 
     def _watched_evaluate(self, evaluate: Callable[..., Any]) -> Callable[..., Any]:
-        """Return `evaluate`, which adds the terms where `fit` calls it."""
+        """Return an `evaluate` that adds the terms if `fit` calls it."""
 
         def watched(*args: Any, **kwargs: Any) -> Any:
             if self._inside or not _keras.is_validation(kwargs):
@@ -178,7 +178,7 @@ class LossTerms:
 
     @contextlib.contextmanager
     def _apart(self) -> Iterator[None]:
-        """Let a pass that is not of `fit` leave the sums as they are."""
+        """Restore the sums after a pass that is not part of `fit`."""
         held = [ops.convert_to_numpy(sums).copy() for sums in self._sums]
         self._inside += 1
         self._mixed = True
@@ -190,9 +190,9 @@ class LossTerms:
                 sums.assign(values)
 
     def _report(self, logs: Any) -> dict[str, Any]:
-        """Return what Keras reports of a pass over data, and the terms of one of `fit`.
+        """Return Keras's logs of a pass over data; for passes of `fit`, with the terms.
 
-        Keras asks for it at the end of the batches of an epoch, and in `evaluate`.
+        Keras calls it after the batches of an epoch, and in `evaluate`.
         """
         found = self._reported(logs)
         if self._inside == 0:

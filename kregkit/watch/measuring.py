@@ -1,6 +1,6 @@
-"""Everything that a logging point measures, in one compiled function.
+"""Measures a model at a logging point, in one compiled function.
 
-It is one call with one transfer: each tensor alone would cost a round trip.
+One call with one transfer avoids a round trip for each tensor.
 """
 
 import math
@@ -30,16 +30,16 @@ from kregkit.watch.rows import take
 from kregkit.weights import Place, walk
 
 _FIRST_STEPS, _STEPS, _LAST_STEPS = 60, 3, 300
-"""Power iterations of the first measurement, of those that continue from it, and of
-the last one for kernels whose smaller side is beyond `_EXACT_SIDE`."""
+"""Steps of power iteration: for the first measurement, for the next ones, and for the
+last one of kernels with a smaller side beyond `_EXACT_SIDE`."""
 
 _EXACT_SIDE = 1024
-"""Eigenvalues take the cube of this: a second at 1024, half a minute at 3000."""
+"""Eigenvalues take cubic time: a second at 1024, half a minute at 3000."""
 
 
 @dataclass(frozen=True)
 class _Slot:
-    """Where one value of the result belongs."""
+    """The row and column of one value of the result."""
 
     layer: str
     tensor: str
@@ -53,7 +53,7 @@ class Measuring:
 
     Args:
         model: a built model.
-        probe: a batch of inputs, or None to leave activations out.
+        probe: a batch of inputs, or None to measure no activations.
     """
 
     first_steps, steps = _FIRST_STEPS, _STEPS
@@ -85,12 +85,12 @@ class Measuring:
         self.begin(probe)
 
     def begin(self, probe: Any) -> None:
-        """Begin anew, with another probe, for the next training of the model."""
+        """Restart with another probe, for the next training of the model."""
         self._probe = take(probe, slice(None))
         self._vectors, self._steps = self.starts, self.first_steps
 
     def __call__(self) -> list[dict[str, Any]]:
-        """Return a row for each tensor; spectral norms are of a power iteration."""
+        """Return a row for each tensor; spectral norms come from a power iteration."""
         values = [variable.value for variable in self.variables]
         steps = ops.convert_to_tensor(self._steps, "int32")
         arguments = (values, self._vectors, steps, self._probe)
@@ -99,7 +99,7 @@ class Measuring:
         return self.rows(keras.ops.convert_to_numpy(result))
 
     def rows(self, numbers: Any) -> list[dict[str, Any]]:
-        """Return what `compute` gave as a row for each tensor; NaN becomes None."""
+        """Return the result of `compute` as a row for each tensor; NaN becomes None."""
         rows: dict[tuple[str, str], dict[str, Any]] = {}
         for slot, number in zip(self._slots, numbers.tolist(), strict=True):
             key = (slot.layer, slot.tensor)
@@ -133,7 +133,7 @@ class Measuring:
     def exact_columns(
         self, pairs: list[Any]
     ) -> dict[tuple[str, str], dict[str, float]]:
-        """Return what `exact` gave as columns, without the kernels that are zero."""
+        """Return the result of `exact` as columns, without zero kernels."""
         return {
             (weight.layer_path, weight.name): {
                 "spectral_norm": float(norm),
@@ -146,9 +146,9 @@ class Measuring:
     def compute(
         self, values: list[Tensor], vectors: list[Tensor], steps: Tensor, probe: Any
     ) -> tuple[Tensor, list[Tensor]]:
-        """Return every measure of the model with these values, and the vectors after.
+        """Return all measures of the model with these values, and the new vectors.
 
-        `vectors` are those of the power iterations, which go on for so many steps.
+        `vectors` are the vectors of the power iterations, which run for `steps` steps.
         """
         waiting, after = list(vectors), []
 
@@ -160,7 +160,7 @@ class Measuring:
         return self._measured(values, spectral_norm, probe), after
 
     def activations(self, probe: Any) -> list[Tensor]:
-        """Return the outputs that `compute` measures, of the model as it is."""
+        """Return the outputs that `compute` measures, for the present weights."""
         return [output for _, _, output in self._outputs(probe)]
 
     def _measured(
@@ -222,10 +222,10 @@ class Measuring:
 
 
 def built(model: Any, probe: Any) -> None:
-    """Build a model that was given no input shape, as `fit` would a step later.
+    """Build a model without an input shape now, before `fit` would.
 
     Raises:
-        ModelError: there is no probe to build it with.
+        ModelError: the model is not built, and there is no probe.
     """
     if model.built:
         return
@@ -238,7 +238,7 @@ def built(model: Any, probe: Any) -> None:
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function compiled by the backend that Keras uses."""
+    """Return the function compiled by Keras's backend."""
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf

@@ -1,7 +1,6 @@
-"""The outputs of a model's layers, recorded while it answers.
+"""Records the outputs of a model's layers during a forward pass, for `measuring`.
 
-A layer is watched where its output is an activation worth a row, and
-what its calls return is taken as it is, each call for itself.
+Each call of a layer is recorded separately.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,7 +25,11 @@ _ACTIVATIONS = (
 
 
 def watched(model: Any) -> list[Place]:
-    """Return the layers whose outputs are activations worth a row."""
+    """Return the layers with outputs that are logged as activations.
+
+    These are layers with weights, an activation function or an activity regularizer,
+    and layers that call an inner layer in a loop.
+    """
     found: list[Place] = []
     for path, place in output_places(model).items():
         layer = place.layer
@@ -41,7 +44,7 @@ def watched(model: Any) -> list[Place]:
 
 @contextmanager
 def recording(places: list[Place], samples: int) -> Iterator[dict[int, list[Tensor]]]:
-    """Record what every call of these layers returns for a batch of `samples`."""
+    """Record the return value of each call of these layers, for `samples` samples."""
     outputs: dict[int, list[Tensor]] = {id(place.layer): [] for place in places}
     own_calls = [place.layer.__dict__.get("call") for place in places]
     scope = _scope()
@@ -51,7 +54,7 @@ def recording(places: list[Place], samples: int) -> Iterator[dict[int, list[Tens
 
         def record(*args: Any, **kwargs: Any) -> Any:
             returned = call(*args, **kwargs)
-            # What is made inside a loop of the backend ends with it.
+            # Tensors created inside a loop of the backend do not exist outside it.
             leaves = keras.tree.flatten(returned) if _scope() is scope else []
             for leaf in leaves:
                 batched = len(leaf.shape) > 1 and leaf.shape[0] in (samples, None)
@@ -74,7 +77,7 @@ def recording(places: list[Place], samples: int) -> Iterator[dict[int, list[Tens
 
 
 def _scope() -> Any:
-    """Return what tensors made now belong to, where the backend can tell."""
+    """Return the TensorFlow graph that new tensors belong to; else None."""
     if keras.backend.backend() != "tensorflow":
         return None
     import tensorflow as tf

@@ -1,7 +1,7 @@
-"""The penalties of a model, apart from its data loss.
+"""Separates the penalties of a model from its data loss.
 
-The data loss is what Keras computes while the regularizers are silent,
-never a difference of two sums.
+The data loss is what Keras computes while all regularizers return zero. It is not a
+difference of sums, which would lose digits.
 """
 
 import contextlib
@@ -18,16 +18,15 @@ from kregkit.regularizers._base import bound
 from kregkit.weights import Place, Weight, walk, walk_layers
 
 _Adds: TypeAlias = Callable[..., Tensor]
-"""What a layer adds to the loss, of its output, and of the mask of that if it can."""
+"""Returns what a layer adds to the loss, from its output and, if used, its mask."""
 
 
 class Penalties:
-    """Every regularizer that Keras adds for a model: of layers first, then of weights.
+    """The regularizers of a model that Keras adds to the loss: layers, then weights.
 
-    Inside `silenced` each of them gives nothing, and what it would have given is told
-    there by the function that it yields: that makes the data loss exact, and covers
-    losses that layers add by `add_loss`, which are data loss. Nothing is changed
-    outside, so that checkpoints written during training hold the model's own
+    Inside `silenced`, regularizers return zero, and the yielded function returns their
+    values. The data loss is then exact; losses that layers add by `add_loss` are part
+    of it. Outside, nothing changes, so checkpoints during training keep the model's
     regularizers.
     """
 
@@ -42,16 +41,15 @@ class Penalties:
 
     @property
     def paths(self) -> list[str]:
-        """What each penalty is on, in the order of their values."""
+        """The path of each penalty's layer or weight, in the order of their values."""
         paths = [f"{place.path}/activity".lstrip("/") for place in self.layers]
         return paths + [weight.path for weight in self.weights]
 
     @contextlib.contextmanager
     def silenced(self) -> Iterator[Callable[[], list[Tensor]]]:
-        """Let every regularizer give nothing.
+        """Make all regularizers return zero.
 
-        Yields a function that returns, after a forward pass in here, what each of them
-        would have given.
+        Yields a function that returns the penalties after a forward pass in here.
         """
         variables = [weight.variable for weight in self.weights]
         held = [variable.regularizer for variable in variables]
@@ -77,13 +75,13 @@ class Penalties:
 
     @contextlib.contextmanager
     def absent(self) -> Iterator[None]:
-        """Let the activity regularizers not be there: a forward pass computes none."""
+        """Remove the activity regularizers: a forward pass computes none."""
         with self._replaced(lambda layer, adds: None):
             yield
 
     @contextlib.contextmanager
     def _replaced(self, by: Callable[[Any, _Adds], _Adds | None]) -> Iterator[None]:
-        """Let layers add to the loss what `by` makes of what they add."""
+        """Replace what each layer adds to the loss by the result of `by`."""
         layers = [place.layer for place in self.layers]
         names = [_attribute(layer) for layer in layers]
         held = [getattr(layer, name) for layer, name in zip(layers, names, strict=True)]
@@ -100,7 +98,7 @@ class Penalties:
 
 
 def _attribute(layer: Any) -> str:
-    """Return the attribute that gives what a layer adds to the loss for its output."""
+    """Return the name of the attribute that computes a layer's activity penalty."""
     if isinstance(layer, ActivityRegularization):
         return "reduced"
     return "activity_regularizer"
@@ -111,13 +109,13 @@ def _recorder(recorded: dict[int, Tensor], layer: Any, adds: _Adds) -> _Adds:
         value = adds(*output)
         earlier = recorded.get(id(layer))
         recorded[id(layer)] = value if earlier is None else earlier + value
-        return ops.zeros((), keras.config.floatx())  # which Keras adds to its loss
+        return ops.zeros((), keras.config.floatx())  # Keras adds this to its loss
 
     return record
 
 
 def penalised_weights(model: Any) -> list[Weight]:
-    """Return the weights whose regularizer Keras adds: those that are trained."""
+    """Return the trained weights with a regularizer, which Keras adds to the loss."""
     trainable = {id(variable) for variable in model.trainable_variables}
     return [
         weight
@@ -127,12 +125,12 @@ def penalised_weights(model: Any) -> list[Weight]:
 
 
 def total(value: Tensor) -> Tensor:
-    """Return what Keras adds for what a regularizer returned: its sum."""
+    """Return the sum of a regularizer's return value, as Keras does."""
     return value if len(value.shape) == 0 else ops.sum(value)
 
 
 def activity_penalty(regularizer: Callable[[Tensor], Tensor], output: Tensor) -> Tensor:
-    """Return what Keras adds for one output of a layer: a mean over the batch."""
+    """Return Keras's activity penalty for one output of a layer: a mean per sample."""
     value = total(regularizer(output))
     if len(output.shape) == 0:
         return value

@@ -1,4 +1,4 @@
-"""What a store keeps of a model that has been trained, by a logger or in a study."""
+"""The records of a trained model in a store, for loggers and studies."""
 
 import math
 from collections.abc import Callable
@@ -22,11 +22,11 @@ SCORES: Final = (
     "acc",
     "r2_score",
 )
-"""The metrics of Keras that are an accuracy or R², by the names that logs have."""
+"""The names under which Keras logs an accuracy or R²."""
 
 
 def environment() -> dict[str, Any]:
-    """Return the columns of `finals` that say what computed a trial."""
+    """Return the columns of `finals` with the backend, versions and dtype policy."""
     backend = keras.backend.backend()
     module = __import__(backend)
     return {
@@ -40,9 +40,9 @@ def environment() -> dict[str, Any]:
 
 
 def solver(model: Any) -> str:
-    """Return how the penalties of weights act in the training of a model."""
+    """Return how weight penalties act in a model: "proximal" or "gradient"."""
     if model.optimizer is not None and applies_itself(model.optimizer):
-        return "gradient"  # which is no Proximal, and holds none
+        return "gradient"  # an optimizer that is no Proximal and contains none
     handled = any(
         is_handled(weight.regularizer) for weight in model.trainable_variables
     )
@@ -52,7 +52,7 @@ def solver(model: Any) -> str:
 def fit_record(
     model: Any, rows: list[dict[str, Any]], failed_epoch: int | None
 ) -> dict[str, Any]:
-    """Return what the columns of `finals` hold of a `fit` that logged these rows."""
+    """Return the columns of `finals` for a `fit` that logged these rows."""
     models = [row for row in rows if not row["layer"]]
     last = models[-1] if models else {}
     return {
@@ -67,10 +67,7 @@ def fit_record(
 
 
 def model_row(logs: dict[str, Any], score: str | None) -> dict[str, Any]:
-    """Return what the log says of the whole model, from the logs of one epoch.
-
-    Without the name of a score it is the first of `SCORES` that the logs have.
-    """
+    """Return the row of the whole model from the logs of one epoch."""
     row: dict[str, Any] = {name: _finite(logs.get(name)) for name in LOSSES}
     penalties = [logs[name] for name in logs if name.startswith("penalty/")]
     if row["data_loss"] is not None:
@@ -91,12 +88,16 @@ def tensor_records(
     values_of: Callable[[Any], Any] | None = None,
     u_of: Callable[[Any], Any] = lambda variable: None,
 ) -> list[dict[str, Any]]:
-    """Return one record for each weight: its values, or a sample, and a histogram.
+    """Return a record for each weight: its values, or a sample, and a histogram.
 
-    Weights of more than 100,000 elements are kept as a seeded sample of 20,000, the
-    first kernel excepted. `values_of` gives the array of a variable of the model;
-    without it, the variable's own. `u_of` gives −∂(data loss)/∂w, or None; what is
-    not finite is not kept.
+    Weights with more than 100,000 elements, except the first kernel, are stored as a
+    seeded sample of 20,000.
+
+    Args:
+        model: the model.
+        values_of: returns the array of a variable; default: the variable's value.
+        u_of: returns −∂(data loss)/∂w of a variable, or None. Values that are not all
+            finite are not stored.
     """
     values_of = values_of or keras.ops.convert_to_numpy
     records: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""Data in what `fit` takes, as arrays whose rows can be taken a batch at a time."""
+"""Converts the data that `fit` accepts to arrays, and takes batches of rows."""
 
 from typing import Any
 
@@ -13,13 +13,13 @@ _ARRAYS = "an array, or a list or dictionary of arrays"
 
 
 def arrays(owner: str, name: str, data: Any) -> Any:
-    """Return data as arrays, in the structure that they are given in.
+    """Return data as arrays in the same structure.
 
-    As in `fit`, a pandas `Series` is a column. Sparse matrices of SciPy stay sparse.
+    As in `fit`, a pandas `Series` is a column. SciPy sparse matrices stay sparse.
 
     Raises:
-        ParameterError: what holds no rows, or no numbers; what `fit` does not take,
-            as a list of numbers; a dataset or a generator.
+        ParameterError: the data have no rows or no numbers; they are a dataset, a
+            generator, or something that `fit` rejects, such as a list of numbers.
     """
     if isinstance(data, list | tuple):
         found = [arrays(owner, f"{name}[{i}]", own) for i, own in enumerate(data)]
@@ -30,10 +30,10 @@ def arrays(owner: str, name: str, data: Any) -> Any:
 
 
 def count(owner: str, **data: Any) -> int:
-    """Return how many rows all of these have.
+    """Return the number of rows, which must be the same for all data.
 
     Raises:
-        ParameterError: they have no rows, or not as many as each other.
+        ParameterError: the numbers of rows differ, or are zero.
     """
     first, *others = data
     counts = {len_of(leaf) for leaf in _leaves(data[first])}
@@ -41,39 +41,39 @@ def count(owner: str, **data: Any) -> int:
         counts |= {len_of(leaf) for leaf in _leaves(data[name])}
         if len(counts) != 1 or counts == {0}:
             name = others[0] if name == first and others else name
-            rule = f"of as many rows as `{first}`, which must be at least one"
+            rule = f"of as many rows as `{first}`, at least one"
             raise ParameterError(must(owner, name, rule, sorted(counts)))
     return counts.pop()
 
 
 def len_of(leaf: Any) -> int:
-    """Return the rows of an array, dense or sparse."""
+    """Return the number of rows of a dense or sparse array."""
     return int(leaf.shape[0])
 
 
 def take(data: Any, rows: Any) -> Any:
-    """Return these rows of data as tensors, which are dense."""
+    """Return these rows of data as dense tensors."""
     return keras.tree.map_structure(
         lambda leaf: None if leaf is None else tensor(leaf[rows]), data
     )
 
 
 def tensor(leaf: Any) -> Tensor:
-    """Return an array as `fit` gives it to a model: of floatx, where it is floats."""
+    """Return an array as a tensor, as in `fit`: floats become floatx."""
     leaf = leaf.toarray() if _is_sparse(leaf) else np.asarray(leaf)
     floats = np.issubdtype(leaf.dtype, np.floating)
     return ops.convert_to_tensor(leaf, keras.config.floatx() if floats else None)
 
 
 def of_classes(owner: str, y: Any, weights: dict[int, float]) -> Any:
-    """Return the weight of each row by its class, as `fit` does: 1 for one not named.
+    """Return the weight of each row by its class, as `fit` does; 1 for other classes.
 
     Raises:
-        ParameterError: the targets are not one array of classes, or of one-hot rows.
+        ParameterError: the targets are not one array of classes or of one-hot rows.
     """
     y = arrays(owner, "y", y)
     if not isinstance(y, np.ndarray) or y.dtype.kind not in "biuf" or y.ndim > 2:
-        rule = "one array of classes, or of one-hot rows, where there is `class_weight`"
+        rule = "one array of classes or of one-hot rows, for `class_weight`"
         raise ParameterError(must(owner, "y", rule, y))
     if y.ndim == 2:
         y = y[:, 0] if y.shape[1] == 1 else y.argmax(axis=1)
@@ -94,7 +94,8 @@ def _array(owner: str, name: str, data: Any) -> Any:
     kind = f"{type(data).__module__}.{type(data).__qualname__}"
     if isinstance(data, int | float | np.generic):
         outer = name.partition("[")[0]
-        raise _refused(owner, outer, _ARRAYS, "a list of numbers: give it to np.array")
+        received = "a list of numbers: convert it with np.array"
+        raise _refused(owner, outer, _ARRAYS, received)
     if kind.endswith("SparseTensor") or not hasattr(data, "__array__"):
         raise _refused(owner, name, _ARRAYS, kind)
     pandas = type(data).__module__.partition(".")[0] == "pandas"
@@ -103,7 +104,7 @@ def _array(owner: str, name: str, data: Any) -> Any:
             if own.dtype.kind not in "biuf":
                 where = f"column {column!r} of {own.dtype}"
                 raise _refused(owner, name, "numbers", where)
-    if hasattr(data, "detach"):  # of PyTorch
+    if hasattr(data, "detach"):  # a PyTorch tensor
         data = data.detach().cpu()
     found = np.asarray(data)
     if found.dtype.name == "bfloat16":

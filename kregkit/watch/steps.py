@@ -1,4 +1,4 @@
-"""What the logger calls a step: a batch that `fit` trained on."""
+"""Counts the logger's steps: the batches that `fit` trained on."""
 
 import itertools
 import warnings
@@ -10,14 +10,15 @@ from kregkit.watch.loss_terms import LossTerms
 
 
 class Steps:
-    """Counts the batches of one `fit`, whatever its optimizers make of them.
+    """Counts the batches of one `fit`.
 
-    An optimizer counts its updates. Those are fewer where gradients are accumulated or
-    an update is skipped, and none where a model trains by other optimizers.
+    `optimizer.iterations` counts updates instead. There are fewer updates than batches
+    with gradient accumulation or skipped updates, and none if a model trains with other
+    optimizers.
 
     Args:
         model: the model that is trained.
-        per_epoch: the batches of an epoch, or None where Keras does not know them.
+        per_epoch: the batches of an epoch, or None if Keras does not know them.
 
     Raises:
         ModelError: the batches cannot be counted.
@@ -34,20 +35,20 @@ class Steps:
         if several and per_epoch is None and LossTerms.held_by(model) is None:
             raise ModelError(
                 f"RegularizationLogger: the steps of model {model.name!r} cannot be "
-                "counted. Give `fit` a number of `steps_per_epoch`, or compile with "
+                "counted. Pass `steps_per_epoch` to `fit`, or compile with "
                 "`steps_per_execution=1`."
             )
 
     def begin_epoch(self, epoch: int) -> None:
-        """Begin an epoch; the first of a `fit` has others before it, if it continues.
+        """Begin an epoch; if `fit` continues an earlier one, count its epochs first.
 
         Warns:
-            UserWarning: how many steps those had is not known.
+            UserWarning: the number of steps in earlier epochs is not known.
         """
         if self._before is None and epoch and self._per_epoch is None:
             warnings.warn(
-                "RegularizationLogger: how many steps the epochs before had is not "
-                "known; steps begin at 0. Give `fit` a number of `steps_per_epoch`.",
+                "RegularizationLogger: the number of steps in earlier epochs is not "
+                "known; steps begin at 0. Pass `steps_per_epoch` to `fit`.",
                 stacklevel=3,
             )
         elif self._before is None:
@@ -56,27 +57,28 @@ class Steps:
         self._executions = itertools.count()
 
     def executed(self) -> int:
-        """Count one execution, in any thread; return how many the epoch had."""
+        """Count one execution, in any thread; return the number in this epoch."""
         return next(self._executions) + 1
 
     def update(self, executions: int | None = None) -> int:
-        """Set `done` after so many executions of the epoch, else after all of them.
+        """Set `done` after this many executions of the epoch; None: after all of them.
 
-        With several steps per execution the last of an epoch may have fewer, and Keras
-        tells callbacks as if it had not: the steps themselves have counted.
+        With several steps per execution, the last execution of an epoch may have fewer
+        steps, and Keras does not tell callbacks. The batches are then counted by the
+        training steps.
 
         Returns:
-            The batches of this epoch.
+            The number of batches of this epoch.
 
         Raises:
-            ModelError: nobody has reported any batch so far.
+            ModelError: no batch has been reported so far.
         """
         if executions is None:
             executions = next(self._executions)
         if not executions and not self._seen:
             raise ModelError(
                 "RegularizationLogger: an epoch ended and no batch was trained on. A "
-                "training loop of your own must call `on_train_batch_end`."
+                "custom training loop must call `on_train_batch_end`."
             )
         self._seen = True
         several = self._model.steps_per_execution

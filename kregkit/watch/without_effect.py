@@ -1,7 +1,8 @@
-"""Regularizers that were set where Keras does not look, or whose weight is frozen.
+"""Finds regularizers without an effect, for a warning of the logger.
 
-Keras reads a layer's attribute once, when it makes the weight; then it adds what the
-weights that are trained have.
+Keras reads a layer's regularizer attribute once, when it creates the weight. Later it
+adds the regularizers of trained weights only. An attribute that is set later, and the
+regularizer of a frozen weight, have no effect.
 """
 
 import re
@@ -21,10 +22,10 @@ _KERNELS: Final = ("recurrent", "depthwise", "pointwise")
 
 
 def warn_of_what_does_nothing(model: Any) -> None:
-    """Warn of every regularizer of a built model that adds nothing to its loss.
+    """Warn of the regularizers of a built model that add nothing to its loss.
 
     Warns:
-        UserWarning: there are some; each is named, with the reason.
+        UserWarning: there are such regularizers; the message names each, with a reason.
     """
     found = [*_attributes(model), *_frozen(model)]
     if found:
@@ -37,7 +38,7 @@ def warn_of_what_does_nothing(model: Any) -> None:
 def _attributes(model: Any) -> Iterator[str]:
     places = [Place("", model), *walk_layers(model)]
     for place in places:
-        # A layer of one's own may use such an attribute in its `call`.
+        # A custom layer may use such an attribute in its `call`.
         if not type(place.layer).call.__module__.startswith("keras."):
             continue
         below = [p for p in places if f"{p.path}/".startswith(f"{place.path}/")]
@@ -73,7 +74,7 @@ def _frozen(model: Any) -> Iterator[str]:
 
 
 def _weights(places: list[Place]) -> Iterator[Weight]:
-    """Yield the weights of layers themselves, without those of layers inside them."""
+    """Yield the weights of these layers, without weights of their inner layers."""
     for place in places:
         own = place.layer
         for variable in (*own_variables(own), *own_fixed_variables(own)):
@@ -83,14 +84,14 @@ def _weights(places: list[Place]) -> Iterator[Weight]:
 
 
 def _same(regularizer: Any, weight: Weight) -> bool:
-    """Return whether a weight has this regularizer, or another of the same values."""
+    """Return whether a weight has this regularizer, or one with an equal config."""
     other = unhandled(weight.variable.regularizer)
     if other is None or other is regularizer:
         return other is regularizer
     one, other = (proximable(own) or own for own in (regularizer, other))
     if type(one) is not type(other) or not hasattr(one, "get_config"):
         return False
-    # A live copy has no config: whoever drives its strength made it of this penalty.
+    # A live copy has no config. It was made from this penalty, to vary its strength.
     return "_live" in vars(other) or one.get_config() == other.get_config()
 
 

@@ -72,7 +72,7 @@ def test_phases_longer_than_the_fit_are_refused():
         fit(built(L1(0.2)), consolidate(), epochs=16)
     assert str(caught.value) == (
         "Consolidate: `warm_up`, `ramp`, `average` and `heal` take 3, 4, 5 and 4 "
-        "epochs; 16 leave none to sparsify."
+        "epochs; of 16 epochs, none is left to sparsify."
     )
 
 

@@ -98,7 +98,7 @@ def test_after_any_phase_a_plain_fit_has_the_penalty_at_full_strength(kind, phas
     elif phase == "heal":
         fit(model, phases, Stop(done))
     else:
-        with pytest.warns(UserWarning, match="ended before it began to heal; nothing"):
+        with pytest.warns(UserWarning, match="ended before healing began; no weight"):
             fit(model, phases, Stop(done))
     w, b = (keras.ops.convert_to_numpy(own) for own in model.layers[-1].weights)
     x, y = data()

@@ -95,7 +95,7 @@ def test_a_new_fit_of_a_model_that_was_saved_in_a_phase_begins_anew(tmp_path):
 
 def test_a_fit_that_begins_in_mid_phase_without_the_phase_is_warned_of():
     model = built(optimizers.Adam(0.02))
-    with pytest.warns(UserWarning, match="goes on after the first epoch"):
+    with pytest.warns(UserWarning, match="continues after the first epoch"):
         fit(model, {}, epochs=EPOCHS, initial_epoch=6)
 
 

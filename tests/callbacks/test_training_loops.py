@@ -215,7 +215,7 @@ def test_steps_go_on_after_an_initial_epoch():
 def test_steps_before_that_are_not_known_are_warned_of():
     log = RegularizationLogger()
     data = {"x": dataset(STEPS), "y": None, "batch_size": None, "shuffle": False}
-    with pytest.warns(UserWarning, match="how many steps the epochs before had is not"):
+    with pytest.warns(UserWarning, match="the number of steps in earlier epochs is"):
         fit(make(), log, initial_epoch=1, **data)
     assert steps_of(log) == [0, STEPS, 2 * STEPS]
 

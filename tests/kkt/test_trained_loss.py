@@ -299,7 +299,7 @@ def refused():
     return {
         "a list of numbers": (
             Y.tolist(),
-            f"`y` {rule} a list of numbers: give it to np.array.",
+            f"`y` {rule} a list of numbers: convert it with np.array.",
         ),
         "a dataset": (
             tf.data.Dataset.from_tensor_slices(Y),
@@ -318,12 +318,11 @@ def refused():
         ),
         "too few rows": (
             Y[:9],
-            "`y` must be of as many rows as `x`, which must be at least one; "
-            "received [9, 50].",
+            "`y` must be of as many rows as `x`, at least one; received [9, 50].",
         ),
         "one of several": (
             {"a": Y, "b": Y.tolist()},
-            f"`y` {rule} a list of numbers: give it to np.array.",
+            f"`y` {rule} a list of numbers: convert it with np.array.",
         ),
     }
 
@@ -343,7 +342,7 @@ def test_a_probe_is_refused_when_it_is_given():
         RegularizationLogger(probe=X.tolist())
     assert str(found.value) == (
         "RegularizationLogger: `probe` must be an array, or a list or dictionary of "
-        "arrays; received a list of numbers: give it to np.array."
+        "arrays; received a list of numbers: convert it with np.array."
     )
 
 
@@ -355,10 +354,10 @@ def test_what_is_no_mean_or_sum_over_rows_is_refused_beyond_one_batch():
     with pytest.raises(ParameterError) as found:
         kregkit.optimality(spread, X, Y, 20)
     start, middle, end = str(found.value).partition(" is neither a mean nor a sum over")
-    assert start == "optimality: what layers add by `add_loss` (1) of model 'spread'"
+    assert start == "optimality: the layers' `add_loss` (1) of model 'spread'"
     assert middle
     assert end.endswith(
-        "Take at most 20 rows, or a `batch_size` for all of them at once."
+        "Pass at most 20 rows, or a `batch_size` of at least the number of rows."
     )
 
 
@@ -383,8 +382,8 @@ def test_what_has_no_value_for_each_row_cannot_be_weighted():
     with pytest.raises(ParameterError) as found:
         kregkit.optimality(model, X, Y, loss=mean, sample_weight=W)
     assert str(found.value) == (
-        "optimality: `loss` must be a function that returns a value for each row, to "
-        f"be weighted; received {mean!r}."
+        "optimality: `loss` must be a function that returns a value for each row, for "
+        f"the weights; received {mean!r}."
     )
 
 
@@ -395,14 +394,14 @@ def test_a_loss_without_a_reduction_is_refused():
     with pytest.raises(ModelError) as found:
         kregkit.optimality(model, X, Y)
     assert str(found.value) == (
-        "optimality: the loss 'each' of model 'bare' has `reduction=None`: it is a "
-        "value for each row, and what is trained is not defined. Give it a reduction."
+        "optimality: the loss 'each' of model 'bare' has `reduction=None`: it returns "
+        "a value for each row, so the trained loss is not defined. Give it a reduction."
     )
 
 
 def test_both_kinds_of_weights_are_refused():
     model, *_ = built("classes", {})
-    with pytest.raises(ParameterError, match="`sample_weight` must be None where"):
+    with pytest.raises(ParameterError, match="`sample_weight` must be None if there"):
         kregkit.optimality(model, X, CLASSES, sample_weight=W, class_weight={0: 2.0})
     with pytest.raises(ParameterError, match="`y` must be one array of classes"):
         kregkit.optimality(model, X, {"a": CLASSES}, class_weight={0: 2.0})

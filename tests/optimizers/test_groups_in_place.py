@@ -131,13 +131,13 @@ def test_a_word_that_a_layer_does_not_have_is_refused(name, word, place, by):
             model.losses
         )
     assert str(refused.value) == (
-        f"{place}: GroupLasso: `group` must be axes, or another word: this weight has "
-        f"none for {word!r}; received {word!r}."
+        f"{place}: GroupLasso: `group` must be axes or another name: this weight has "
+        f"no groups {word!r}; received {word!r}."
     )
 
 
 def test_what_is_made_of_the_weight_is_a_tensor_alone():
-    """As of one who transposes it, because words once had the axes of a `Dense`."""
+    """A caller may transpose it: named groups once had the axes of a `Dense`."""
     shape = (3, 3, 4, 4)  # the same, transposed
     turned = GroupLasso(0.1, "unit")
     layer = layers.Conv2DTranspose(
@@ -177,7 +177,7 @@ def test_every_weight_of_a_bias_is_a_unit():
         np.testing.assert_allclose(float(model.losses[0]), expected, 1e-5)
     gru = layers.GRU(2, bias_regularizer=GroupLasso(0.5, "input"), name="own")
     model = keras.Model(x, gru(x))
-    with pytest.raises(ParameterError, match="has none for 'input'"):
+    with pytest.raises(ParameterError, match="has no groups 'input'"):
         _ = model.losses
 
 
@@ -213,6 +213,6 @@ def test_a_tensor_alone_has_no_heads():
         with pytest.raises(ParameterError) as refused:
             call(np.ones((3, 4, 5), "float32"))
         assert str(refused.value) == (
-            "GroupLasso: `w` must be the weight of a layer in a model, for group "
+            "GroupLasso: `w` must be a weight of a model's layer, for group "
             "'head'; received (3, 4, 5)."
         )

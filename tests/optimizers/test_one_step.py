@@ -73,8 +73,8 @@ def test_an_optimizer_whose_steps_differ_is_refused_before_anything_changes():
         with pytest.raises(ParameterError) as caught:
             own.fit(x, y, verbose=0)
         assert (
-            f"kernel: {type(penalty).__name__} has a proximal step for weights of one "
-            "step alone, and Adam gives each its own; take SGD, or metric='euclidean'."
+            f"kernel: {type(penalty).__name__} needs one step size for all weights, "
+            "and Adam has one for each; use SGD, or metric='euclidean'."
         ) in str(caught.value)
         assert own.layers[0].kernel.regularizer is penalty
         own.compile(Proximal(optimizers.Adam(), metric="euclidean"), "mse")

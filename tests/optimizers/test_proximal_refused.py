@@ -18,12 +18,12 @@ BAD = {
     "proximal": (
         lambda: Proximal(Proximal(optimizers.SGD())),
         ParameterError,
-        "has a proximal step already",
+        "already has a proximal step",
     ),
     "proximal in a loss scale": (
         lambda: Proximal(optimizers.LossScaleOptimizer(Proximal(optimizers.SGD()))),
         ParameterError,
-        "has a proximal step already",
+        "already has a proximal step",
     ),
     "metric": (
         lambda: Proximal(optimizers.SGD(), metric="euclid"),
@@ -49,7 +49,7 @@ def test_what_cannot_work_is_refused(name):
 def test_an_optimizer_in_use_is_refused():
     used = optimizers.SGD()
     used.build([keras.Variable(np.zeros(2))])
-    with pytest.raises(ParameterError, match="not in use yet"):
+    with pytest.raises(ParameterError, match="not built yet"):
         Proximal(used)
 
 

@@ -56,8 +56,8 @@ def test_blocks_that_do_not_divide_are_refused_with_the_matrix() -> None:
         for call in (GroupLasso(0.1, "4x2"), GroupLasso(0.1, "3x4").value):
             with pytest.raises(ParameterError) as caught:
                 call(np.ones(shape))
-            assert "must be a kernel of whole blocks of" in str(caught.value)
-            assert str(caught.value).endswith("as a matrix; received (6, 6).")
+            assert "`w` must be divisible into " in str(caught.value)
+            assert str(caught.value).endswith("blocks, as a matrix; received (6, 6).")
     with pytest.raises(ParameterError, match="of 2 axes or more, for group '4x4'"):
         GroupLasso(0.1, "4x4").value(np.ones(4))
 

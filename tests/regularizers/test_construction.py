@@ -100,8 +100,8 @@ def test_an_elastic_net_of_nothing_is_refused(arguments: tuple[float, ...]) -> N
     with pytest.raises(ParameterError) as caught:
         L1L2(*arguments)
     assert str(caught.value) == (
-        "L1L2: `l1` or `l2` must be positive; received l1=0.0, l2=0.0, a penalty of "
-        "nothing."
+        "L1L2: `l1` or `l2` must be positive; received l1=0.0, l2=0.0, a penalty "
+        "that is always zero."
     )
 
 

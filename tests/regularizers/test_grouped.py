@@ -219,7 +219,7 @@ def test_what_is_no_group_is_refused(given: object) -> None:
             make()
         assert str(caught.value) == (
             f"{owner}: `group` must be 'column', 'filter', 'head', 'input', 'row', "
-            f"'unit', a block as '4x4' or a tuple of axes; received {given!r}."
+            f"'unit', a block such as '4x4' or a tuple of axes; received {given!r}."
         )
 
 
@@ -250,5 +250,5 @@ def test_a_sparse_group_lasso_of_nothing_is_refused() -> None:
         SparseGroupLasso()
     assert str(caught.value) == (
         "SparseGroupLasso: `l1` or `l21` must be positive; received l1=0.0, l21=0.0, a "
-        "penalty of nothing."
+        "penalty that is always zero."
     )

@@ -30,8 +30,8 @@ def test_a_penalty_of_activities_refuses_a_kernel(name: str) -> None:
         with pytest.raises(ParameterError) as caught:
             call(np.ones((4, 3)), np.ones((4, 2)), verbose=0)
         assert str(caught.value) == (
-            f"{name}: `w` must be the output of a layer, as an activity_regularizer is "
-            f"given; received 'the weight {path}'."
+            f"{name}: `w` must be the output of a layer (use it as "
+            f"`activity_regularizer`); received 'the weight {path}'."
         )
 
 
@@ -52,7 +52,7 @@ def test_a_penalty_of_kernels_refuses_activities(form: str) -> None:
     ):
         with pytest.raises(ParameterError) as caught:
             call()
-        words = f"{type(penalty).__name__}: `w` must be a kernel, and not the output"
+        words = f"{type(penalty).__name__}: `w` must be a kernel, not the output"
         assert words in str(caught.value)
         assert shape is None or str(shape) in str(caught.value)
 
@@ -83,6 +83,6 @@ def test_what_sorts_refuses_outputs_of_which_nobody_knows_how_many(
     with pytest.raises(ParameterError) as caught:
         model.fit(np.ones((4, 3)), np.ones((4, 2)), verbose=0, batch_size=3)
     assert (
-        f"{type(penalty).__name__}: `w` must be of a known shape, as a weight is, and "
+        f"{type(penalty).__name__}: `w` must be of a known shape, such as a weight, "
         "not the output of a layer; received (None, 2)."
     ) in str(caught.value)

@@ -111,7 +111,7 @@ def test_gradient_is_zero_where_that_of_the_formula_is_and_only_there(
 def test_a_penalty_without_a_gradient_refuses_to_give_one() -> None:
     penalty, w = L0(0.1), np.float32([1.0, 0.0, -2.0])
     for function in (penalty, lambda w: 2.0 * penalty(w) + ops.sum(w)):
-        with pytest.raises(ParameterError, match="L0: has no gradient that trains"):
+        with pytest.raises(ParameterError, match="L0: has no useful gradient"):
             gradient(function, w)
     for xla in (False, True):
         stopped = gradient(lambda w: ops.stop_gradient(penalty(w)) + ops.sum(w), w, xla)
@@ -283,8 +283,8 @@ def test_a_tensor_of_amounts_is_refused_by_a_step_of_one(case: Case) -> None:
     with pytest.raises(ParameterError) as caught:
         case.penalty.prox(w, np.full(w.shape, 0.25))
     assert str(caught.value) == (
-        f"{type(case.penalty).__name__}.prox: `amount` must be a scalar: no step is "
-        f"known whose amounts differ between weights; received {w.shape}."
+        f"{type(case.penalty).__name__}.prox: `amount` must be a scalar: this proximal "
+        f"operator needs one amount for all weights; received {w.shape}."
     )
 
 

@@ -63,7 +63,7 @@ def test_nearly_tied_singular_values_are_within_4e_7() -> None:
 
 
 def test_a_bias_is_refused() -> None:
-    rule = r"`w` must be a kernel of 2 axes or more, the last that of the units; rec"
+    rule = r"`w` must be a kernel of 2 axes or more, with units on the last; received"
     for penalty in (*ROTATED, *FROM_THE_LEFT):
         with pytest.raises(ParameterError, match=rule):
             penalty(np.ones(3))
