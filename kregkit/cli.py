@@ -82,7 +82,7 @@ def run(
     ] = False,
 ) -> None:
     """Train a study, store every trial, and write the report."""
-    from kregkit.report import check_out, make
+    from kregkit.report import check_out, load
     from kregkit.study.engines.workers import load_backend_quietly
     from kregkit.study.run import prepare, train
 
@@ -95,14 +95,14 @@ def run(
     try:
         with _progress(done, total) as (advance, say):
             failed = train(job, advance, engine.value, workers, say)
-        page = make(job.store.path, job.report)
+        page = (made := load(job.store.path)).write(job.report)
     except KeyboardInterrupt:
         again = "without --fresh" if fresh else "again"
         typer.echo(
             f"Interrupted. What is finished is stored: run it {again} to resume."
         )
         raise typer.Exit(130) from None
-    typer.echo(f"Report: {page}")
+    typer.echo("\n".join((*made.answer, f"Report: {page}")))
     if failed:
         typer.echo(f"{failed} of {total} trials failed: the report says which.")
         raise typer.Exit(1)

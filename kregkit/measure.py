@@ -8,7 +8,13 @@ from dataclasses import dataclass
 
 from keras import ops
 
-from kregkit.numerics import Tensor, accumulable, norm_scaled_by, safe_norm
+from kregkit.numerics import (
+    Tensor,
+    accumulable,
+    norm_scaled_by,
+    safe_divisor,
+    safe_norm,
+)
 from kregkit.schema import NEAR_ZERO
 
 
@@ -82,7 +88,7 @@ def exact_spectral_norm(matrix: Tensor) -> Tensor:
     """Return the largest singular value, by eigenvalues of the smaller Gram matrix."""
     matrix = accumulable(matrix)
     scale = ops.max(ops.abs(matrix))
-    matrix = matrix / ops.where(scale > 0, scale, ops.ones_like(scale))
+    matrix = matrix / safe_divisor(scale)
     wide = matrix.shape[0] < matrix.shape[1]
     adjoint = ops.transpose(matrix)
     gram = ops.matmul(matrix, adjoint) if wide else ops.matmul(adjoint, matrix)
@@ -146,7 +152,7 @@ def _everywhere(tensor: Tensor, role: str) -> dict[str, Tensor]:
 def _unit(vector: Tensor) -> Tensor:
     """Return the vector scaled to length 1; a zero vector is unchanged."""
     norm = safe_norm(vector)
-    return vector / ops.where(norm > 0, norm, ops.ones_like(norm))
+    return vector / safe_divisor(norm)
 
 
 def _fraction(condition: Tensor) -> Tensor:
@@ -162,7 +168,7 @@ def _all_zero_fraction(magnitude: Tensor, kept: tuple[int, ...]) -> Tensor:
 
 def _ratio(over: Tensor, under: Tensor) -> Tensor:
     """Return over/under, or NaN where `under` is zero."""
-    safe = ops.where(under > 0, under, ops.ones_like(under))
+    safe = safe_divisor(under)
     return ops.where(under > 0, over / safe, float("nan"))
 
 

@@ -96,6 +96,11 @@ def largest(w: Tensor, axis: Axis = None) -> Tensor:
     return ops.sum(ops.max(size, axis=axis))
 
 
+def safe_divisor(x: Tensor) -> Tensor:
+    """Return x, or 1 where x is not positive, to divide by where 0/0 means 0."""
+    return ops.where(x > 0, x, ops.ones_like(x))
+
+
 def scaled(w: Tensor, axis: Axis = None) -> tuple[Tensor, Tensor]:
     """Return `w/m` and `m = max|w|` over `axis`, which is kept; 0 and 0 at zeros.
 
@@ -104,7 +109,7 @@ def scaled(w: Tensor, axis: Axis = None) -> tuple[Tensor, Tensor]:
     largest = ops.stop_gradient(
         ops.max(ops.abs(w), axis=axis, keepdims=True, initial=0.0)
     )
-    return w / ops.where(largest > 0, largest, ops.ones_like(largest)), largest
+    return w / safe_divisor(largest), largest
 
 
 def safe_norm(w: Tensor, axis: Axis = None) -> Tensor:
@@ -133,7 +138,7 @@ def safe_norm(w: Tensor, axis: Axis = None) -> Tensor:
 
 def norm_scaled_by(scale: Tensor, w: Tensor, axis: Axis = None) -> Tensor:
     """Return `√Σw²` as `safe_norm` does, for a known scale near `max|w|`."""
-    scale = ops.where(scale > 0, scale, ops.ones_like(scale))
+    scale = safe_divisor(scale)
     norm = ops.sqrt(ops.sum(ops.square(w / scale), axis=axis, keepdims=True)) * scale
     return ops.squeeze(norm, axis=axis)
 
@@ -163,7 +168,7 @@ def group_soft_threshold(w: Tensor, amount: Tensor, axis: Axis) -> Tensor:
         s = ops.relu(s - amount)
     else:
         s = _group_root(w, amount, axis)
-    return w * (s / (ops.where(s > 0.0, s, ops.ones_like(s)) + amount))
+    return w * (s / (safe_divisor(s) + amount))
 
 
 def _group_root(w: Tensor, amount: Tensor, axis: Axis) -> Tensor:
@@ -198,7 +203,7 @@ def _hard_root(w: Tensor, amount: Tensor, zero: Tensor, axis: Axis) -> Tensor:
     """Return the root between two bounds, by geometric means until they are close."""
     precision = float(np.finfo(backend.standardize_dtype(w.dtype)).eps)
     w, largest = scaled(w, axis)
-    largest = ops.where(largest > 0.0, largest, ops.ones_like(largest))
+    largest = safe_divisor(largest)
     amount = amount / largest
     least = 0.01 * precision
 

@@ -20,7 +20,7 @@ from kregkit.errors import (
     must,
     unknown,
 )
-from kregkit.kkt.table import OptimalityRows
+from kregkit.kkt.rows import OptimalityRows
 from kregkit.optimizers import refuse_groups
 from kregkit.schema import ROWS
 from kregkit.store import Store, frame

@@ -5,7 +5,7 @@ It does not use pyplot, so no global state is left and no window opens.
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 from keras import ops
@@ -15,10 +15,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from kregkit.kkt.negative_gradient import INSIDE, slope
+from kregkit.kkt.tensor import TensorOptimality
 from kregkit.watch.penalties import total
-
-if TYPE_CHECKING:
-    from kregkit.kkt.table import TensorOptimality
 
 _PANELS: Final = 12
 _COLUMNS: Final = 3
@@ -28,7 +26,7 @@ _POINTS: Final = 20_000
 _DATA, _ALLOWED, _FAINT = "#31688e", "#c44e52", 0.18
 
 
-def plot(tensors: "Sequence[TensorOptimality]") -> Figure:
+def plot(tensors: Sequence[TensorOptimality]) -> Figure:
     """Return a panel for each tensor with a penalty, or for all if none has one."""
     shown = [t for t in tensors if t.penalty is not None] or list(tensors)
     left_out = len(shown[_PANELS:])
@@ -58,7 +56,7 @@ def plot(tensors: "Sequence[TensorOptimality]") -> Figure:
     return figure
 
 
-def _panel(axis: Axes, tensor: "TensorOptimality") -> None:
+def _panel(axis: Axes, tensor: TensorOptimality) -> None:
     w, u = (np.float64(values).ravel() for values in (tensor.w, tensor.u))
     finite = np.isfinite(w) & np.isfinite(u)
     w, u = w[finite], u[finite]
@@ -85,7 +83,7 @@ def _panel(axis: Axes, tensor: "TensorOptimality") -> None:
     axis.set_title(f"{name}{kind}\nKKT residual {found}{shared}", fontsize=10)
 
 
-def _line(tensor: "TensorOptimality", reach: float) -> tuple[Any, Any] | None:
+def _line(tensor: TensorOptimality, reach: float) -> tuple[Any, Any] | None:
     """Return the penalty's gradient as a line over w; None for penalties of groups."""
     side = np.geomspace(1e-6 * reach, reach, 200)
     x = np.concatenate([-side[::-1], side])

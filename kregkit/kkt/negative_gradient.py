@@ -17,7 +17,7 @@ from keras import ops
 from kregkit.errors import ModelError
 from kregkit.kkt.data_loss import DataLoss, Loss, Term, over_of
 from kregkit.kkt.gradient import gradient
-from kregkit.numerics import Tensor, accumulable
+from kregkit.numerics import Tensor, accumulable, safe_divisor
 from kregkit.optimizers import proximable, unhandled
 from kregkit.watch.measuring import compiled
 from kregkit.watch.penalties import total
@@ -229,7 +229,7 @@ def distance(regularizer: Any, w: Tensor, u: Tensor) -> Tensor:
         return _by_step(penalty, w, u)
     strength = ops.convert_to_tensor(penalty.strength, w.dtype)
     scale = ops.maximum(ops.max(ops.abs(u), initial=0.0), strength)
-    step = _STEP / ops.where(scale > 0, scale, ops.ones_like(scale))
+    step = _STEP / safe_divisor(scale)
     at_zeros = penalty.prox(w + step * u, step * strength) / step
     return ops.where(w == 0, at_zeros, smooth)
 

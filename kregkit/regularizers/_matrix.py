@@ -15,7 +15,7 @@ from keras import backend, ops
 from kregkit.errors import ParameterError, must
 from kregkit.groups import weight_axes
 from kregkit.measure import as_matrix, from_matrix
-from kregkit.numerics import Tensor, differentiated, safe_norm
+from kregkit.numerics import Tensor, differentiated, safe_divisor, safe_norm
 from kregkit.regularizers._base import Penalty
 from kregkit.regularizers._parameters import check_shape
 from kregkit.weights import Weight
@@ -99,7 +99,7 @@ def power(apply: Callable[[Tensor], Tensor], matrix: Tensor) -> Tensor:
     for _ in range(_STEPS):
         image = apply(vector)
         norm = safe_norm(image)
-        vector = ops.where(norm > 0.0, image / _positive(norm), vector)
+        vector = ops.where(norm > 0.0, image / safe_divisor(norm), vector)
     return ops.stop_gradient(vector)
 
 
@@ -111,7 +111,7 @@ def polar(matrix: Tensor) -> Tensor:
     symmetric matrix, the result is the matrix sign. The method is the Newton-Schulz
     iteration (Higham 2008, doi:10.1137/1.9780898717778, chapter 8).
     """
-    x = matrix / _positive(ops.sqrt(ops.sum(ops.square(matrix))))
+    x = matrix / safe_divisor(ops.sqrt(ops.sum(ops.square(matrix))))
     a, b, c = _STEEP
     for _ in range(_GROWING[backend.standardize_dtype(matrix.dtype)]):
         gram = x @ ops.transpose(x)
@@ -132,10 +132,6 @@ def leading(gram: Tensor) -> Tensor:
     trace = ops.sum(gram * unit)
     x = ops.where(trace > 0.0, gram, unit)
     for _ in range(_SQUARINGS):
-        x = x / _positive(ops.sum(x * unit))
+        x = x / safe_divisor(ops.sum(x * unit))
         x = x @ x
-    return x / _positive(ops.sum(x * unit))
-
-
-def _positive(x: Tensor) -> Tensor:
-    return ops.where(x > 0.0, x, ops.ones_like(x))
+    return x / safe_divisor(ops.sum(x * unit))

@@ -12,7 +12,7 @@ from typing import Final
 from keras import ops
 
 from kregkit.errors import ParameterError, must
-from kregkit.numerics import Tensor, larger, magnitude, safe_norm, scaled
+from kregkit.numerics import Tensor, larger, magnitude, safe_divisor, safe_norm, scaled
 from kregkit.regularizers._base import Penalty
 from kregkit.regularizers._register import register
 
@@ -67,7 +67,7 @@ class HoyerActivity(Penalty):
         axes = tuple(range(1, len(w.shape)))
         w, _ = scaled(w, axes)
         norm = safe_norm(w, axes)
-        norm = ops.where(norm > 0, norm, ops.ones_like(norm))
+        norm = safe_divisor(norm)
         return ops.sum(ops.sum(magnitude(w), axes) / norm)
 
 

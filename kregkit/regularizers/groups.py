@@ -17,6 +17,7 @@ from kregkit.numerics import (
     Tensor,
     group_soft_threshold,
     magnitude,
+    safe_divisor,
     safe_norm,
     scaled,
     soft_threshold,
@@ -118,7 +119,7 @@ def _prox(penalty: _Penalty, w: Tensor, amount: Tensor) -> Tensor:
     shape = ops.shape(w)
     w, axes, root = split(type(penalty).__name__, w, penalty.group)
     if penalty.weighting == "none":  # `group_soft_threshold` is for √d·‖w_g‖₂
-        amount = amount / ops.where(root > 0.0, root, ops.ones_like(root))
+        amount = amount / safe_divisor(root)
     if len(amount.shape) > 0:
         amount = ops.reshape(ops.broadcast_to(amount, shape), ops.shape(w))
     if math.prod(w.shape[axis] for axis in axes) == 1:
@@ -196,11 +197,11 @@ def _concave_prox(
     norm = ops.sqrt(ops.sum(ops.square(unit), axis=axes, keepdims=True))
     size = most * (norm / root)
     left = folded_concave_prox(size, amount, knot, threshold)
-    moved = w * (left / ops.where(size > 0.0, size, ops.ones_like(size)))
+    moved = w * (left / safe_divisor(size))
     return ops.reshape(moved, shape)
 
 
 def _split(penalty: Weighted, w: Tensor) -> tuple[Tensor, tuple[int, ...], Tensor]:
     owner = type(penalty).__name__
     w, axes, root = split(owner, w, penalty.group, penalty.weighting)
-    return w, axes, ops.where(root > 0.0, root, ops.ones_like(root))  # may be empty
+    return w, axes, safe_divisor(root)  # may be empty

@@ -10,7 +10,7 @@ from typing import Final
 from keras import ops
 
 from kregkit.known import ORTHOGONALITY, SPECTRAL
-from kregkit.numerics import Tensor, largest, safe_norm, scaled
+from kregkit.numerics import Tensor, largest, safe_divisor, safe_norm, scaled
 from kregkit.regularizers._matrix import (
     OfMatrix,
     adjoint,
@@ -121,7 +121,7 @@ class NuclearNorm(OfMatrix):
         matrix, most = scaled(narrow(whole))
         most = ops.sum(most)
         unit = ops.eye(matrix.shape[0], dtype=matrix.dtype)
-        cut = unit * (amount / ops.where(most > 0.0, most, ops.ones_like(most)))
+        cut = unit * (amount / safe_divisor(most))
         factor = polar(matrix)
         over = matrix @ ops.transpose(factor) - cut
         over = 0.5 * (over + ops.transpose(over))

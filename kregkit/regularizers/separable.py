@@ -16,7 +16,14 @@ from keras import backend, ops
 from kregkit._keras import applies_itself, training_step
 from kregkit.errors import ParameterError
 from kregkit.known import STRENGTH
-from kregkit.numerics import Tensor, constant, magnitude, soft_threshold, summed
+from kregkit.numerics import (
+    Tensor,
+    constant,
+    magnitude,
+    safe_divisor,
+    soft_threshold,
+    summed,
+)
 from kregkit.regularizers._base import Penalty
 from kregkit.regularizers._parameters import number, two_strengths
 from kregkit.regularizers._register import register
@@ -239,7 +246,7 @@ def _root(x: Tensor, n: int) -> Tensor:
 def _sum_of_powers(w: Tensor, n: int) -> Tensor:
     def root(w: Tensor) -> Tensor:
         size = ops.abs(w)
-        return _root(ops.where(size > 0, size, ops.ones_like(size)), n)
+        return _root(safe_divisor(size), n)
 
     def slope(w: Tensor) -> Tensor:
         return (1.0 - 1.0 / n) * ops.sign(w) / root(w)

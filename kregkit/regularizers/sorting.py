@@ -10,7 +10,15 @@ import dataclasses
 from keras import backend, ops
 
 from kregkit.groups import Group
-from kregkit.numerics import Tensor, larger, largest, magnitude, scaled, soft_threshold
+from kregkit.numerics import (
+    Tensor,
+    larger,
+    largest,
+    magnitude,
+    safe_divisor,
+    scaled,
+    soft_threshold,
+)
 from kregkit.regularizers._base import Penalty
 from kregkit.regularizers._groups import Grouped, Weighted, rows, split
 from kregkit.regularizers._parameters import check_shape
@@ -108,7 +116,7 @@ def _largest_prox(owner: str, w: Tensor, amount: Tensor, group: Group) -> Tensor
     grouped, back = rows(owner, w, group)
     each, _ = rows(owner, amount, group)
     unit, most = scaled(grouped, axis=1)
-    each = each / ops.where(most > 0, most, ops.ones_like(most))
+    each = each / safe_divisor(most)
     size, free = ops.abs(unit), each <= 0.0
     none = ops.zeros_like(size)
     least = ops.min(

@@ -14,6 +14,7 @@ from kregkit.numerics import (
     constant,
     differentiated,
     magnitude,
+    safe_divisor,
     safe_norm,
     scaled,
     soft_threshold,
@@ -36,7 +37,7 @@ class Hoyer(Penalty):
     def _value(self, w: Tensor) -> Tensor:
         w, _ = scaled(ops.reshape(w, (-1,)), axis=0)
         norm = safe_norm(w, axis=0)
-        norm = ops.where(norm > 0, norm, ops.ones_like(norm))
+        norm = safe_divisor(norm)
         return ops.sum(magnitude(w)) / norm
 
 
@@ -98,7 +99,7 @@ class L1MinusL2(Penalty):
 
         def left(flat: Tensor) -> Tensor:
             norm = safe_norm(flat, axis=0)
-            return 1.0 - beta * ops.abs(flat) / ops.where(norm > 0.0, norm, 1.0)
+            return 1.0 - beta * ops.abs(flat) / safe_divisor(norm)
 
         def value(flat: Tensor) -> Tensor:
             # A sum of each weight's part of the difference, without cancellation.
@@ -118,7 +119,7 @@ class L1MinusL2(Penalty):
         norm = safe_norm(soft, axis=0)
 
         def several() -> Tensor:
-            return soft * (1.0 + amount * beta / ops.where(norm > 0.0, norm, 1.0))
+            return soft * (1.0 + amount * beta / safe_divisor(norm))
 
         def one() -> Tensor:
             size = ops.abs(flat)

@@ -11,7 +11,8 @@ import polars as pl
 
 from kregkit.report.analysis.collapse import collapse_strength
 from kregkit.report.analysis.operating import Operating
-from kregkit.report.cells import Place, Series, Setting
+from kregkit.report.cells import Place, Series, Setting, of_model
+from kregkit.report.data.end_values import SCORES
 from kregkit.report.data.tables import Tables
 from kregkit.report.data.trajectories import Trajectories
 
@@ -28,7 +29,8 @@ _EFFECT: Mapping[str, Any] = (
 _COLUMNS: Mapping[str, Mapping[str, Any]] = {
     "cells": {**SETTING, **_PLACE, **_EFFECT},
     "trials": {"trial": pl.String, **SETTING}
-    | {"seed": pl.Int64, "failed": pl.Boolean, "failed_epoch": pl.Int64},
+    | {"seed": pl.Int64, "failed": pl.Boolean, "failed_epoch": pl.Int64}
+    | dict.fromkeys(SCORES, pl.Float64),
     "values": {"trial": pl.String, **_PLACE, "value": pl.Float64},
     "trajectories": {**SETTING, **_PLACE, "time": pl.String, "moment": pl.Int64}
     | dict.fromkeys(("mean", "lowest", "highest"), pl.Float64),
@@ -98,6 +100,10 @@ def _trials(tables: Tables) -> Iterable[dict[str, Any]]:
             "seed": trial.seed,
             "failed": trial.failed,
             "failed_epoch": trial.failed_epoch,
+            **{
+                name: tables.values.get((trial.trial, of_model(name)))
+                for name in SCORES
+            },
         }
 
 

@@ -22,6 +22,7 @@ from kregkit.report.data.tables import Tables
 from kregkit.report.data.trajectories import Trajectories, courses
 from kregkit.report.page import folder
 from kregkit.report.page.page import Figure, Page
+from kregkit.report.wording import numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +36,8 @@ class Report:
 
     | frame | further columns |
     |---|---|
-    | trials | trial, seed, failed, failed_epoch |
+    | trials | trial, seed, failed, failed_epoch; train_score, val_score, test_score, |
+    | | train_data_loss, val_data_loss, test_data_loss |
     | values | trial; value: each measure of a finished trial, at its end |
     | cells | n, failed: trials; mean over seeds; kind ("difference", "log ratio"), |
     | | effect, low, high: against the baseline of the same seed, with interval; |
@@ -202,16 +204,23 @@ class Report:
         """Name -> figure, with `svg`, `caption`, `alt`, and `plot()` for matplotlib."""
         return {figure.name: figure for figure in self.page.figures}
 
-    def html(self) -> str:
-        """Return title, subtitle and what was seen, without figures, as HTML."""
-        seen = next(part for part in self.page.sections if part.anchor == "seen")
-        said = Markup("").join(
-            Markup("<li><b>{}</b> {}</li>").format(saying.about, saying.text)
-            for saying in seen.statements
+    @property
+    def answer(self) -> tuple[str, ...]:
+        """The answer in a few sentences, as the page begins."""
+        return tuple(one.text for one in self.page.parts[0].statements)
+
+    def __repr__(self) -> str:
+        trials = numbers.count(len(self.tables.trials), "trial")
+        return (
+            f"<Report {self.title!r}: {trials}; see .answer, .goals, .trials, "
+            ".figures and .write(DIR)>"
         )
-        lead = Markup("<p>{}</p>").format(seen.lead) if seen.lead else Markup("")
-        page = Markup("<div><h3>{}</h3><p>{}</p>{}<ul>{}</ul></div>")
-        return str(page.format(self.page.title, self.page.subtitle, lead, said))
+
+    def html(self) -> str:
+        """Return title, subtitle and the answer, without figures, as HTML."""
+        said = Markup("").join(Markup("<li>{}</li>").format(x) for x in self.answer)
+        page = Markup("<div><h3>{}</h3><p>{}</p><ul>{}</ul></div>")
+        return str(page.format(self.page.title, self.page.subtitle, said))
 
     def _repr_html_(self) -> str:
         return self.html()

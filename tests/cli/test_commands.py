@@ -71,7 +71,8 @@ def test_run_resumes_and_report_rebuilds_the_same_bytes(
     assert run(monkeypatch, "run", "quick.toml", "--engine", engine) == 1
     out, err = capfd.readouterr()
     assert "2 of 6 trials failed: the report says which." in out
-    assert out.startswith("Report: reports/quick/index.html")
+    assert out.startswith("Without a regularizer: test accuracy ")
+    assert "\nReport: reports/quick/index.html\n" in out
     assert_progress(err, 6)
     assert err.endswith("6 of 6 trials 2 failed\n")
     page = (study / "reports" / "quick" / "index.html").read_bytes()

@@ -5,10 +5,12 @@ and the shaded band is what does not count.
 """
 
 import math
+import textwrap
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.transforms import blended_transform_factory
 
 from kregkit.report.analysis.verdicts import Contrast, Part
 from kregkit.report.page.canvas import GRID, INK, add_tooltip, slug
@@ -26,6 +28,9 @@ _ROUND = (
     (-1, 0, 1),
 )
 """Percentages for the axis of a log ratio, the widest first."""
+_NAME = 62
+"""The characters of a name that fit above a row."""
+
 _APART = 0.15  # of the axis: how far labels must be from each other
 
 
@@ -55,9 +60,8 @@ def forest(
         for row, (about, part) in enumerate(shown):
             _row(axes, -row, about, part)
         axes.axvline(0, color=INK, lw=1)
-        axes.set_yticks([-row for row in range(len(shown))])
-        axes.set_yticklabels([str(row + 1) for row in range(len(shown))])
-        axes.set_ylim(-len(shown) + 0.4, 0.6)
+        axes.set_yticks([])
+        axes.set_ylim(-len(shown) + 0.45, 0.85)
         if first.kind == "log ratio":
             axes.set_xticks(_changes(*axes.get_xlim()))
         else:
@@ -65,20 +69,24 @@ def forest(
         axes.xaxis.set_major_formatter(
             FuncFormatter(lambda x, _: _shown(first, float(x), regression))
         )
-        axes.set_xlabel("effect; each row is a part of the table")
+        axes.set_xlabel("effect")
 
     full = slug("claim", name)
-    alt, caption = _alt(shown, regression), _caption(shown, bars)
-    return Figure(full, paint, alt, caption)
+    alt, caption = _alt(shown, regression), _caption(bars)
+    return Figure(full, paint, alt, caption, height=1.25 + 0.62 * len(shown))
 
 
 def _row(axes: Axes, y: float, about: str, part: Part) -> None:
+    """Draw a row, its name above it."""
     enough, estimate = part.contrast.smallest, part.contrast.estimate
-    axes.fill_betweenx([y - 0.38, y + 0.38], -enough, enough, color=GRID, lw=0)
+    across = blended_transform_factory(axes.transAxes, axes.transData)
+    name = textwrap.shorten(about, _NAME, placeholder=" …")
+    axes.text(0.0, y + 0.47, name, transform=across, fontsize=8.5, va="center")
+    axes.fill_betweenx([y - 0.3, y + 0.3], -enough, enough, color=GRID, lw=0)
     seeds = [effect for _, effect in _seeds(part) if effect is not None]
     # Spread by a fixed pattern, so that equal values are seen to be several.
     places = [
-        y + 0.22 * ((7 * i) % len(seeds) / len(seeds) - 0.5) for i in range(len(seeds))
+        y + 0.18 * ((7 * i) % len(seeds) / len(seeds) - 0.5) for i in range(len(seeds))
     ]
     (dots,) = axes.plot(seeds, places, "o", color=_SOFT, ms=3.5, alpha=0.8, zorder=2)
     add_tooltip(dots, about)
@@ -145,9 +153,5 @@ def _alt(rows: Sequence[Row], regression: bool) -> str:
     return f"Effects. {'; '.join(said)}."
 
 
-def _caption(rows: Sequence[Row], bars: str) -> str:
-    named = (f"{i}: {about}" for i, (about, _) in enumerate(rows, 1))
-    return (
-        f"{'; '.join(named)}. Small points are seeds, bars {bars}, the grey band what "
-        "does not count."
-    )
+def _caption(bars: str) -> str:
+    return f"Points are seeds, bars {bars}, the grey band what does not count."

@@ -66,7 +66,7 @@ def fact_check(studies: Sequence[One], found: Sequence[PooledClaim]) -> Section:
         verdicts = [t.judged.verdict if t.judged else None for t in own]
         checks[one.claim.number] = Check(
             one.claim.says,
-            *_agreed(verdicts),
+            *agreed(verdicts),
             _counted(verdicts),
             section,
         )
@@ -106,7 +106,7 @@ def fact_check(studies: Sequence[One], found: Sequence[PooledClaim]) -> Section:
     )
 
 
-def _agreed(verdicts: Sequence[OfClaim | None]) -> tuple[str, Tone]:
+def agreed(verdicts: Sequence[OfClaim | None]) -> tuple[str, Tone]:
     """Return the verdict that most studies give, and how many they are."""
     known = [one for one in verdicts if one is not None]
     if not known:

@@ -4,6 +4,7 @@ A pooled verdict comes from `meta_analysis`, and stands beside those of the
 studies.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from kregkit.report.analysis.meta_analysis import (
     PooledClaim,
     PooledPart,
 )
-from kregkit.report.analysis.verdicts import Judged, Part
+from kregkit.report.analysis.verdicts import Contrast, Judged, Part
 from kregkit.report.figures.forest import forest
 from kregkit.report.page.canvas import slug
 from kregkit.report.page.page import Entry, Section, Table
@@ -38,6 +39,10 @@ from kregkit.report.statistics import LEVEL, Pooled
 from kregkit.report.wording import contrasts, numbers
 
 NOT_POOLED = "Not pooled"
+TOO_WIDE = 10
+"""Intervals of a norm to this many times its size say nothing, as do those of shares
+and scores beyond 100 points."""
+
 BARS = f"{100 * LEVEL:.0f} % intervals (pooled: the one that the verdict rests on)"
 
 
@@ -81,7 +86,9 @@ def _glance(studies: Sequence[One], found: Sequence[PooledClaim]) -> Section:
             "procedure holds the chance that any verdict of a family is false at "
             f"{100 * (1 - LEVEL):.0f} %. A verdict rests on a wider interval than that "
             f"of {100 * LEVEL:.0f} % which stands beside it; the pooled row gives the "
-            "one that its verdict rests on first.",
+            "one that its verdict rests on below. An interval beyond what can be (100 "
+            f"points, {TOO_WIDE} times a norm) is not printed: so few data sets do not "
+            "tell.",
             "Pooled by random effects: weights 1/(error² + τ²), with τ² by Paule and "
             "Mandel and the error by Hartung and Knapp, whose factor is not taken "
             "below 1, with k − 1 degrees of freedom over k data sets. Studies of one "
@@ -240,12 +247,22 @@ def _level(level: float) -> str:
 
 def _pooled_row(pooled: Pooled, judged: Part) -> Row:
     one = judged.contrast
-    rests = bounds(one, judged.low, judged.high, False)
-    between = bounds(one, *pooled.estimate.interval(), False)
+    rests = _told(one, judged.low, judged.high)
     return (
         Entry("Pooled", of_part(judged)),
         Entry(shown(one, pooled.estimate.value, False)),
-        Entry(rests, f"{_level(judged.level)}; {_level(LEVEL)}: {between}"),
-        Entry(bounds(one, pooled.low, pooled.high, False)),
+        Entry(
+            _told(one, *pooled.estimate.interval()),
+            f"the verdict rests on that of {_level(judged.level)}: {rests}",
+        ),
+        Entry(_told(one, pooled.low, pooled.high)),
         Entry(str(pooled.estimate.n)),
     )
+
+
+def _told(one: Contrast, low: float | None, high: float | None) -> str:
+    """Return an interval, or that one beyond what can be means nothing."""
+    most = math.log(TOO_WIDE) if one.kind == "log ratio" else 1.0
+    if low is None or high is None or max(-low, high) > most:
+        return "so few data sets do not tell"
+    return bounds(one, low, high, False)

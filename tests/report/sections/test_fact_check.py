@@ -1,0 +1,134 @@
+"""Cards and checks: what they name, how sure they are, and what would settle it."""
+
+from dataclasses import replace
+
+import polars as pl
+import pytest
+
+from helpers.simulated_studies import FINE, SIZE, drawn, study
+from kregkit.report.analysis import meta_analysis
+from kregkit.report.analysis.claims import CLAIMS, judge
+from kregkit.report.analysis.contrasts import Analysis
+from kregkit.report.analysis.recommendations import advised
+from kregkit.report.cells import Series
+from kregkit.report.data.tables import tables
+from kregkit.report.sections import across, cards, fact_check
+from kregkit.report.sections.fact_check import VERDICTS
+
+
+def checks(factor, size=FINE, keep=None):
+    contents, _ = drawn(factor, size)
+    if keep is not None:
+        contents = replace(contents, finals=contents.finals.filter(keep))
+    analysis = Analysis(tables(contents))
+    tested = judge(analysis)
+    section = fact_check.section(analysis, tested)
+    by_text = {check.says: check for check in section.checks}
+    return tested, by_text
+
+
+@pytest.mark.parametrize("factor", [3.0, 0.0, -3.0])
+def test_every_claim_is_shown_with_its_verdict(factor):
+    tested, found = checks(factor)
+    assert len(found) == len(CLAIMS) + 2  # and the laws
+    for one in tested:
+        assert one.judged is not None
+        check = found[one.claim.says]
+        assert (check.verdict, check.tone) == VERDICTS[one.judged.verdict]
+        assert check.evidence.anchor == f"claim-{one.claim.number}"
+        assert check.why
+
+
+def test_what_could_not_be_told_says_what_would_settle_it():
+    tested, found = checks(1.0, SIZE)
+    undecided = [
+        one
+        for one in tested
+        if one.judged and any(p.verdict == "undecided" for p in one.judged.parts)
+    ]
+    assert undecided
+    for one in undecided:
+        assert "settle it" in found[one.claim.says].why
+
+
+def test_what_was_not_trained_says_what_is_missing():
+    keep = pl.col("target").is_null() | (pl.col("target") == "bias")
+    _, found = checks(1.0, SIZE, keep)
+    why = found[next(one.says for one in CLAIMS if one.number == 5)].why
+    assert why == "This study has not trained all of: L2 on the kernel."
+
+
+def test_a_card_names_the_only_winner_and_its_code():
+    contents, _ = drawn(3.0, FINE)
+    analysis = Analysis(tables(contents))
+    advices = {one.goal.key: one for one in advised(analysis)}
+    card = cards.card(analysis, advices["robust to noise"])
+    assert card.choice == "L2 on the kernel"
+    assert card.tone == "good"
+    assert card.code == "kernel_regularizer=L2(0.01)"
+    before, after = card.effect.split(": ")[1].split(" (")[0].split(" → ")
+    assert float(before.rstrip(" %")) > float(after.replace("−", "-").rstrip(" %"))
+
+
+def test_without_an_effect_no_card_is_sure():
+    contents, _ = drawn(0.0, FINE)
+    analysis = Analysis(tables(contents))
+    for one in advised(analysis):
+        card = cards.card(analysis, one)
+        assert card.tone == "unclear"
+        assert card.code == ""
+
+
+CODE = {
+    ("L1", "kernel", "proximal", "{}", 4.642e-4): (
+        'kernel_regularizer=L1(5e-4), optimizer=Proximal("adam")'
+    ),
+    ("MCP", "bias", "gradient", '{"threshold": 0.2}', 1e-3): (
+        "bias_regularizer=MCP(1e-3, threshold=0.2)"
+    ),
+    ("decoupled", "kernel", "gradient", "{}", 0.021): (
+        "keras.optimizers.AdamW(weight_decay=0.02)"
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CODE)
+def test_the_line_of_code_is_what_to_write(case):
+    name, target, solver, parameters, strength = case
+    series = Series(target, name, None, solver, parameters)
+    assert cards.line_of_code(series, strength) == CODE[case]
+
+
+AGREED = {
+    ("supported", "undecided", "undecided", "undecided"): "? Could not tell, 3 of 4",
+    ("supported", "supported", "undecided", "undecided"): "✓ Holds, 2 of 4",
+    ("supported", "undecided"): "✓ Holds, 1 of 2",
+    ("supported", "contradicted", "undecided"): "◐ Mixed, 2 of 3 decided",
+    ("supported", "supported", "contradicted"): "✓ Holds, 2 of 3",
+    ("undecided", "undecided", None): "? Could not tell, 2 of 2",
+    (None, None): "– Not tested here",
+}
+
+
+@pytest.mark.parametrize("verdicts", AGREED)
+def test_the_verdict_of_several_studies_is_that_of_half_of_them(verdicts):
+    assert across.agreed(verdicts)[0] == AGREED[verdicts]
+
+
+def test_several_studies_count_who_agrees():
+    studies = meta_analysis.read(
+        [(n, Analysis(tables(c))) for n, c in map(study, range(3))]
+    )
+    section = across.fact_check(studies, meta_analysis.claims(studies))
+    by_text = {check.says: check for check in section.checks}
+    for claim in CLAIMS:
+        verdicts = [
+            t.judged.verdict for s in studies for t in s.tested if t.claim == claim
+        ]
+        check = by_text[claim.says]
+        decided = [one for one in verdicts if one != "undecided"]
+        if len(decided) == 2 and len({*decided}) == 1:
+            assert check.verdict == f"{VERDICTS[decided[0]][0]}, 2 of 3"
+        if len({*verdicts}) == 1:
+            assert check.verdict == f"{VERDICTS[verdicts[0]][0]}, 3 of 3"
+        assert check.why.startswith("Of 3 studies ")
