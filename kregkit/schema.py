@@ -8,7 +8,7 @@ from typing import Final
 SCHEMA_VERSION: Final = 1
 
 NEAR_ZERO: Final = 1e-3
-"""`near_zero_fraction` counts the elements whose magnitude is at most this."""
+"""`near_zero_fraction` counts the elements with a magnitude up to this."""
 
 ACTIVE: Final = 0.1
 """A unit of a code is active in a row where |h|·‖v‖₂ exceeds this share of the row's

@@ -50,10 +50,9 @@ class RegularizationLogger(keras.callbacks.Callback):
     It adds to the logs and the history of `fit`: `data_loss`, the loss without
     penalties; `penalty/<path>` for each regularizer; and both with `val_`. `loss` is
     their sum. Activity penalties are means per sample. All callbacks see these terms.
-    They cover the batches of `fit` only, not data on which a callback evaluates or
-    trains. If a callback does so within an epoch, `loss` also covers the batches of
-    `fit` only, unlike Keras's own. `EarlyStopping("val_data_loss", mode="min")` needs
-    the mode, since Keras infers it for its own metrics only.
+    They cover the batches of `fit` only, even if a callback evaluates or trains within
+    an epoch; `loss` then does so too, unlike Keras's own. `EarlyStopping(
+    "val_data_loss", mode="min")` needs the mode: Keras knows it only for its metrics.
 
     Spectral norms come from a power iteration that continues from one logging point to
     the next. At the last point they are exact, for kernels with a smaller side of at

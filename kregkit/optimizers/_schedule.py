@@ -79,7 +79,7 @@ class ProximalSchedule:
         return "average" if self._averaged else None
 
     def resume(self, phase: str) -> bool:
-        """Continue a saved phase; return False if the saved phase is another one."""
+        """Continue a saved phase; return whether the optimizer was saved in it."""
         if self._resumable is None or self._resumable[0] != phase:
             return False
         _, arrays = self._resumable

@@ -44,8 +44,8 @@ class Orthogonality(OfMatrix):
 
     "off_diagonal", of arXiv:1809.11096, does not penalise the lengths. With more units
     than inputs, no W has `G = I`, and "soft" is at least the difference of the two
-    numbers. In "srip_power", `v` is constant for the gradient; the value is at most
-    that of "srip", at a twentieth of the cost.
+    numbers. In "srip_power", `v` is constant for the gradient. Its value is at most the
+    value of "srip", and it costs a twentieth.
 
     Args:
         strength: the factor of the value.

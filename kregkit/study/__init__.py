@@ -1,4 +1,4 @@
-"""Studies: a file is read, planned, resolved, trained and stored."""
+"""Studies: reads, plans, resolves, trains and stores a study file."""
 
 import importlib
 from typing import Any
@@ -7,7 +7,7 @@ __all__ = ["config", "data"]
 
 
 def __getattr__(name: str) -> Any:
-    """Return the module that reads study files; `data` is the package of that name."""
+    """Return the module `config`, which reads study files. `data` is a package."""
     if name == "config":
         return importlib.import_module("kregkit.study.file.config")
     raise AttributeError(f"module 'kregkit.study' has no attribute {name!r}")

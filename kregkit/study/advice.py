@@ -1,4 +1,4 @@
-"""What will make the report of a study poor, in short lines before it is trained."""
+"""Warnings before a study is trained: what its report will lack."""
 
 from typing import Final
 
@@ -8,11 +8,11 @@ from kregkit.study.data.wording import listed
 from kregkit.study.file.config import StudyConfig
 
 _SEEDS: Final = 5
-"""Fewer have no intervals in a report."""
+"""The minimum number of seeds for intervals in a report."""
 
 
 def advice(config: StudyConfig) -> tuple[str, ...]:
-    """Return a line for each thing in the study that the report will lack."""
+    """Return one line for each thing that the study's report will lack."""
     lines = []
     if config.seeds < _SEEDS:
         lines.append(
@@ -33,7 +33,7 @@ def advice(config: StudyConfig) -> tuple[str, ...]:
 
 
 def _without_zeros(config: StudyConfig) -> list[str]:
-    """Return the penalties on weights that make zeros by a solver that is not swept."""
+    """Return the swept penalties that would make zeros with the solver "proximal"."""
     solvers: dict[str, set[str]] = {}
     for sweep in config.sweep:
         for cell in sweep.cells(config.train.learning_rate):
@@ -49,7 +49,7 @@ def _without_zeros(config: StudyConfig) -> list[str]:
 
 
 def _of_one_strength(config: StudyConfig) -> list[str]:
-    """Return the penalties that are swept by one strength, whatever else varies."""
+    """Return the penalties that are swept with one strength only."""
     strengths: dict[str, set[float]] = {}
     for sweep in config.sweep:
         for regularizer in sweep.regularizer:

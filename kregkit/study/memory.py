@@ -1,8 +1,8 @@
-"""How much memory is left, for engines and for readers of data files.
+"""The free memory, for engines and readers of data files.
 
-The least of four counts: what the machine has available, what the control groups of
-the process and their parents (versions 1 and 2) leave, and what `ulimit -v` and
-`ulimit -d` leave. Systems without such files or limits have the others.
+It is the minimum of the machine's available memory, of what the process's control
+groups and their parents (versions 1 and 2) leave, and of what `ulimit -v` and
+`ulimit -d` leave. Limits that a system does not have are ignored.
 """
 
 import os
@@ -12,21 +12,21 @@ from pathlib import Path, PurePosixPath
 
 
 def memory(root: Path = Path("/")) -> int:
-    """Return the bytes of memory that this process may still take.
+    """Return the number of bytes that this process may still allocate.
 
-    `root` is the folder that holds `proc` and `sys`.
+    `root` is the folder with `proc` and `sys`.
     """
     known = os.sysconf_names
     pages = "SC_AVPHYS_PAGES" if "SC_AVPHYS_PAGES" in known else "SC_PHYS_PAGES"
     free = os.sysconf(pages) * os.sysconf("SC_PAGE_SIZE")
     for line in _lines(root / "proc/meminfo"):
-        if line.startswith("MemAvailable:"):  # with what caches can give back
+        if line.startswith("MemAvailable:"):  # includes memory that caches can free
             free = int(line.split()[1]) * 1024
     return max(0, min([free, *_of_groups(root), *_of_limits(root)]))
 
 
 def _of_groups(root: Path) -> Iterator[int]:
-    """Yield what each control group of this process leaves."""
+    """Yield the free bytes in each control group of this process."""
     for line in _lines(root / "proc/self/cgroup"):
         _, controllers, path = line.split(":", 2)
         mounts = root / "sys/fs/cgroup"
@@ -46,9 +46,9 @@ def _of_groups(root: Path) -> Iterator[int]:
 def _of_parents(
     mount: Path, path: str, names: tuple[str, str], cache: str
 ) -> Iterator[int]:
-    """Yield what a group and its parents leave; without a limit, nothing.
+    """Yield the free bytes in a group and its parents, if they have a limit.
 
-    In a container `path` may be the host's: then the mount itself is the group.
+    In a container, `path` may be a path of the host. The mount is then the group.
     """
     group = PurePosixPath(path.lstrip("/"))
     inside = [] if ".." in group.parts else [group, *group.parents]
@@ -56,7 +56,7 @@ def _of_parents(
         limit, used = (_lines(mount / place / name) for name in names)
         if limit and limit[0].isdigit():
             cached = [row.split() for row in _lines(mount / place / "memory.stat")]
-            # The kernel drops what files hold in memory before it refuses more.
+            # The kernel frees the file cache before it refuses memory.
             held = sum(map(int, used)) - sum(
                 int(n) for key, n in cached if key == cache
             )
@@ -64,8 +64,8 @@ def _of_parents(
 
 
 def _of_limits(root: Path) -> Iterator[int]:
-    """Yield what the limits of this process leave."""
-    if sys.platform == "win32":  # has none
+    """Yield the free bytes within the limits of this process."""
+    if sys.platform == "win32":  # has no such limits
         return
     import resource
 
@@ -81,5 +81,5 @@ def _of_limits(root: Path) -> Iterator[int]:
 
 
 def _lines(file: Path) -> list[str]:
-    """Return the lines of a file that only Linux has."""
+    """Return the lines of a file, or none if it does not exist."""
     return file.read_text().splitlines() if file.exists() else []

@@ -1,9 +1,9 @@
-"""The trials of a study, in order, each with an id; no Keras.
+"""The trials of a study, in order, each with an id; without Keras.
 
-An id is a hash of what determines a trial's result and of nothing else, so that a
-store can say which trials are finished whatever has changed around them: title, number
-of seeds, order of sweeps, engine. Metrics are part of it, though nothing is trained by
-them: a trial that is finished without them lacks them.
+An id is a hash of everything that determines a trial's result, and of nothing else. A
+finished trial thus stays finished when title, number of seeds, order of sweeps or
+engine change. Metrics are part of the id, since a trial that is finished without them
+lacks them.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ _DEFAULTS: Final = {"scale": "auto", "missing": "refuse", "max_levels": MAX_LEVE
 
 @dataclass(frozen=True)
 class Trial:
-    """One training: a cell of a sweep, or the baseline (regularizer None), a seed."""
+    """One training: a cell of a sweep, or the baseline (no regularizer), and a seed."""
 
     id: str
     regularizer: str | None
@@ -39,20 +39,20 @@ class Trial:
 
     @property
     def structure(self) -> tuple[tuple[str, str], ...]:
-        """The structural parameters, in which trials traced as one do not differ."""
+        """The structural parameters, which are the same for trials traced together."""
         return tuple((n, v) for n, v in self.parameters if isinstance(v, str))
 
     @property
     def decay(self) -> float:
-        """The decoupled weight decay; 0 of a baseline and of one with a penalty."""
+        """The decoupled weight decay; 0 for a baseline and for a penalty."""
         return self.strength or 0.0 if self.regularizer == DECOUPLED else 0.0
 
 
 def plan(config: StudyConfig, digest: str) -> tuple[Trial, ...]:
-    """Return every trial: the baselines first, then sweep by sweep.
+    """Return all trials: the baselines first, then sweep by sweep.
 
-    There are baselines of every learning rate that some sweep has.
-    `digest` is that of the data file, from `digest`; "" for a named data set.
+    There are baselines for each learning rate of a sweep. `digest` is the result of
+    `digest` for the data file.
     """
     study = _determining(config, digest)
     own = config.train.learning_rate
@@ -67,7 +67,7 @@ def plan(config: StudyConfig, digest: str) -> tuple[Trial, ...]:
 
 
 def words(trial: Trial) -> str:
-    """Return a trial in words, for messages."""
+    """Return a description of a trial, for messages."""
     if trial.regularizer is None:
         return f"baseline, seed {trial.seed}"
     return (
@@ -77,9 +77,9 @@ def words(trial: Trial) -> str:
 
 
 def digest(config: StudyConfig, folder: Path) -> str:
-    """Return the SHA-256 of the study's data file, "" for a named data set.
+    """Return the SHA-256 of the study's data file, or "" for a named data set.
 
-    Where `scale` "auto" means more than it did, ":auto" follows.
+    ":auto" is appended if `scale` "auto" scales these data by a newer rule.
     """
     if config.data.file is None:
         return ""
@@ -89,17 +89,17 @@ def digest(config: StudyConfig, folder: Path) -> str:
             raise DataError(f"{file}: is a device or a pipe, not a file.")
         with file.open("rb") as opened:
             found = hashlib.file_digest(opened, "sha256").hexdigest()
-            return f"{found}:auto" if _told_apart(config, opened) else found
+            return f"{found}:auto" if _has_newer_scale(config, opened) else found
     except FileNotFoundError:
         raise DataError(f"{file}: no such file.") from None
     except OSError as error:
         raise DataError(f"{file}: cannot be read: {error.strerror}.") from None
 
 
-def _told_apart(config: StudyConfig, opened: IO[bytes]) -> bool:
-    """Return whether the data may be a series or token ids, which `scale` "auto" means.
+def _has_newer_scale(config: StudyConfig, opened: IO[bytes]) -> bool:
+    """Return whether the data may be series or token ids, for which "auto" has a rule.
 
-    Stores of before these were told from images and columns have other ids.
+    Older stores scaled them like images and columns, and have other ids.
     """
     automatic = config.data.scale in (None, "auto")
     if config.data.format != ".npz" or not automatic:
@@ -112,7 +112,7 @@ def _told_apart(config: StudyConfig, opened: IO[bytes]) -> bool:
 
 def _determining(config: StudyConfig, digest: str) -> dict[str, Any]:
     data = config.data.model_dump(exclude_none=True)
-    for key, default in _DEFAULTS.items():  # the id of a study that does not say it
+    for key, default in _DEFAULTS.items():  # the same id as without the key
         if data.get(key) == default:
             del data[key]
     return {
@@ -128,7 +128,7 @@ def _determining(config: StudyConfig, digest: str) -> dict[str, Any]:
 
 
 def _trial(study: Mapping[str, Any], given: Mapping[str, Any], seed: int) -> Trial:
-    """Return the trial with these fields; the others are those of a baseline."""
+    """Return the trial with these fields; the other fields are as in a baseline."""
     fields: dict[str, Any] = {
         "regularizer": None,
         "target": None,
@@ -138,7 +138,7 @@ def _trial(study: Mapping[str, Any], given: Mapping[str, Any], seed: int) -> Tri
         "parameters": (),
         **given,
     }
-    # An id does not depend on which table of the study file names the learning rate.
+    # The id must not depend on the table that contains the learning rate.
     rate = {"learning_rate": fields.pop("learning_rate")}
     train = {**study["train"], **rate}
     content = {**study, "train": train, "trial": {**fields, "seed": seed}}

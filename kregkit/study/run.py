@@ -1,8 +1,8 @@
-"""A study from its file to its store: plan, train what is missing, keep each trial.
+"""Runs a study from its file to its store, for the command line.
 
-What is finished is what the store holds. Resuming is a set difference, and a run that
-is killed loses the unit under way and nothing else: a trial of the engine `fit`, a
-batch of the engine `batch`.
+The finished trials are those in the store; a resumed run trains the others. A killed
+run loses only the present unit: a trial of the engine `fit`, a batch of the engine
+`batch`.
 """
 
 from collections.abc import Callable
@@ -31,18 +31,18 @@ class Job:
 
 
 Progress = Callable[[float, int], None]
-"""Called with how many trials' worth of training is done, and how many failed."""
+"""Called with the number of newly trained trials (or fractions), and of failed ones."""
 
 
 def prepare(file: Path, out: Path | None = None, fresh: bool = False) -> Job:
-    """Parse and plan a study, and compare it with what its store holds.
+    """Parse and plan a study, and compare it with its store.
 
-    Store and report are `out/store` and `out/report`, or without `out`
-    `runs/<name>` and `reports/<name>`.
+    Store and report are `out/store` and `out/report`; without `out`, `runs/<name>` and
+    `reports/<name>`.
 
     Raises:
         StudyError, DataError: the file or its data file cannot be used.
-        StoreError: the store is of another study, or cannot be read.
+        StoreError: the store belongs to another study, or cannot be read.
     """
     config, text, trials = planned(file)
     folder = Path("runs") / config.name if out is None else out / "store"
@@ -53,7 +53,7 @@ def prepare(file: Path, out: Path | None = None, fresh: bool = False) -> Job:
     if not finished <= expected:
         raise StoreError(
             f"{folder}: holds {len(finished - expected)} trials that {file} does not "
-            "plan: its data, model or training changed. Use --fresh to begin anew, or "
+            "plan: its data, model or training changed. Use --fresh to start again, or "
             "--out for another folder"
         )
     waiting = tuple(trial for trial in trials if trial.id not in finished)
@@ -74,15 +74,22 @@ def train(
     workers: int = 1,
     begin: Callable[[str], None] = lambda words: None,
 ) -> int:
-    """Train the waiting trials, storing each unit at once; return how many failed.
+    """Train the waiting trials, and store each unit at once.
 
-    `engine` is "auto", "batch" or "fit". With several workers, units are trained in
-    so many processes. Before the first of them `begin` is told which engine it is.
+    Args:
+        job: the study.
+        progress: called during training.
+        engine: "auto", "batch" or "fit".
+        workers: the number of processes.
+        begin: called before the first unit, with a text about data and engines.
+
+    Returns:
+        The number of failed trials.
 
     Raises:
-        StudyError, DataError, ModelError: what only Keras and the data can tell,
-            before the first training step; a `ModelError` also later, where memory
-            runs out, a builder changes its mind or a worker ends.
+        StudyError, DataError, ModelError: before the first training step, for errors
+            that need Keras and the data; later, a `ModelError` if memory runs out, a
+            builder returns another structure, or a worker ends.
         StoreError, VersionError: the store cannot be resumed here.
     """
     from kregkit.study.advice import advice
@@ -119,7 +126,7 @@ def _finished(store: Store, name: str, fresh: bool) -> frozenset[str]:
     text = store.study()
     if text is None:
         if (store.path / "parts").exists():
-            raise StoreError(f"{store.path}: a store that no study file made")
+            raise StoreError(f"{store.path}: a store without a study file")
         return frozenset()
     stored = config_module.parse(text, str(store.path / "study.toml"))
     if stored.name != name:

@@ -1,7 +1,7 @@
-"""A first study file, for `kregkit init`: commented, and ready to run; no Keras.
+"""Writes a first study file for `kregkit init`, with comments; without Keras.
 
-A data file is read, so that the study leaves out columns that cannot be inputs and
-imputes missing values. Which column is predicted is a guess that the study calls so.
+It reads the data file, drops columns that cannot be inputs, and imputes missing values.
+The predicted column is a guess, which a comment in the study says.
 """
 
 import json
@@ -20,10 +20,10 @@ from kregkit.study.data.features import keys_that_help
 _LABELS: Final = ("label", "target", "y", "class")
 _FORMATS: Final = (".csv", ".npz", ".parquet")
 _ROWS: Final = 64
-"""Rows of a file below which a batch of 32 may be more than there are to train on."""
+"""With fewer rows, a batch of 32 may be larger than the training part."""
 
 _TEXT: Final = """\
-# A study: every [[sweep]] is trained for every seed, beside a baseline without penalty.
+# A study: trains every [[sweep]] and a baseline without penalty, for every seed.
 #   kregkit plan {file}    says what would be trained, and how long it takes
 #   kregkit run {file}     trains it, and writes the report
 name = {name}                 # names the folders in runs/ and reports/
@@ -59,10 +59,10 @@ strength = {{ from = 1e-5, to = 1e-1, count = 5 }}
 
 
 def write_starter(data: Path | None, out: Path | None) -> Path:
-    """Write a study of a data file, or of a named data set; return its path.
+    """Write a study of a data file or of a named data set; return its path.
 
     Raises:
-        StudyError: the file is there already, or cannot be written.
+        StudyError: the file already exists, or cannot be written.
         DataError: the data file cannot be read.
     """
     stem = re.sub(r"[^A-Za-z0-9_-]+", "_", data.stem).strip("_-") if data else "iris"
@@ -79,14 +79,14 @@ def write_starter(data: Path | None, out: Path | None) -> Path:
         with file.open("x", encoding="utf-8") as opened:
             opened.write(text)
     except FileExistsError:
-        raise StudyError(f"{file}: is there already; name another by --out.") from None
+        raise StudyError(f"{file}: already exists; name another by --out.") from None
     except OSError as error:
         raise StudyError(f"{file}: cannot be written: {error.strerror}.") from None
     return file
 
 
 def _data(data: Path, folder: Path) -> tuple[str, int]:
-    """Return the lines of [data] for a file, and how many rows it has."""
+    """Return the lines of [data] for a file, and its number of rows."""
     kind = data.suffix.lower()
     if kind not in _FORMATS:
         raise DataError(f"{data}: must be a file that ends in {', '.join(_FORMATS)}.")
@@ -124,5 +124,5 @@ def _missing(gaps: bool) -> str:
 
 
 def _toml(text: str) -> str:
-    """Return a text as a TOML string, which JSON's is but for the character DEL."""
+    """Return a text as a TOML string: a JSON string, except for the character DEL."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -98,7 +98,10 @@ def test_plan_counts_the_trials_and_trains_nothing(study, monkeypatch, capfd):
     assert out[4] == "engine batch: 6 trials in 2 units"
     assert run(monkeypatch, "plan", "quick.toml", "--engine", "fit") == 0
     out = without_advice(capfd.readouterr().out)
-    expected = ["engine fit: 6 trials in 2 units", "because: fit was asked for"]
+    expected = [
+        "engine fit: 6 trials in 2 units",
+        "because: the engine fit was requested",
+    ]
     assert out[4:] == expected
     assert sorted(path.name for path in study.iterdir()) == ["quick.toml"]
 

@@ -157,7 +157,7 @@ def test_what_init_writes_runs(tmp_path, monkeypatch, capfd):
 REFUSED = {
     "there already": (
         ("-o", "there.toml"),
-        "there.toml: is there already; name another by --out.",
+        "there.toml: already exists; name another by --out.",
     ),
     "no folder": (
         ("-o", "no/s.toml"),

@@ -125,18 +125,18 @@ def tensors_of(folder, trial):
 REFUSED = {
     "standardised": (
         ('file = "d.npz"\nscale = "standard"', 40, ""),
-        "the layer 'table' is an Embedding, whose inputs are token ids from 0 to 39; "
-        "it gets {odd}. Say scale = 'none' for ids as they are.",
+        "the layer 'table' is an Embedding, which needs token ids from 0 to 39; "
+        "it gets {odd}. Set scale = 'none' for unscaled ids.",
     ),
     "too large": (
         ('file = "d.npz"', 39, ""),
-        "the layer 'table' is an Embedding, whose inputs are token ids from 0 to 38; "
+        "the layer 'table' is an Embedding, which needs token ids from 0 to 38; "
         "it gets 39.",
     ),
     "of a table": (
         ('file = "d.csv"\nlabel = "y"', 40, ""),
-        "the layer 'table' is an Embedding, whose inputs are token ids from 0 to 39; "
-        "it gets {odd}. Say scale = 'none' for ids as they are.",
+        "the layer 'table' is an Embedding, which needs token ids from 0 to 39; "
+        "it gets {odd}. Set scale = 'none' for unscaled ids.",
     ),
 }
 
@@ -147,7 +147,7 @@ def test_numbers_that_are_no_ids_are_refused(source, given, message, tmp_path):
     data, ids, dtype = given
     np.savez(tmp_path / "d.npz", x=IDS, y=CLASSES)
     pd.DataFrame(IDS).assign(y=CLASSES).to_csv(tmp_path / "d.csv", index=False)
-    name = f"odd_{ids}_{len(data)}_{source is EMBEDDING}"
+    name = f"embedding_{ids}_{len(data)}_{source is EMBEDDING}"
     (tmp_path / f"{name}.py").write_text(source.format(ids=ids, dtype=dtype))
     file = written(tmp_path, data, OWN.format(name))
     with pytest.raises(KregkitError) as caught:

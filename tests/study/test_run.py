@@ -184,7 +184,7 @@ def test_a_changed_study_is_refused_and_fresh_begins_anew(batched, tmp_path):
         prepare(file, tmp_path)
     assert str(refused.value) == (
         f"{tmp_path / 'store'}: holds 10 trials that {file} does not plan: its data, "
-        "model or training changed. Use --fresh to begin anew, or --out for another "
+        "model or training changed. Use --fresh to start again, or --out for another "
         "folder"
     )
     assert trained(file, tmp_path, fresh=True) == (5, 0)

@@ -1,4 +1,4 @@
-"""Files and named data sets become arrays, and arrays the parts of a split."""
+"""Reads files and named data sets as arrays, and splits them into parts."""
 
 from kregkit.study.data.data import Data, Split, load, split
 

@@ -1,8 +1,8 @@
-"""Arrays of an .npz file, their sizes checked before one of them is read.
+"""Reads the arrays of an .npz file, after checks of their sizes.
 
-Nothing in a file is run: pickled objects are refused. A header may say any shape, and
-a small archive may hold terabytes of zeros, so what a header says is compared with what
-the archive says, and with the memory that is left.
+Pickled objects are rejected, so no code in a file is run. A header may contain any
+shape, and a small archive may hold terabytes of zeros. The size in a header is
+therefore compared with the size in the archive, and with the free memory.
 """
 
 import io
@@ -25,19 +25,19 @@ _WHOLE: Final = ("x", "y")
 _PARTS: Final = ("x_train", "y_train", "x_test", "y_test")
 _SPARSE: Final = {"data", "format", "shape"}
 _LONGEST_HEADER: Final = 10_000
-"""Bytes of a header, at most: NumPy's own limit for files that are not trusted."""
+"""The maximum bytes of a header: NumPy's limit for files that are not trusted."""
 
 _DAMAGED: Final = (
     *(OSError, EOFError, ValueError, KeyError, NotImplementedError, TypeError),
     *(AttributeError, RuntimeError, zipfile.BadZipFile, zlib.error),
     *(SyntaxError, tokenize.TokenError),
 )
-"""What NumPy and zipfile raise for damaged files; RuntimeError: an encrypted one, or a
-header that is nested too deeply."""
+"""The errors of NumPy and zipfile for damaged files; RuntimeError is for an encrypted
+file, or a header that is nested too deeply."""
 
 
 def read_npz(file: Path) -> list[Any]:
-    """Return x and y, and those of the test part where the file has one."""
+    """Return x and y, and x and y of the test part if the file has one."""
     try:
         with zipfile.ZipFile(file) as archive:
             members = {
@@ -65,7 +65,7 @@ def read_npz(file: Path) -> list[Any]:
 
 
 def shape_of_x(opened: IO[bytes]) -> tuple[tuple[int, ...], str]:
-    """Return the shape and kind of x, by its header; (), "" if it is not readable."""
+    """Return the shape and kind of x from its header; (), "" if it is not readable."""
     try:
         with zipfile.ZipFile(opened) as archive:
             own = {"x.npy", "x_train.npy"} & set(archive.namelist())
@@ -79,7 +79,7 @@ def shape_of_x(opened: IO[bytes]) -> tuple[tuple[int, ...], str]:
 def _chosen(file: Path, names: Iterable[str]) -> tuple[str, ...]:
     own = set(names)
     for expected in (_PARTS, _WHOLE):
-        # x and y beside x_test would leave open what the test part is.
+        # With x, y and x_test, the test part would be ambiguous.
         if own & {*_PARTS, *_WHOLE} == set(expected):
             return expected
     holds = listed([cell(name).strip("'\"") for name in sorted(own)]) or "nothing"
@@ -92,7 +92,7 @@ def _chosen(file: Path, names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _checked(file: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> int:
-    """Return the bytes of an array, by its header, if the archive holds as many."""
+    """Return the size of an array from its header, if it equals the archive's."""
     name = info.filename.removesuffix(".npy")
     with archive.open(info) as opened:
         shape, dtype, header = _header(opened)

@@ -1,9 +1,9 @@
-"""The columns of a table, judged one by one: numbers, words, or what cannot be used.
+"""Reads one column of a table as numbers or words, or raises if it can be neither.
 
-Numbers are cells that read as a number after blanks are taken away. A column is of
-numbers where all cells that are not missing are; of words where most of them are not.
-What is between is refused with the first odd cell, as are words with too many levels,
-dates and values that are not finite.
+A cell is a number if it reads as one without surrounding blanks. A column has numbers
+if all cells with a value are numbers, and words if most are not. For a column between
+the two, the error names the first odd cell. Words with too many levels, dates, and
+values that are not finite are errors, too.
 """
 
 from collections.abc import Iterator
@@ -42,8 +42,8 @@ _SIGNED: Final = (
     rf"^\(?[-+−–]?\s?\p{{Sc}}?\s?[-+−–]?{_DIGITS}(?:[.,]\d+)?(?:[eEdD][-+−]?\d+)?"
     r"\s?[%‰\p{Sc}]?\)?$"
 )
-"""Numbers for readers: of money, in percent, with separated thousands, negative ones
-with a minus sign or in brackets; and those of Fortran."""
+"""Formatted numbers: money, percent, separated thousands, negative numbers with a minus
+sign or in brackets, and Fortran's exponents."""
 
 _READERS: Final = "numbers with signs or separated thousands"
 
@@ -53,9 +53,9 @@ _COMMA: Final = r"^[-+]?\d*,\d+(?:[eE][-+]?\d+)?$"
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """A column as numbers or as codes of words; missing are NaN, or the code -1.
+    """A column of numbers, or of codes for words; missing values are NaN or -1.
 
-    `numbers_rows` says that it counts the rows, as an identifier does.
+    `numbers_rows` is True if it counts the rows, like an identifier.
     """
 
     values: Array
@@ -65,11 +65,11 @@ class Column:
 
 
 class ColumnError(DataError):
-    """Why a column cannot be used, without its name."""
+    """The reason why a column cannot be used, without the column's name."""
 
 
 class LevelsError(ColumnError):
-    """The words of a column are too many."""
+    """A column has too many different words."""
 
     def __init__(self, text: str, identifier: bool) -> None:
         super().__init__(text)
@@ -136,7 +136,7 @@ def has_decimal_comma(text: "pl.Series") -> bool:
 
 
 def _check_points(raw: "pl.Series") -> None:
-    """Refuse points that separate thousands, beside columns with decimal commas."""
+    """Raise for points that may separate thousands, in a file with decimal commas."""
     text = raw.str.strip_chars()
     points = text.str.contains(".", literal=True)
     if points.any() and (text.str.contains(_THOUSANDS.format(r"\.")) | ~points).all():
@@ -148,7 +148,7 @@ def _check_points(raw: "pl.Series") -> None:
 
 
 def first_of(count: int, value: Any, row: int) -> str:
-    """Return the first of so many cells, and its row."""
+    """Return a text with the first of `count` cells, and its row."""
     shown = "" if value in (None, "") else f"{cell(value)} "
     return f"{'the first ' if count > 1 else ''}{shown}in row {row + 1}"
 
@@ -164,25 +164,25 @@ def _numbers(raw: "pl.Series", values: "pl.Series", known: "pl.Series") -> Colum
         )
     found = np.where(known.to_numpy(), values.fill_null(np.nan).to_numpy(), np.nan)
     if _numbers_rows(found):
-        note = "counts the rows, as an identifier does, and is an input"
+        note = "counts the rows, like an identifier, and is an input"
         return Column(found, notes=(note,), numbers_rows=True)
     return Column(found, notes=tuple(_dates(found)))
 
 
 def _numbers_rows(values: Array) -> bool:
-    """Return whether every whole number from the least to the largest is there once."""
+    """Return whether the values are consecutive whole numbers, each once."""
     if len(values) < 3 or values.max() - values.min() != len(values) - 1:
         return False
     return bool((np.sort(values) == values.min() + np.arange(len(values))).all())
 
 
 def _dates(values: Array) -> Iterator[str]:
-    """Yield a note on whole numbers that look like dates, as 20240131 does."""
+    """Yield a note on whole numbers that look like dates, such as 20240131."""
     low, high = values.min(), values.max()
     if low >= 1900_01_01 and high <= 2100_12_31 and (values == np.floor(values)).all():
         month, day = values // 100 % 100, values % 100
         if ((month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)).all():
-            yield f"looks like dates, as {low:.0f} does"
+            yield f"looks like dates, such as {low:.0f}"
 
 
 def _words(text: "pl.Series", known: "pl.Series") -> Column:
@@ -202,19 +202,19 @@ def _check_known(known: "pl.Series") -> None:
 
 
 def check_levels(column: Column, most: int) -> None:
-    """Raise a `LevelsError` for more than `most` words, or another in every row."""
+    """Raise a `LevelsError` for more than `most` words, or a new one in each row."""
     count = len(column.levels)
     present = int((~is_missing(column)).sum())
     if count == present > 1:
         raise LevelsError(
-            f"has another word in every row, as {cell(column.levels[0])}: an "
+            f"has a different word in every row, such as {cell(column.levels[0])}: an "
             "identifier is no input",
             identifier=True,
         )
     if count > most:
         raise LevelsError(
-            f"has {count} different words, as {cell(column.levels[0])}; at most {most} "
-            "become inputs",
+            f"has {count} different words, such as {cell(column.levels[0])}; at most "
+            f"{most} become inputs",
             identifier=False,
         )
 
@@ -226,7 +226,7 @@ def is_missing(column: Column) -> Array:
 
 
 def labels(column: Column, series: "pl.Series") -> Array:
-    """Return labels as words, as integers where all are, or as float64."""
+    """Return labels as words, as integers if all are whole, or as float64."""
     import polars as pl
 
     if column.levels:

@@ -1,10 +1,10 @@
-"""CSV and Parquet files as frames of named columns, which `columns` judges.
+"""Reads CSV and Parquet files as frames of named columns, for `columns`.
 
-A CSV file is UTF-8 text whose first line names the columns. The separator is that of
-`,`, `;`, tab and `|` by which the first line holds the label. All cells are read as
-text: what a column holds is decided from all of its cells. Where the separator is no
-comma, commas are decimal ones if one in the file cannot separate thousands: `1,200`
-alone may be either. A quote may follow blanks after a separator.
+A CSV file is UTF-8 text; its first line names the columns. The separator is the one of
+`,`, `;`, tab and `|` with which the first line contains the label. All cells are read
+as text, and `columns` decides on the type of a column from all of its cells. If the
+separator is no comma, commas are decimal commas as soon as one in the file cannot
+separate thousands: `1,200` may be either. Blanks may precede a quote.
 """
 
 import csv
@@ -33,7 +33,7 @@ _BOMS: Final = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A frame, whose columns of a CSV file are text, and what is to be said of it."""
+    """A frame (with text columns for a CSV file), and notes on columns left out."""
 
     frame: "pl.DataFrame"
     left_out: tuple[str, ...]
@@ -41,10 +41,10 @@ class Table:
 
 
 def column_names(file: Path) -> list[str]:
-    """Return the names of the columns, of which those without one are left out."""
+    """Return the names of the columns that have one."""
     if file.suffix.lower() == ".csv":
         found = _header(file, _opened(file, _text), "")[1]
-        # The first, if it is an index, is left out by `read_table`.
+        # `read_table` leaves out a first column that is an index.
         found = found[found[0] == "Unnamed: 0" :]
     else:
         found = _opened(file, _parquet).frame.columns
@@ -62,7 +62,7 @@ def read_table(file: Path, label: str, drop: tuple[str, ...]) -> Table:
             raise DataError(_unknown(file, name, table.frame.columns))
     frame = table.frame.drop(drop)
     if frame.width < 2:
-        raise DataError(f"{file}: has no column beside {cell(label)}.")
+        raise DataError(f"{file}: has no column except {cell(label)}.")
     dropped = (f"{names(drop)} left out by `drop`",) if drop else ()
     return Table(frame, (*table.left_out, *dropped), table.decimal_comma)
 
@@ -81,8 +81,8 @@ def _csv(file: Path, label: str) -> Table:
         )
     except pl.exceptions.PolarsError:
         frame = pl.DataFrame()
-    # polars fills up short rows, and takes a quote within a cell for its end: the
-    # csv module, which is slow, then has the last word.
+    # polars pads short rows, and ends a cell at a quote within it. The slow csv module
+    # then decides.
     sure = frame.width > 0 and not frame[:, -1].null_count()
     if not (sure and _plainly_quoted(content, separator.encode())):
         count = _check_rows(file, content, separator, blanks, len(header))
@@ -104,7 +104,7 @@ def _csv(file: Path, label: str) -> Table:
 
 
 def _opened(file: Path, reader: Callable[[Path], _T]) -> _T:
-    """Return what a reader finds in a file; raise one line if it cannot be opened."""
+    """Return the result of a reader; raise an error of one line if opening fails."""
     try:
         return reader(file)
     except FileNotFoundError:
@@ -136,7 +136,7 @@ def _text(file: Path) -> bytes:
 
 
 def _header(file: Path, content: bytes, label: str) -> tuple[str, list[str]]:
-    """Return the separator, and the names that stand in the first line."""
+    """Return the separator, and the names in the first line."""
     start = content[: 1 << 20].decode("utf-8", errors="ignore")
     found: dict[str, list[str]] = {}
     for separator in _SEPARATORS:
@@ -155,10 +155,10 @@ def _header(file: Path, content: bytes, label: str) -> tuple[str, list[str]]:
 def _named(
     file: Path, header: list[str], frame: "pl.DataFrame"
 ) -> tuple[dict[int, str], tuple[str, ...]]:
-    """Return the columns that have a name, and words for those that are left out.
+    """Return the named columns, and notes on the columns left out.
 
-    The first column may be the index that pandas and R write, whose name is empty; if
-    it is read and written again, "Unnamed: 0".
+    The first column may be an index from pandas or R. Its name is empty, or "Unnamed:
+    0" after it was read and written again.
     """
     twice = [name for name, count in Counter(header).items() if name and count > 1]
     if twice:
@@ -188,13 +188,13 @@ def _named(
 
 
 def _places(places: list[str]) -> str:
-    """Return the numbers of columns, of many the first."""
+    """Return the numbers of columns as text, shortened if there are many."""
     more = " ..." if len(places) > MOST else ""
     return ", ".join(places[:MOST]) + more
 
 
 def _plainly_quoted(content: bytes, separator: bytes) -> bool:
-    """Return whether every quote begins or ends a cell."""
+    """Return whether each quote begins or ends a cell."""
     total = content.count(b'"')
     begins = sum(content.count(mark + b'"') for mark in (separator, b"\n"))
     ends = sum(content.count(b'"' + mark) for mark in (separator, b"\n", b"\r"))
@@ -204,7 +204,7 @@ def _plainly_quoted(content: bytes, separator: bytes) -> bool:
 
 
 def _quoted_after_blanks(content: bytes, separator: str) -> bool:
-    """Return whether cells are quoted after a blank, and no cell has other quotes."""
+    """Return whether quotes follow blanks in some cells, and all quotes are valid."""
     if not re.search(re.escape(separator.encode()) + rb' +"', content):
         return False
     try:
@@ -216,7 +216,7 @@ def _quoted_after_blanks(content: bytes, separator: str) -> bool:
 
 
 def _rows(content: bytes, separator: str, blanks: bool, strict: bool) -> Any:
-    """Return a reader of rows; with `blanks` those before a cell are left out."""
+    """Return a reader of rows; `blanks` skips blanks before a cell."""
     text = io.StringIO(content.decode("utf-8"), newline="")
     return csv.reader(text, delimiter=separator, skipinitialspace=blanks, strict=strict)
 
@@ -224,9 +224,9 @@ def _rows(content: bytes, separator: str, blanks: bool, strict: bool) -> Any:
 def _check_rows(
     file: Path, content: bytes, separator: str, blanks: bool, width: int
 ) -> int:
-    """Return the number of lines, blank ones and the first included.
+    """Return the number of lines, including blank lines and the first.
 
-    Raises for the first row of another width, and for quotes that are not closed.
+    Raises for the first row with another number of values, and for unclosed quotes.
     """
     rows = _rows(content, separator, blanks, strict=True)
     row, begins, count = 0, 1, 0

@@ -1,8 +1,7 @@
-"""Data sets: loaded, checked, divided by seed and scaled.
+"""Loads and checks data sets, splits them by seed, and scales them.
 
-What is not in the training part has no influence on training: `scaling` learns from
-that part alone, of inputs and of a regression's targets, which leaves R² as it is.
-`inputs` tells images, series and columns apart.
+Only the training part influences training: `scaling` of inputs, and of a regression's
+targets, is fitted on it alone. Scaled targets do not change R².
 """
 
 from dataclasses import dataclass
@@ -24,14 +23,14 @@ from kregkit.study.file.config import DataConfig
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """A data set as loaded: not divided, not scaled.
+    """A loaded data set, before it is split and scaled.
 
-    Class labels are 0, 1, ... in the order of the labels in the file, which are kept
-    in `labels`. Of an image, x is (rows, height, width, channels); of a series it is
-    (rows, steps, features). Missing values are NaN. `scale` is "image", "standard" or
-    "none". Of a table, `features` say what its columns are among the inputs, and
-    `targets` name the label. `notes` say what the inputs are and what is done to them,
-    `classes` what the class numbers mean.
+    Classes are numbered 0, 1, ... in the order of the file's labels, which are in
+    `labels`. x of images is (rows, height, width, channels), and of series (rows,
+    steps, features). Missing values are NaN. `scale` is "image", "standard" or "none".
+    For a table, `features` are the positions of its columns among the inputs, and
+    `targets` has the label's name. `notes` describes inputs and scaling, and `classes`
+    the class numbers.
     """
 
     name: str
@@ -52,9 +51,9 @@ class Data:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """The three parts, ready for training: x float32, or integers as they are.
+    """The three parts, ready for training.
 
-    y is int64, or float32 (rows, targets).
+    x is float32, or unscaled integers. y is int64, or float32 (rows, targets).
     """
 
     x_train: Array
@@ -66,11 +65,11 @@ class Split:
 
 
 def load(config: DataConfig, folder: Path, own_model: bool = False) -> Data:
-    """Return the data that a study names; `folder` is that of the study file.
+    """Return the data that a study names; `folder` is the study file's folder.
 
-    Labels that are whole numbers or words mean classification and others regression,
-    unless `task` says it: a regression with whole targets must. Integers of an .npz
-    file stay as they are for a model of one's own.
+    Without `task`, labels that are whole numbers or words mean classification, and
+    others regression; a regression with whole targets needs `task`. Integers of an .npz
+    file are not scaled for a user-defined model.
     """
     if config.name is not None:
         arrays = LOADERS[config.name](config.name)
@@ -84,8 +83,8 @@ def load(config: DataConfig, folder: Path, own_model: bool = False) -> Data:
 def split(data: Data, config: DataConfig, seed: int) -> Split:
     """Return the parts for a seed, stratified by class.
 
-    Both fractions are of all rows outside a test part of the data's own. Where there
-    is one, it stays, and the seed draws the validation part alone.
+    Both fractions are shares of all rows, without the data's own test part. If there is
+    one, it is fixed, and the seed draws only the validation part.
     """
     train, val, test = rows(data, config, seed)
     x_test = data.x[test] if data.x_test is None else data.x_test
@@ -102,7 +101,7 @@ def split(data: Data, config: DataConfig, seed: int) -> Split:
 
 
 def fitted(data: Data, train: Array, seed: int) -> tuple[Scaling, Scaling]:
-    """Return what these rows say about inputs and targets, tried on every row."""
+    """Return the scaling of inputs and targets by these rows, tested on all rows."""
     named = [feature.name for feature in data.features for _ in range(feature.width)]
     classes = data.task == "classification"
     try:
@@ -122,7 +121,7 @@ def fitted(data: Data, train: Array, seed: int) -> tuple[Scaling, Scaling]:
 
 
 def told(data: Data, config: DataConfig) -> str:
-    """Return what the inputs and classes of a file are, a line each; "" without one."""
+    """Return lines that describe inputs and classes of a file; "" without a file."""
     if config.file is None:
         return ""
     classes = f"classes: {data.classes}\n" if data.classes else ""
@@ -130,7 +129,7 @@ def told(data: Data, config: DataConfig) -> str:
 
 
 def rows(data: Data, config: DataConfig, seed: int) -> tuple[Array, Array, Array]:
-    """Return the row numbers of the three parts; the test's are () if it is fixed."""
+    """Return the row numbers of the three parts; () for a fixed test part."""
     count = len(data.x)
     own_test = data.x_test is not None
     n_test = 0 if own_test else max(1, round(config.test_fraction * count))
@@ -177,7 +176,7 @@ def _check_classes(data: Data, sizes: tuple[int, ...]) -> None:
         raise DataError(
             f"{data.name}: class {rarest} has {fewest} row{'s'[: fewest != 1]}, too "
             f"few for a row in each of {len(parts)} parts; for targets that are no "
-            "classes, say task = 'regression'."
+            "classes, set task = 'regression'."
         )
     smallest = min(parts)
     if smallest < data.outputs:

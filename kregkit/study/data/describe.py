@@ -1,4 +1,4 @@
-"""What the inputs and the classes of a data set are, in one line each.
+"""Describes the inputs and the classes of a data set in one line each.
 
 `kregkit plan`, `kregkit run` and the page of a report show these lines.
 """
@@ -13,7 +13,7 @@ from kregkit.study.data.scaling import IMAGE, NONE, STANDARD
 from kregkit.study.data.wording import cell, listed, names, several
 
 _CHANNELS: Final = (1, 3, 4)
-"""How many channels photographs have."""
+"""The usual numbers of channels of photographs."""
 
 _DONE: Final = {
     IMAGE: "divided by their largest magnitude",
@@ -23,7 +23,7 @@ _DONE: Final = {
 
 
 def inputs_in_words(inputs: Inputs, notes: tuple[str, ...]) -> str:
-    """Return what the inputs are, what is done to them, and further notes."""
+    """Return a description of the inputs and their scaling, and the notes."""
     shape, done = inputs.x.shape[1:], _DONE[inputs.scale]
     columns = False
     if inputs.image:
@@ -47,7 +47,7 @@ def inputs_in_words(inputs: Inputs, notes: tuple[str, ...]) -> str:
 
 
 def classes_in_words(labels: tuple[int | str, ...]) -> str | None:
-    """Return the classes with their numbers; None where they are 0, 1, ..."""
+    """Return the classes with their numbers; None if the labels are 0, 1, ..."""
     if labels == tuple(range(len(labels))):
         return None
     return listed([f"{i} = {label}"[:60] for i, label in enumerate(labels)])

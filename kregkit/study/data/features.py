@@ -1,7 +1,7 @@
-"""The inputs of a table: its columns side by side, or all that is wrong with them.
+"""Combines the columns of a table into inputs, or raises one error for all problems.
 
-Words become one input for each level of the whole file, so that a model has one shape
-for every seed. All problems of a file are one message.
+Words become one input for each level in the whole file, so a model has the same shape
+for all seeds.
 """
 
 from dataclasses import dataclass, field
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 MAX_LEVELS: Final = 20
-"""The most different words of a column that become inputs, unless a study says."""
+"""The default maximum number of different words in a column."""
 
 
 @dataclass(frozen=True, eq=False)
 class Feature:
-    """What one column of a table is among the inputs: from `start`, `width` of them.
+    """The inputs of one table column: `width` inputs from index `start` on.
 
-    Words have one input for each level, numbers have one.
+    A column of words has one input for each level, and a column of numbers has one.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Feature:
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """The inputs of a table, the label, and what the columns became."""
+    """The inputs and the label of a table, with the features and notes."""
 
     x: Array
     y: Array
@@ -57,7 +57,7 @@ class Judged:
 
 @dataclass
 class _Problems:
-    """What is wrong with a file, and the keys of a study file that help."""
+    """The problems of a file, and the keys of a study file that solve them."""
 
     told: list[str] = field(default_factory=list)
     to_drop: list[str] = field(default_factory=list)
@@ -77,7 +77,7 @@ class _Problems:
             ways.append("max_levels = N for more words")
         if self.to_drop:
             ways.append(f"drop = [{names(self.to_drop)}] to leave columns out")
-        hint = f" Say {', '.join(ways)}." if ways else ""
+        hint = f" Set {', '.join(ways)}." if ways else ""
         raise DataError(f"{file}: {'; '.join(self.told[:MOST])}{rest}.{hint}")
 
 
@@ -89,7 +89,7 @@ def judge(
     missing: str,
     max_levels: int,
 ) -> Judged:
-    """Return the numbers of a table, or raise for every column that has none."""
+    """Return the inputs of a table, or raise one error for all unusable columns."""
     columns, y, problems = _read(frame, label, decimal_comma, missing, max_levels)
     problems.check(file)
     return _together(columns, y, missing == "indicator")
@@ -98,7 +98,7 @@ def judge(
 def keys_that_help(
     frame: "pl.DataFrame", label: str, decimal_comma: bool
 ) -> tuple[list[str], bool]:
-    """Return columns to drop, identifiers among them, and whether inputs have gaps."""
+    """Return the columns to drop, with identifiers, and whether values are missing."""
     columns, _, problems = _read(frame, label, decimal_comma, "refuse", MAX_LEVELS)
     unfit = {*problems.to_drop, *(n for n, c in columns.items() if c.numbers_rows)}
     return [name for name in frame.columns if name in unfit], problems.missing
@@ -111,7 +111,7 @@ def _read(
     missing: str,
     max_levels: int,
 ) -> tuple[dict[str, Column], Array, _Problems]:
-    """Return the inputs by name, the label, and what is wrong with the columns."""
+    """Return the inputs by name, the label, and the problems of the columns."""
     problems, columns = _Problems(), dict[str, Column]()
     y: Array = np.zeros(0)
     for series in frame.iter_columns():
@@ -143,7 +143,7 @@ def _read(
 
 
 def _together(columns: dict[str, Column], y: Array, indicator: bool) -> Judged:
-    """Return all columns side by side: words one-hot, indicators of missing last."""
+    """Return all columns as one array: words one-hot, indicators of missing last."""
     widths = [len(column.levels) or 1 for column in columns.values()]
     flags = {
         name: blank

@@ -1,4 +1,4 @@
-"""The inputs of a data set: checked, and told apart as images, series or columns.
+"""Checks the inputs of a data set, and classifies them as images, series or columns.
 
     (rows, columns)                    columns
     (rows, height, width, channels)    images
@@ -7,9 +7,9 @@
                                        or these divided by 255
     (rows, steps, features)            a series, if they hold other numbers
 
-Images are divided by their largest magnitude. Columns, and the features of a series,
-are standardised; integers of an .npz file stay as they are for a model of one's own,
-which may take them for token ids. `scale` in the study file overrides this.
+Images are divided by their largest magnitude. Columns and features of a series are
+standardised. Integers of an .npz file are not scaled for a user-defined model, since
+they may be token ids. `scale` in the study file overrides this.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ _IDS: Final = 2**31
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """The inputs as a study takes them, and what `scaling` does to them."""
+    """The inputs of a study, and the kind of scaling."""
 
     x: Array
     x_test: Array | None
@@ -40,11 +40,11 @@ class Inputs:
 
 
 def checked_inputs(arrays: Arrays, config: DataConfig, own_model: bool) -> Inputs:
-    """Return the inputs; raise a short fact for what cannot be an input."""
+    """Return the inputs; raise a short message for invalid ones."""
     parts = [_numbers(key, part, config) for key, part in named("x", arrays)]
     if parts[-1].shape[1:] != parts[0].shape[1:]:
         raise DataError(
-            f"rows of x_test are {parts[-1].shape[1:]}, those of x_train are "
+            f"rows of x_test are {parts[-1].shape[1:]}, but rows of x_train are "
             f"{parts[0].shape[1:]}"
         )
     image = _is_image(parts[0], config.scale)
@@ -65,7 +65,7 @@ def checked_inputs(arrays: Arrays, config: DataConfig, own_model: bool) -> Input
 
 
 def named(key: str, arrays: Arrays) -> Iterator[tuple[str, Array]]:
-    """Yield the arrays of "x" or "y" with what messages call them."""
+    """Yield the arrays of "x" or "y" with their names in messages."""
     train, test = getattr(arrays, key), getattr(arrays, f"{key}_test")
     whole = f"column {cell(arrays.label)}" if arrays.label and key == "y" else key
     yield (whole if test is None else f"{key}_train"), train
@@ -74,7 +74,7 @@ def named(key: str, arrays: Arrays) -> Iterator[tuple[str, Array]]:
 
 
 def check_finite(key: str, values: Array, nan: bool = False) -> None:
-    """Raise for the first value that is not finite; `nan` admits missing ones."""
+    """Raise for the first value that is not finite; `nan` allows missing values."""
     if values.dtype.kind != "f":
         return
     strange = np.isinf(values) if nan else ~np.isfinite(values)
@@ -117,7 +117,7 @@ def _is_image(x: Array, scale: str | None) -> bool:
 def _are_pixels(x: Array) -> bool:
     """Return whether numbers are from 0 to 255, whole or divided by 255.
 
-    Zeros and ones alone are not: they may as well be events, or one-hot.
+    Data of zeros and ones only do not count as pixels: they may be events or one-hot.
     """
     low, high = x.min(), x.max()
     if low < 0 or high > 255:
@@ -148,7 +148,7 @@ def _are_ids(x: Array) -> bool:
 def _imputed(
     parts: list[Array], indicator: bool
 ) -> tuple[list[Array], tuple[Feature, ...]]:
-    """Return columns with missing values as those of a table, indicators last."""
+    """Return columns with missing values like those of a table, indicators last."""
     width = parts[0].shape[1]
     blank = np.any([np.isnan(part).any(axis=0) for part in parts], axis=0)
     flagged = np.flatnonzero(blank) if indicator else np.arange(0)

@@ -1,8 +1,8 @@
-"""What is learned from the training part about inputs and targets, and how it scales.
+"""Fits the scaling of inputs and targets on the training part, and applies it.
 
-What is not in the training part has no influence on what is learned: the largest
-magnitude of images; of columns the mean and standard deviation, and what is put in
-place of missing values: the median of numbers, the most frequent of words.
+Images are scaled by the largest magnitude, columns by mean and standard deviation.
+Missing numbers are replaced by the median, missing words by the most frequent word. All
+of these come from the training part alone.
 """
 
 from collections.abc import Sequence
@@ -21,19 +21,19 @@ Array = NDArray[Any]
 IMAGE, NONE, STANDARD = "image", "none", "standard"
 
 _SMALL, _LARGE = 1e-30, 1e30
-"""Magnitudes between which numbers of float32 keep their digits."""
+"""Magnitudes between which float32 keeps all digits."""
 
 _SQUARABLE: Final = 400
-"""Exponents of 2 up to which squares of a few numbers are finite, and not 0."""
+"""Up to this exponent of 2, sums of squares in float64 neither overflow nor vanish."""
 
 
 @dataclass(frozen=True, eq=False)
 class Scaling:
-    """Turns rows into float32, or leaves integers: `(x·2^-exponent - mean) / divisor`.
+    """Scales rows to float32: `(x·2^-exponent - mean) / divisor`.
 
-    The power of 2 is exact. It keeps the squares of very large and very small numbers
-    from an overflow, after which all of a column would be 0. Of `kind` "image" the
-    divisor is one number, of "none" nothing is done.
+    The power of 2 is exact. It prevents overflow and underflow in the squares of very
+    large and very small numbers. For `kind` "image" the divisor is one number. For
+    "none" numbers are not scaled, and integers stay integers.
     """
 
     kind: str
@@ -43,7 +43,7 @@ class Scaling:
     divisor: Any = 1.0
 
     def __call__(self, part: Array) -> Array:
-        """Return the rows, scaled."""
+        """Return the scaled rows."""
         with np.errstate(over="ignore", invalid="ignore"):
             if self.fill is not None:
                 part = np.where(np.isnan(part), self.fill, part)
@@ -63,10 +63,10 @@ class Scaling:
 
 
 def fit(kind: str, train: Array, features: Sequence[Feature] = ()) -> Scaling:
-    """Return what the training part says; of images and series by the last axis.
+    """Return the scaling for a training part; for series, by the last axis.
 
     Raises:
-        DataError: a column has missing values alone, as a short fact.
+        DataError: a column has only missing values; the message is a fragment.
     """
     fill = None
     if train.dtype.kind == "f" and train.ndim == 2 and np.isnan(train).any():
@@ -75,7 +75,7 @@ def fit(kind: str, train: Array, features: Sequence[Feature] = ()) -> Scaling:
     if kind == NONE:
         return Scaling(NONE, fill)
     if kind == IMAGE:
-        # In float64: the magnitude of the most negative integer is no int8, int16, ...
+        # In float64, since abs overflows for the most negative int8, int16, ...
         largest = max(abs(float(train.min())), abs(float(train.max()))) or 1.0
         return Scaling(IMAGE, fill, divisor=largest)
     train = train.astype("float64")
@@ -93,9 +93,10 @@ def fit(kind: str, train: Array, features: Sequence[Feature] = ()) -> Scaling:
 
 
 def check(scaling: Scaling, whole: Array, columns: Sequence[str], key: str) -> None:
-    """Raise for the first value of a column that float32 does not hold when scaled.
+    """Raise for the first value of a column that overflows float32 when scaled.
 
-    Scaling keeps the order of a column's values, so the ends tell of all of them.
+    Scaling keeps the order of a column's values, so only minimum and maximum are
+    tested.
     """
     if whole.dtype.kind != "f":
         return
@@ -115,7 +116,7 @@ def check(scaling: Scaling, whole: Array, columns: Sequence[str], key: str) -> N
 
 
 def _fill(train: Array, features: Sequence[Feature]) -> Array:
-    """Return what stands for missing values of each column."""
+    """Return the replacement of missing values for each column."""
     fill = np.zeros(train.shape[1])
     for feature in features:
         inputs = slice(feature.start, feature.start + feature.width)

@@ -1,6 +1,6 @@
-"""Arrays from named data sets and from .npz, .csv and .parquet files.
+"""Reads arrays from named data sets and from .npz, .csv and .parquet files.
 
-Every failure of a reader is a `DataError` of one line that names the file.
+Errors of readers are `DataError`s of one line that names the file.
 """
 
 import os
@@ -17,12 +17,12 @@ from kregkit.study.data.scaling import Array
 from kregkit.study.file.config import DataConfig
 
 FOLDER: Final = "KREGKIT_DATA"
-"""The environment variable that names the folder of data sets kept at hand."""
+"""The environment variable with the folder of local copies of data sets."""
 
 
 @dataclass(frozen=True, eq=False)
 class Arrays:
-    """What a data set holds; of a table also what its columns are called."""
+    """The arrays of a data set; for a table, also the names of its columns."""
 
     x: Array
     y: Array
@@ -34,7 +34,7 @@ class Arrays:
 
 
 def read(file: Path, config: DataConfig) -> Arrays:
-    """Return the arrays in a file, read as a study says."""
+    """Return the arrays of a file, read with the options of a study."""
     if file.suffix.lower() == ".npz":
         return Arrays(*read_npz(file))
     table = read_table(file, str(config.label), config.drop or ())

@@ -1,7 +1,7 @@
-"""The targets of a data set: numbers, or classes, numbered in the order of labels.
+"""Checks the targets of a data set: numbers, or classes numbered in label order.
 
 Labels may be whole numbers with gaps, words, or one-hot rows. Rows of several numbers
-are several targets of a regression.
+are targets of a regression.
 """
 
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from kregkit.study.data.sources import Arrays
 from kregkit.study.data.wording import cell, several
 
 _NO_LABEL: Final = ("", "nan")
-"""Words that stand for no label: what NumPy makes of missing ones."""
+"""Text that NumPy writes for missing labels."""
 
 _EXACT: Final = 2.0**53
-"""Below it, every whole number is a float64 of its own."""
+"""Below it, float64 represents all whole numbers."""
 
-_REGRESSION: Final = "say task = 'regression'"
+_REGRESSION: Final = "set task = 'regression'"
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class Targets:
 
 
 def checked_targets(arrays: Arrays, task: str | None) -> Targets:
-    """Return the targets; raise a short fact for what cannot be one."""
+    """Return the targets; raise a short message for invalid ones."""
     keys = [key for key, _ in named("y", arrays)]
     parts = [_labels(key, part, task) for key, part in named("y", arrays)]
     for (x_key, x), key, part in zip(named("x", arrays), keys, parts, strict=True):
@@ -55,7 +55,7 @@ def checked_targets(arrays: Arrays, task: str | None) -> Targets:
         single = parts[0].ndim == 1
         task = "classification" if single and whole else "regression"
         if whole and not single:
-            raise DataError(f"{_not_labels(keys[0], parts[0])}; else {_REGRESSION}")
+            raise DataError(f"{_not_labels(keys[0], parts[0])}; or {_REGRESSION}")
     if task == "regression":
         return _numbers(keys, parts)
     if parts[0].ndim != 1:
@@ -115,11 +115,11 @@ def _whole(part: Array) -> bool:
 
 
 def _exact(key: str, part: Array) -> Array:
-    """Return labels as words or int64; raise for one that is not exact in it."""
+    """Return labels as words or int64; raise for a number that is not exact."""
     if part.dtype.kind == "U" or not part.size:
         return part
     if part.dtype.kind == "f":
-        part = part.astype("float64")  # in which the limit is a number, unlike float16
+        part = part.astype("float64")  # the limit overflows float16
     limit = _EXACT if part.dtype.kind == "f" else 2**63
     beyond = (
         (part >= limit) | (part < -limit) if part.dtype.kind != "i" else part != part
@@ -128,7 +128,7 @@ def _exact(key: str, part: Array) -> Array:
         first = int(beyond.argmax())
         raise DataError(
             f"{key} has the label {part[first]:g} in row {first + 1}, too large to be "
-            f"told from others; number the classes 0, 1, ..., or {_REGRESSION}"
+            f"exact; number the classes 0, 1, ..., or {_REGRESSION}"
         )
     return part.astype("int64")
 
@@ -142,7 +142,7 @@ def _classes(keys: list[str], parts: list[Array]) -> Targets:
         strange = np.setdiff1d(part, known)
         if len(strange):
             raise DataError(
-                f"{key} has the label {strange[0]}, which {keys[0]} has not"
+                f"{key} has the label {strange[0]}, which {keys[0]} does not have"
             )
     numbered = [np.searchsorted(known, part).astype("int64") for part in parts]
     test = numbered[1] if len(numbered) > 1 else None

@@ -1,16 +1,16 @@
-"""Cells, names and rows of data files in the words of messages: short, on one line."""
+"""Formats cells, names and counts of data files for messages of one line."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 MOST: Final = 8
-"""The most names or problems that one message lists."""
+"""The maximum number of names or problems in one message."""
 
 _LONGEST: Final = 40
 
 
 def cell(value: Any) -> str:
-    """Return a cell or a name in quotes, cut where it is long."""
+    """Return a cell or a name in quotes, shortened if it is long."""
     text = repr(value)
     if len(text) <= _LONGEST:
         return text
@@ -23,7 +23,7 @@ def several(count: int, singular: str, plural: str = "") -> str:
 
 
 def listed(words: Sequence[str]) -> str:
-    """Return the first words, separated by commas, and how many there are more."""
+    """Return the first words, separated by commas, and the number of the others."""
     more = len(words) - MOST
     return ", ".join(words[:MOST]) + (f" and {more} more" if more > 0 else "")
 

@@ -1,1 +1,1 @@
-"""Who trains what: scheduling, worker processes, and the two engines."""
+"""Trains the trials of a study: schedule, worker processes, and the two engines."""

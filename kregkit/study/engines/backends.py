@@ -1,8 +1,4 @@
-"""What Keras's backends tell of a traced model, each in its own way.
-
-What a traced model tells about itself is read here and nowhere else;
-gradients are in `kkt`, maps, loops and everything else are `keras.ops`.
-"""
+"""Inspects a traced model on each backend, for the schedule."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -17,9 +13,9 @@ SUPPORTED: Final = ("tensorflow", "jax")
 def obstacle(forward: Callable[[Any], Any], given: Any) -> str | None:
     """Return why a pass over one model cannot be mapped over many, or None.
 
-    What a random or stateful operation gives depends on how often it has run: for
-    many models at once it would not be what each of them gives alone. Keras's own
-    random layers are not of this kind: their state is a variable of the model.
+    The result of a random or stateful operation depends on how often it has run, so it
+    would differ between one model and many. Keras's random layers are no problem: their
+    state is a variable of the model.
     """
     if keras.backend.backend() == "jax":
         return None
@@ -32,19 +28,19 @@ def obstacle(forward: Callable[[Any], Any], given: Any) -> str | None:
     names = {op.type for op in operations if op.op_def.is_stateful}
     if known := ", ".join(sorted(names - _HARMLESS - {_READ})):
         return f"the model is stateful beyond Keras's variables: {known}"
-    if _READ in names:  # every variable of its own has been replaced by a tensor
+    if _READ in names:  # tensors have replaced all variables of the model
         return "the model reads a variable that is not its own, such as a global seed"
     if any(op.type == "PadV2" for op in operations):
-        return "TensorFlow's vectorized map pads with 0, whatever constant is asked for"
+        return "TensorFlow's vectorized map pads with 0, whatever the constant is"
     if sparse:
-        return "a gradient is sparse, as those of embeddings are"
-    if missing:  # Keras leaves such a weight as it is, without weight decay too
-        return "a trained weight has no part in the loss"
+        return "a gradient is sparse, such as the gradient of an embedding"
+    if missing:  # Keras does not update such a weight, not even by weight decay
+        return "the loss does not depend on a trained weight"
     return None
 
 
 def traffic(forward: Callable[[Any], Any], given: Any) -> int:
-    """Return the bytes of everything that a pass over one model computes."""
+    """Return the bytes of all tensors that a pass over one model computes."""
     if keras.backend.backend() == "jax":
         import jax
 
@@ -68,11 +64,11 @@ _READ: Final = "ReadVariableOp"
 def _differentiated(
     forward: Callable[[Any], Any], given: Any, sparse: list[int], missing: list[int]
 ) -> list[Any]:
-    """Return the gradients of the first output by the first inputs.
+    """Return the gradients of the first output with respect to the first inputs.
 
-    Keras squares and clips a sparse gradient before its repeated rows are summed, and
-    a stacked one has none: `sparse` gets the places of those, `missing` those of
-    weights without a gradient.
+    The indices of sparse gradients are added to `sparse`, and the indices of weights
+    without a gradient to `missing`. Keras squares and clips a sparse gradient before it
+    sums repeated rows; a stacked gradient is dense.
     """
     import tensorflow as tf
 
@@ -107,7 +103,7 @@ def _operations(graph: Any) -> list[Any]:
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Return whether a backend says with this error that memory has run out."""
+    """Return whether a backend raises this error when memory runs out."""
     if isinstance(error, MemoryError):
         return True
     if keras.backend.backend() == "jax":

@@ -1,7 +1,7 @@
-"""Decoupled weight decay: `w ← w − learning rate·strength·w` in every step.
+"""Decoupled weight decay of both engines: `w ← w − learning rate·strength·w`.
 
-It is the optimizer's, as `weight_decay` of Keras's optimizers is, but of
-the kernels that a trial names. No loss has a term for it.
+The optimizer applies it in each step, like `weight_decay` of Keras's optimizers, but
+only to the kernels that a trial names. It is not part of the loss.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from kregkit.study.problem.models import holders
 
 
 def set_decay(optimizer: Any, model: Any, trial: Trial) -> keras.Variable:
-    """Let an optimizer decay the weights of a trial; return the strength, to assign."""
+    """Make an optimizer decay the weights of a trial; return the strength variable."""
     held = {id(weight) for weight in _decayed(model, str(trial.layers))}
     others = [w for w in model.trainable_variables if id(w) not in held]
     optimizer.exclude_from_weight_decay(var_list=others)
@@ -32,8 +32,8 @@ class Decays:
     """The decay of each trial of a batch, for each trained weight of the model.
 
     Args:
-        model: whose structure all trials have.
-        mixed: every trial that may be asked for.
+        model: a model with the structure of all trials.
+        mixed: all trials that may be in a batch.
     """
 
     def __init__(self, model: keras.Model, mixed: Sequence[Trial]) -> None:
@@ -42,13 +42,13 @@ class Decays:
             layers: {id(weight) for weight in _decayed(model, layers)}
             for layers in named
         }
-        self._layers = [  # for each weight, the `layers` that mean it
+        self._layers = [  # for each weight, the `layers` that select it
             {layers for layers in named if id(weight) in held[layers]}
             for weight in model.trainable_variables
         ]
 
     def __call__(self, trials: Sequence[Trial]) -> list[Tensor | None]:
-        """Return a strength for each trial, or None for a weight that none decays."""
+        """Return a strength for each trial, or None for a weight without decay."""
         return [
             ops.convert_to_tensor(
                 np.array([t.decay * (t.layers in layers) for t in trials], "float32")

@@ -1,8 +1,8 @@
-"""About how long a study takes and how much memory, before it is trained.
+"""Estimates the time and memory of a study before it is trained, for `kregkit plan`.
 
-The time is counted: the multiplications of the model for every row of every epoch and
-trial, at a rate for each engine, and what is spent on each trial, each program that is
-traced, and once. Rates and constants were measured on 2 cores of 2.5 GHz.
+The time is the number of multiplications of all rows, epochs and trials at a rate for
+each engine, plus constants for each trial, each traced program, and the run. Rates and
+constants were measured on 2 cores of 2.5 GHz.
 """
 
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from kregkit.study.problem.resolve import Study
 from kregkit.study.problem.sizes import multiply_adds, shaped, sizes
 
 _LOADED: Final = 1000 * 2**20
-"""Bytes of a process that has loaded TensorFlow and traced a program."""
+"""The bytes of a process with TensorFlow and a traced program."""
 _UNITS: Final = ((86400, "days"), (3600, "hours"), (60, "minutes"))
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Seconds: of a run, a program that is traced, a trial, a step, an operation."""
+    """Seconds for a run, a traced program, a trial, a step and an operation."""
 
     run: float
     program: float
@@ -36,7 +36,7 @@ RATES: Final = {
 
 @dataclass(frozen=True)
 class Estimate:
-    """The seconds and bytes that a study takes, and the operations counted for it."""
+    """The seconds and bytes that a study needs, and the counted operations."""
 
     seconds: float
     memory: int
@@ -51,12 +51,12 @@ class Estimate:
 
 
 def estimate(study: Study, chosen: Schedule, workers: int = 1) -> Estimate:
-    """Return what training by this schedule takes, with its report."""
+    """Return the estimate for training by this schedule, and its report."""
     model, split, train = shaped(study), study.split(0), study.config.train
     found, products = sizes(study, model), multiply_adds(model)
     steps = -(-len(split.x_train) // train.batch_size)
-    # Forward and backward for a row trained on, forward for one of validation, and
-    # the optimizer's and a penalty's for each weight at each step.
+    # Forward and backward for training rows, forward for validation rows, and the
+    # optimizer and a penalty for each weight in each step.
     epoch = (
         products * (6 * len(split.x_train) + 2 * len(split.x_val))
         + 20 * found.weights * steps
@@ -79,7 +79,7 @@ def estimate(study: Study, chosen: Schedule, workers: int = 1) -> Estimate:
 
 
 def duration(seconds: float) -> str:
-    """Return a time to one or two digits in the unit that a person would use."""
+    """Return a time with one or two digits in a suitable unit."""
     for size, name in _UNITS:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {name}"

@@ -1,7 +1,6 @@
-"""What both engines hold to: the order of batches, the probe, what is stored.
+"""The parts that both engines share: order of batches, checks, and stored results.
 
-Nothing here depends on the engine, so that a trial is the same trial
-whichever of them trained it.
+Nothing here depends on the engine, so both engines give the same trial.
 """
 
 import functools
@@ -29,7 +28,7 @@ from kregkit.weights import Weight, weight_of
 
 @dataclass(frozen=True)
 class Result:
-    """What one trial leaves: the rows, the final and the tensors of the store."""
+    """The result of one trial: its rows, final and tensors for the store."""
 
     rows: list[dict[str, Any]]
     final: dict[str, Any]
@@ -42,19 +41,19 @@ class Result:
 
 
 def order(seed: int, epochs: int, rows: int) -> Any:
-    """Return the row numbers of every epoch, `(epochs, rows)`, for a seed."""
+    """Return the row numbers of each epoch, `(epochs, rows)`, for a seed."""
     random = np.random.default_rng([seed, 1])
     return np.stack([random.permutation(rows) for _ in range(epochs)]).astype("int32")
 
 
 Structure = list[tuple[str, tuple[int, ...], str]]
-"""Path, shape and dtype of every variable of a model."""
+"""Path, shape and dtype of each variable of a model."""
 
 
 def check_structure(
     study: Study, trial: Trial, model: keras.Model, known: Structure | None
 ) -> Structure:
-    """Return the structure of a trial's model, which must be the one that is known.
+    """Return the structure of a trial's model, which must equal the known structure.
 
     Raises:
         ModelError: the builder returned another structure for this seed.
@@ -83,7 +82,7 @@ def result(
     failed_epoch: int | None,
     seconds: float,
 ) -> Result:
-    """Return what is stored of a trial; `found` are the scores of one that ended."""
+    """Return the result of a trial; `found` has the scores, unless it failed."""
     own = {"trial": trial.id}
     final = {
         **own,
@@ -102,16 +101,16 @@ def result(
 
 
 def score(study: Study, y: Any, answers: Any) -> float:
-    """Return the study's score of these answers."""
+    """Return the study's score of these outputs."""
     metric = study.metric()
     metric.update_state(y, answers)
     return float(metric.result())
 
 
 class Residuals:
-    """`finals.kkt_residual` of the trials of a study, by both engines.
+    """Computes `finals.kkt_residual` of the trials of a study, for both engines.
 
-    What trials have in common is compiled once; their parameters are tensors.
+    The computation is compiled once for trials that differ in numeric parameters only.
     """
 
     def __init__(self, study: Study) -> None:
@@ -125,9 +124,9 @@ class Residuals:
         values_of: Callable[[Any], Any],
         u_of: Callable[[Any], Any],
     ) -> float | None:
-        """Return the residual of a trial whose penalty is on weights, or None.
+        """Return the residual of a trial with a penalty on weights, or None.
 
-        `values_of` and `u_of` give, for a variable of the model, arrays of the trial.
+        `values_of` and `u_of` return arrays of the trial for a variable of the model.
         """
         penalty = self._study.penalty(trial)
         if penalty is None or trial.target in (None, "activity"):
@@ -188,7 +187,7 @@ def _identity(study: Study, trial: Trial, split: Split) -> dict[str, Any]:
 
 
 def _constant_answer(study: Study, y: Any, rows: int) -> Any:
-    """Return the best answer that does not look at the input, for so many rows."""
+    """Return the best constant output, repeated for each row."""
     if study.task == "classification":
         counts = np.bincount(y.ravel(), minlength=study.outputs)
         answer = np.eye(len(counts), dtype="float32")[counts.argmax()]

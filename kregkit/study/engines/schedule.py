@@ -1,7 +1,7 @@
-"""Which engine trains which trials, and how many of them at a time.
+"""Decides which engine trains which trials, and how many at a time.
 
-This is settled before anything is trained, from the model itself, so that `kregkit
-plan` says what `kregkit run` will do, and why.
+The decision depends on the model alone and precedes all training, so `kregkit plan`
+shows what `kregkit run` will do, and why.
 """
 
 import math
@@ -30,14 +30,14 @@ from kregkit.study.problem.sizes import Sizes, shaped, sizes
 from kregkit.weights import walk_layers
 
 MOST: Final = 256
-"""More trials at a time are no faster, and more is lost when a run is killed."""
+"""The maximum batch: more trials are no faster, and a killed run would lose more."""
 
 _STATE: Final = 64 * 2**20
 _TRAFFIC: Final = 20 * 2**20
-"""Bytes of weights and optimizer state, and of what a step computes, that a batch may
-have beyond `_FEW` trials: what leaves the processor's caches is no faster together.
-Measured on 2 cores: 16 small CNNs at a time took 0.6 of the time that 64 took for
-each, 215 MLPs half of what 54 took."""
+"""The maximum bytes of weights and optimizer state, and of a step's tensors, in a batch
+of more than `_FEW` trials. Larger batches leave the processor's caches and are no
+faster. Measured on 2 cores: 16 small CNNs at a time took 0.6 of the time per trial that
+64 took, and 215 MLPs half of the time per trial that 54 took."""
 
 _FEW: Final = 16
 
@@ -54,9 +54,9 @@ _OWN_STEP: Final = (
 
 @dataclass(frozen=True)
 class MemoryEstimate:
-    """The bytes that training takes: of each trial, and of each seed's data.
+    """The bytes that training needs for each trial, and for each seed's data.
 
-    `state` are those of weights and optimizer, `step` those that a step computes.
+    `state` is for weights and optimizer, and `step` for the tensors of a step.
     """
 
     trial: int
@@ -66,11 +66,11 @@ class MemoryEstimate:
 
     @property
     def least(self) -> int:
-        """Return what any engine takes: weights, gradients, optimizer, data."""
+        """The bytes that any engine needs: weights, gradients, optimizer, data."""
         return 2 * self.state + self.seed // 2
 
     def at_a_time(self, room: int) -> int:
-        """Return how many trials of one seed each fit into `room`, 0 if none does."""
+        """Return how many trials with one seed each fit into `room` bytes, or 0."""
         fit = room // (self.trial + self.seed)
         quick = min(_STATE // max(1, self.state), _TRAFFIC // max(1, self.step))
         return min(fit, MOST, max(_FEW, quick))
@@ -78,7 +78,7 @@ class MemoryEstimate:
 
 @dataclass(frozen=True)
 class WorkItem:
-    """Trials that are trained together, by one engine."""
+    """Trials that one engine trains together."""
 
     engine: str
     trials: tuple[Trial, ...]
@@ -87,9 +87,9 @@ class WorkItem:
 
 @dataclass(frozen=True)
 class Schedule:
-    """How a study is trained: its units in order, and in words why.
+    """How a study is trained: its units in order, and the reason as text.
 
-    `memory` are the bytes that the largest batch takes; 0 without one.
+    `memory` is the number of bytes of the largest batch, or 0 without a batch.
     """
 
     units: tuple[WorkItem, ...]
@@ -97,7 +97,7 @@ class Schedule:
     memory: int = 0
 
     def __str__(self) -> str:
-        """Say who trains how many trials, in how many units, and why."""
+        """Return a text: trials and units of each engine, and the reason."""
         lines = []
         for engine in dict.fromkeys(unit.engine for unit in self.units):
             sizes = [len(unit.trials) for unit in self.units if unit.engine == engine]
@@ -118,7 +118,7 @@ def schedule(
     if not trials:
         return Schedule((), "nothing is left to train")
     if engine == "fit":
-        return Schedule(_groups(trials, workers), "fit was asked for")
+        return Schedule(_groups(trials, workers), "the engine fit was requested")
     room, own, why = memory() // (2 * workers), _least(study), None
     if own.at_a_time(room) >= 1:
         why = obstacle(study, trials[0])
@@ -156,7 +156,7 @@ def obstacle(study: Study, trial: Trial) -> str | None:
     """Return why the study's trials cannot be trained as one program, or None."""
     backend = keras.backend.backend()
     if backend not in backends.SUPPORTED:
-        return f"Keras runs on {backend}, which has no stacked training"
+        return f"Keras runs on {backend}, for which there is no stacked training"
     policy = keras.config.dtype_policy().name
     if policy != "float32":
         return f"the dtype policy is {policy}, not float32"
@@ -176,16 +176,16 @@ def obstacle(study: Study, trial: Trial) -> str | None:
     if (place := next(wide, None)) is not None:
         return f"layer {place.path!r} computes in {place.layer.compute_dtype}"
     why = optimizer.obstacle(study.optimizer())
-    # Asked before penalties are set on the model, which have no strength outside of it.
+    # Before penalties are set on the model, since they are unusable outside a batch.
     constants = why is None and study.own_model and _has_constants(study, model)
     why = why or backends.obstacle(*_forward(study, [trial], model))
     if why is None and constants:
-        return "the model holds random numbers that are not its variables"
+        return "the model has random constants that are not variables"
     return why
 
 
 def need(study: Study, trials: Sequence[Trial]) -> MemoryEstimate:
-    """Return an upper estimate of the memory that a trial takes in a batch of these."""
+    """Return an upper estimate of the memory of a trial in a batch of these."""
     model, trial = study.build(), trials[0]
     least = _of_state(sizes(study, model))
     with batched_convolutions(
@@ -198,10 +198,10 @@ def need(study: Study, trials: Sequence[Trial]) -> MemoryEstimate:
     row = split.x_train[0].nbytes + split.y_train[0].nbytes
     batch = study.config.train.batch_size
     return MemoryEstimate(
-        # What a pass keeps for the gradient, or computes on the probe; rows of the test
-        # part as they are, disturbed, and once more while they are put together.
+        # Tensors kept for the gradient, or computed on the probe; rows of the test part
+        # as they are, with noise or permuted, and once more while they are stacked.
         least.trial + max(3, PROBE // batch) * forward + row * (7 * PROBE + 4 * batch),
-        # As they are, and all seeds' together; the test part's inputs permuted.
+        # The parts, their concatenation over seeds, and the permuted test inputs.
         2 * sum(part.nbytes for part in parts) + split.x_test.nbytes,
         least.state,
         forward,
@@ -209,19 +209,19 @@ def need(study: Study, trials: Sequence[Trial]) -> MemoryEstimate:
 
 
 def _least(study: Study) -> MemoryEstimate:
-    """Return what a trial takes in any batch, without tracing one."""
+    """Return the memory of a trial in any batch, without tracing."""
     numbers = study.data.x.size + study.data.y.size
     return _of_state(sizes(study, shaped(study)), 8 * numbers)
 
 
 def _of_state(found: Sizes, seed: int = 0) -> MemoryEstimate:
-    # The state, gradients and the state after, what the optimizer was built on, and
-    # what is stored of a weight and its gradient, a Python float for each.
+    # The state before and after a step, gradients, the variables of the optimizer's
+    # build, and the stored weights and gradients, a Python float for each.
     return MemoryEstimate(5 * found.state + 64 * found.weights, seed, found.state, 0)
 
 
 def _groups(trials: Sequence[Trial], workers: int) -> tuple[WorkItem, ...]:
-    """Return the trials that share one compiled model, divided among the workers."""
+    """Return units of trials that share one compiled model, divided among workers."""
     groups: dict[Any, list[Trial]] = {}
     for trial in trials:
         groups.setdefault(group(trial), []).append(trial)
@@ -234,13 +234,13 @@ def _groups(trials: Sequence[Trial], workers: int) -> tuple[WorkItem, ...]:
 
 
 def _has_constants(study: Study, first: keras.Model) -> bool:
-    """Return whether a model of another seed with these variables answers otherwise."""
+    """Return whether a model of another seed has other outputs with these variables."""
     seed = study.trials[0].seed
     probe = study.split(seed).x_val
     keras.utils.set_random_seed(seed + 1)
     second = study.build()
     if [v.shape for v in first.variables] != [v.shape for v in second.variables]:
-        return False  # refused where it is trained
+        return False  # the training raises an error
     for one, other in zip(first.variables, second.variables, strict=True):
         other.assign(one)
     return answers(first, probe) != answers(second, probe)
@@ -249,7 +249,7 @@ def _has_constants(study: Study, first: keras.Model) -> bool:
 def _forward(
     study: Study, trials: Sequence[Trial], model: keras.Model
 ) -> tuple[Any, Any]:
-    """Return the first trial's training pass, and the tensors to trace it with."""
+    """Return the first trial's training pass, and tensors for its trace."""
     trial, mixture = trials[0], Mixture.attach(model, study, trials)
     objective = Objective(model, study, mixture)
     split = study.split(trial.seed)

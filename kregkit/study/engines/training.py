@@ -1,7 +1,6 @@
-"""Units of trials, trained by their engine and stored at once.
+"""Trains units of trials with their engine, and stores each unit at once.
 
-What is finished is written before anything else begins, and what runs
-out of memory is tried again with half as many trials at a time.
+If a batch runs out of memory, it is repeated with half as many trials at a time.
 """
 
 import gc
@@ -19,19 +18,20 @@ from kregkit.study.plan import Trial, words
 from kregkit.study.problem.resolve import Study
 
 Progress = Callable[[float, int], None]
-"""Called with how many trials' worth of training is done, and how many failed."""
+"""Called with the number of newly trained trials (or fractions), and of failed ones."""
 
 _TRAINING: Final = 0.98
-"""Of a batch, what its epochs count for; the rest is told when it is stored."""
+"""The share of a batch's progress for its epochs; the rest follows when it is stored.
+"""
 
 
 class Training:
-    """Both engines for one study, with what they have compiled so far.
+    """Both engines for one study, with their compiled programs.
 
     Args:
-        study: what is trained.
-        store: where each unit goes when it is done.
-        trials: every trial that the engine `batch` may be given.
+        study: the study.
+        store: the store for the finished units.
+        trials: all trials that the engine `batch` may train.
     """
 
     def __init__(self, study: Study, store: Store, trials: Sequence[Trial]) -> None:
@@ -56,7 +56,7 @@ class Training:
             progress(1.0, int(result.failed))
 
     def _batches(self, trials: Sequence[Trial], size: int, progress: Progress) -> None:
-        if self._program is not None:  # one that ran out of memory was made smaller
+        if self._program is not None:  # smaller, if an earlier one ran out of memory
             size = min(size, self._program.trials)
         rest = list(trials)
         while rest:
@@ -78,7 +78,7 @@ class Training:
                         f"trial {now[0].id} ({words(now[0])}) alone runs out of memory."
                     ) from None
                 self._program = None
-            if self._program is None:  # the error held what it had allocated
+            if self._program is None:  # out of memory; the error is freed by now
                 size = -(-size // 2)
                 gc.collect()
                 continue

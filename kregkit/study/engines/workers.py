@@ -1,7 +1,7 @@
-"""Units of a study, spread over processes that each train and store their own.
+"""Distributes the units of a study to worker processes, which train and store them.
 
-Workers share nothing but the store, whose parts are written whole; when
-one of them fails, or the run is interrupted, all of them end.
+Workers share only the store. If a worker fails, or the run is interrupted, all workers
+end.
 """
 
 import contextlib
@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 
 
 def load_backend_quietly() -> None:
-    """Import Keras without the lines that TensorFlow's libraries write at loading.
+    """Import TensorFlow without the lines that its libraries print.
 
-    They are written before TensorFlow's log level applies. Shown if it fails to load.
+    They are printed before TensorFlow's log level applies. If the import fails, they
+    are shown.
     """
     sys.stderr.flush()
     stderr = os.dup(2)
@@ -44,7 +45,8 @@ def load_backend_quietly() -> None:
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
-    # Of operations that a vectorized map runs in a loop: `kregkit plan` has the engine.
+    # TensorFlow warns of operations that a vectorized map runs in a loop. `kregkit
+    # plan` shows the engine instead.
     tensorflow.get_logger().setLevel("ERROR")
 
 
@@ -60,18 +62,18 @@ def spread(
     """Train the units in `workers` processes, each with its share of the cores.
 
     Raises:
-        KregkitError: what a worker raised; the others are ended.
-        ModelError: a worker was killed, as the system does when memory runs out.
+        KregkitError: a worker raised it; the other workers are ended.
+        ModelError: a worker was killed, as happens when memory runs out.
     """
     workers = min(workers, len(units))
     spawning = multiprocessing.get_context("spawn")
     waiting, told = spawning.Queue(), spawning.Queue()
-    waiting.cancel_join_thread()  # units that no worker took must not be waited for
+    waiting.cancel_join_thread()  # do not wait for units that no worker took
     for unit in units:
         waiting.put(unit)
     processes: list[Any] = []
     try:
-        with _sheltered():
+        with _without_interrupts():
             for number in range(workers):
                 waiting.put(None)
                 shared = (tuple(trials), config, file, store, waiting, told)
@@ -100,8 +102,8 @@ def spread(
 
 
 @contextlib.contextmanager
-def _sheltered() -> Iterator[None]:
-    """Let what is started here not see Ctrl-C, which its terminal sends to all."""
+def _without_interrupts() -> Iterator[None]:
+    """Block Ctrl-C, which a terminal sends to all, for processes started inside."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -113,8 +115,8 @@ def _sheltered() -> Iterator[None]:
 
 
 _MEANING: Final = {
-    -9: ", killed as when memory runs out",
-    1: ", by an error that is shown above",
+    -9: ", killed, as happens when memory runs out",
+    1: "; its error is shown above",
 }
 
 
@@ -124,7 +126,7 @@ def _check(processes: Sequence[Any]) -> None:
         meaning = _MEANING.get(killed[0], "")
         raise ModelError(
             f"a worker ended with exit status {killed[0]}{meaning}. "
-            "What was finished is stored: run it again with fewer workers."
+            "Finished trials are stored: run it again with fewer workers."
         )
 
 
@@ -157,7 +159,7 @@ def _work(
 
 
 def _end_with_parent() -> None:
-    """End at once when the parent is gone: it may be resumed, and train the same."""
+    """End when the parent ends: a resumed run would train the same trials."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -165,7 +167,7 @@ def _end_with_parent() -> None:
 
 
 def _take_share(number: int, workers: int) -> None:
-    """Keep this process to its share of the cores, where the system can."""
+    """Restrict this process to its share of the cores, if the system can."""
     if not hasattr(os, "sched_setaffinity"):
         return
     cores = sorted(os.sched_getaffinity(0))

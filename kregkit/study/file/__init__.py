@@ -1,1 +1,1 @@
-"""What may be written in a study file, and where a mistake in it stands."""
+"""Parses study files, and locates mistakes in them."""

@@ -1,4 +1,4 @@
-"""One combination of a sweep; no Keras."""
+"""One combination of a sweep; without Keras."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ class Cell:
     strength: float
 
     def __str__(self) -> str:
-        """Return the combination in words, for messages."""
+        """Return a description of the combination, for messages."""
         further = "".join(f", {n} {types.told(v)}" for n, v in self.parameters)
         return (
             f"{self.regularizer} on {self.target} (layers {self.layers!r}, solver "

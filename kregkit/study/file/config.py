@@ -1,7 +1,7 @@
-"""A study file, read and parsed, or refused with one located line; no Keras.
+"""Reads and parses a study file; without Keras.
 
-Every error has the file and the key's path, and the line where the scanner of `locate`
-is sure of it.
+Each error is one line with the file, the key's path and, if `locate` is sure of it, the
+line number.
 """
 
 import codecs
@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 MOST_BYTES: Final = 16 * 2**20
-"""The largest study file."""
+"""The largest size of a study file."""
 
 
 class StudyConfig(Part):
@@ -66,8 +66,8 @@ class StudyConfig(Part):
             own = "weight_decay" in OPTIMIZERS[self.train.optimizer]
             if own and DECOUPLED in sweep.regularizer:
                 raise fact(
-                    f"{DECOUPLED} decay is what {self.train.optimizer} has already; "
-                    "it needs an optimizer without",
+                    f"{self.train.optimizer} already has {DECOUPLED} decay; use an "
+                    "optimizer without",
                     *("sweep", index, "regularizer"),
                     sweep.regularizer.index(DECOUPLED),
                     also=("train", "optimizer"),
@@ -75,8 +75,9 @@ class StudyConfig(Part):
             one = [name for name in sweep.regularizer if SPECS[name].scalar_step_only]
             if one and "proximal" in sweep.solver and self.train.optimizer != ONE_STEP:
                 raise fact(
-                    f"{one[0]} has a proximal step for weights of one step alone, as "
-                    f"{ONE_STEP} has; {self.train.optimizer} gives each its own",
+                    f"the proximal step of {one[0]} needs one step size for all "
+                    f"weights, as {ONE_STEP} has; {self.train.optimizer} has one for "
+                    "each",
                     *("sweep", index, "regularizer", sweep.regularizer.index(one[0])),
                     also=("train", "optimizer"),
                 )
@@ -91,7 +92,7 @@ class StudyConfig(Part):
         return self
 
     def _check_trials(self) -> None:
-        """Refuse more trials than can be planned, before any of them is made."""
+        """Raise if there are too many trials, before any of them is created."""
         combinations = 0
         for index, sweep in enumerate(self.sweep):
             combinations += sweep.size
@@ -131,7 +132,7 @@ def parse(text: str, file: str) -> StudyConfig:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise StudyError(f"{file}{_syntax(text, str(error))}") from None
-    except (RecursionError, ValueError) as error:  # where `check_size` saw less
+    except (RecursionError, ValueError) as error:  # what `check_size` did not find
         raise StudyError(f"{file}: not TOML: {error}.") from None
     if not document:
         raise StudyError(f"{file}: is empty.")

@@ -1,7 +1,7 @@
-"""What pydantic refuses, as one line: `file:line: key[2]: expected int, received '3'.`.
+"""Turns pydantic's errors into one line: `file:line: key[2]: expected int, ...`.
 
-The first problem in the order of the file is told, with the number of the others.
-Every value is the one that stands in the file.
+The message shows the first problem in file order, and the number of further problems.
+Values are shown as they are in the file.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -36,7 +36,7 @@ def study_error(
     lines: Mapping[Path, int],
     known: Known,
 ) -> StudyError:
-    """Return the error for the first problem; `known` gives a table's keys."""
+    """Return the error for the first problem; `known` returns a table's keys."""
     details = error.errors(include_url=False, include_input=False)
     problems = [_problem(detail, document) for detail in details]
     ends = _ends(lines)
@@ -49,7 +49,7 @@ def study_error(
 
 
 def shown(value: object) -> str:
-    """Return the value for a message: one short line."""
+    """Return the value as one short line for a message."""
     text = str(value).lower() if isinstance(value, bool) else repr(value)
     return _cut(text, _LONGEST_VALUE)
 
@@ -68,7 +68,10 @@ def _problem(
 
 
 def _inside(document: Any, loc: Path) -> Path:
-    """Drop what the file does not hold: union tags, the [0] of a lone value."""
+    """Return the path without parts that are not in the file.
+
+    These are union tags, and the [0] of a value that is no list.
+    """
     path: Path = ()
     for part in loc:
         named = isinstance(document, dict) and part in document
@@ -100,8 +103,8 @@ def _order(
     ends: Mapping[Path, int],
 ) -> float:
     if detail["type"] == "missing":
-        # A missing key is noticed at the end of its table: a typing error in the
-        # table, its likely reason, is told first.
+        # A missing key has the position of the end of its table. A misspelt key in the
+        # table, the likely reason, is then reported first.
         return ends[path] + 0.5 if path in ends and path else _LAST
     known = (lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines)
     return next(known, _LAST)

@@ -1,10 +1,9 @@
-"""The lines of a TOML text: where each key, table and array element begins.
+"""Finds the line of each key, table and array element of a TOML text, for messages.
 
-A line is never wrong. The scanner knows TOML's strings, comments, tables and arrays,
-and what it found must be exactly the keys that `tomllib` reads from the same text;
-where it is not, there are no lines at all. The scanner also refuses what `tomllib`
-needs more than seconds for, or cannot read: its time grows with the square of the
-depth of a key, and Python reads no integer of more than 4300 digits.
+A line is never wrong. The scanner knows TOML's strings, comments, tables and arrays. If
+its keys are not exactly those that `tomllib` reads, it returns no lines. The scanner
+also raises for texts that `tomllib` cannot read, or not within seconds: its time is
+quadratic in the depth of a key, and Python reads no integer of more than 4300 digits.
 """
 
 import contextlib
@@ -25,7 +24,7 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _BARE_VALUE = re.compile(r"[^,\]}\n#]+")
 _NUMBER = re.compile(r"[+-]?[0-9][\w.+-]*")
 _STRING = re.compile(
-    # Up to two quotes may stand before the three that close a long string.
+    # The three quotes that close a long string may follow up to two other quotes.
     r'"""[^"\\]*(?:(?:\\.|"(?!""))[^"\\]*)*"""(?:"{0,2})'
     r"|'''[^']*(?:'(?!'')[^']*)*'''(?:'{0,2})"
     r'|"[^"\\\n]*(?:\\.[^"\\\n]*)*"'
@@ -34,7 +33,7 @@ _STRING = re.compile(
 )
 
 MOST_VALUES: Final = 10_000
-"""The most values in one list."""
+"""The maximum number of values in one list."""
 _MOST_PLACES: Final = 50_000
 _MOST_LINES: Final = 100_000
 _DEEPEST: Final = 20
@@ -45,9 +44,9 @@ _TOO_DEEP: Final = f"tables and lists are nested more than {_DEEPEST} deep"
 
 
 def check_size(text: str, file: str) -> None:
-    """Raise `StudyError` for a text that is too much to be read.
+    """Raise `StudyError` for a text that is too large to be read.
 
-    Of a text that is not TOML, only what stands before the first mistake is checked.
+    If a text is not TOML, only the part before the first mistake is checked.
     """
     scan = _Scan(_unix(text))
     if text.count("\n") > _MOST_LINES:
@@ -58,14 +57,14 @@ def check_size(text: str, file: str) -> None:
         place = at(file, {error.path: error.line}, error.path)
         raise StudyError(f"{place}: {error}.") from None
     except (_UnsureError, tomllib.TOMLDecodeError):
-        return  # `tomllib` says what is wrong
+        return  # `tomllib` will raise
 
 
 def lines(text: str) -> dict[Path, int]:
     """Return the line, from 1, of each key, table and element; empty if unsure.
 
-    `text` is valid TOML. A dotted key's own path has a line, the tables that it
-    implies have none.
+    `text` is valid TOML. The full path of a dotted key has a line; the tables that it
+    implies do not.
     """
     scan = _Scan(_unix(text))
     try:
@@ -80,18 +79,19 @@ def lines(text: str) -> dict[Path, int]:
 def doubled(text: str, line: int, column: int) -> tuple[Path, int, int] | None:
     """Return (path, line, earlier line) of the first key that is given twice.
 
-    Looks at the text before the place where `tomllib` stopped: so far it is valid.
+    `line` and `column` are the place where `tomllib` stopped; only the valid text
+    before it is scanned.
     """
     rows = _unix(text).split("\n")[:line]
     scan = _Scan("\n".join([*rows[:-1], rows[-1][: column - 1]]))
-    # What was scanned before the place of the error still counts.
+    # The keys scanned before the error are kept.
     with contextlib.suppress(_UnsureError, tomllib.TOMLDecodeError):
         scan.document()
     return scan.doubled
 
 
 def nodes(document: object, path: Path = ()) -> list[Path]:
-    """Return the path of every key, table and element below, in document order."""
+    """Return the path of each key, table and element below, in document order."""
     below: list[tuple[str | int, object]] = []
     if isinstance(document, Mapping):
         below = list(document.items())
@@ -112,19 +112,19 @@ def shown(path: Path) -> str:
 
 
 def _key_shown(key: str) -> str:
-    """Return a key as a short part of one line, quoted where TOML quotes it."""
+    """Return a key as a short text, quoted if TOML needs quotes."""
     text = key if _BARE_KEY.fullmatch(key) else repr(key)
     return text if len(text) <= _LONGEST_KEY else f"{text[: _LONGEST_KEY - 3]}..."
 
 
 def at(file: str, found: Mapping[Path, int], path: Path) -> str:
-    """Return "file:line: path", or "file: path" where the line is not known."""
+    """Return "file:line: path", or "file: path" if the line is not known."""
     line = f":{found[path]}" if path in found else ""
     return f"{file}{line}: {shown(path)}" if path else f"{file}{line}"
 
 
 class _UnsureError(Exception):
-    """The text has something that the scanner does not know."""
+    """The text contains something that the scanner does not know."""
 
 
 class _LimitError(_UnsureError):
@@ -149,7 +149,7 @@ class _Scan:
     table: Path = ()
     _line: int = 1  # of the character at `_counted`
     _counted: int = 0
-    _last: dict[Path, int] = field(default_factory=dict)  # of arrays of tables
+    _last: dict[Path, int] = field(default_factory=dict)  # last index, arrays of tables
 
     def document(self) -> None:
         self._take(_IGNORED)
@@ -259,7 +259,7 @@ class _Scan:
         self.lines[path] = line
 
     def _line_of(self, position: int) -> int:
-        """Return the line of a position that is not before that of the last call."""
+        """Return the line of a position; positions of later calls must not decrease."""
         self._line += self.text.count("\n", self._counted, position)
         self._counted = position
         return self._line
@@ -285,7 +285,7 @@ class _Scan:
 
 @contextlib.contextmanager
 def located(file: FilePath, *path: str | int) -> Iterator[None]:
-    """Put the place in the study file before the message of what fails inside."""
+    """Put the place in the study file in front of the messages of errors inside."""
     try:
         yield
     except KregkitError as error:

@@ -1,4 +1,4 @@
-"""The losses and metrics that a study file names, as types; no Keras."""
+"""The types of losses and metrics in a study file; without Keras."""
 
 import re
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ from kregkit.study.file.types import (
 
 
 def _named(names: Iterable[str], rule: str) -> AfterValidator:
-    """Return what admits these names and functions of the user."""
+    """Return a validator for these names and for user-defined functions."""
 
     def check(name: str) -> str:
         if ":" in name:

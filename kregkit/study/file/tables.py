@@ -1,7 +1,7 @@
-"""The tables of a study file: their keys, and which of them go together; no Keras.
+"""The tables of a study file: their keys and valid combinations; without Keras.
 
-A table that exists is valid, as far as can be known without loading data or building a
-model; that is for `resolve`.
+An instance is valid as far as that can be checked without data and models. `resolve`
+checks the rest.
 """
 
 import itertools
@@ -28,27 +28,27 @@ from kregkit.study.file.cell import Cell
 from kregkit.study.file.types import Part, fact, must
 
 OWN_TEST: Final = frozenset({"mnist", "fashion_mnist", "cifar10"})
-"""Data sets with a test part of their own; `test_fraction` is not used for them."""
+"""Data sets with a separate test part, which do not use `test_fraction`."""
 
 DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "mlp": {"hidden": (64, 32)},
     "cnn": {"filters": (16, 32), "hidden": (64,)},
     "autoencoder": {"hidden": (64, 16), "code": CODE.default},
 }
-"""What a built-in model takes where the study file does not say."""
+"""The default options of built-in models."""
 
 LAYERS: Final = {target: "all" for target in TARGETS} | {"activity": "hidden"}
-"""Where a regularizer goes unless the sweep says `layers`."""
+"""The default `layers` of a sweep for each target."""
 
 _FORMATS: Final = (".csv", ".npz", ".parquet")
 _OF_TABLES: Final = ("label", "drop", "max_levels")
 
 
 class DataConfig(Part):
-    """Which data, how its rows are divided, and how its inputs are scaled.
+    """The data set, its split into parts, and the scaling of its inputs.
 
-    Both fractions are shares of all the rows outside a test part of the data's own.
-    Keys that are not given are None and leave no trace in the ids of the trials.
+    Both fractions are shares of all rows, without the data set's own test part. Keys
+    that are not given are None, and do not change the ids of the trials.
     """
 
     name: types.DataName | None = None
@@ -94,12 +94,12 @@ class DataConfig(Part):
 
     @property
     def format(self) -> str:
-        """The file's ending in lower case with the dot; "" without a file."""
+        """The file's extension with the dot, in lower case; "" without a file."""
         return Path(self.file or "").suffix.lower()
 
 
 class ModelConfig(Part):
-    """A built-in model with its options, or the user's own builder."""
+    """A built-in model with its options, or a user-defined builder."""
 
     name: types.ModelName | None = None
     build: str | None = None
@@ -124,7 +124,7 @@ class ModelConfig(Part):
 
     @property
     def options(self) -> dict[str, Any]:
-        """What the built-in model is called with, defaults filled in."""
+        """The options of the built-in model, including defaults."""
         given = {"filters": self.filters, "hidden": self.hidden, "code": self.code}
         return {
             option: default if given[option] is None else given[option] or ()
@@ -133,7 +133,7 @@ class ModelConfig(Part):
 
 
 class TrainConfig(Part):
-    """How every trial is trained."""
+    """The training options of all trials."""
 
     epochs: types.Count
     batch_size: types.Count = 32
@@ -154,7 +154,7 @@ class TrainConfig(Part):
 
     @property
     def options(self) -> dict[str, float]:
-        """The optimizer's further options that the study file gives."""
+        """The optimizer's other options that the study file gives."""
         given = {
             "momentum": self.momentum,
             "nesterov": self.nesterov,
@@ -164,7 +164,7 @@ class TrainConfig(Part):
 
 
 class SweepConfig(Part):
-    """Every combination of these, for every seed."""
+    """All combinations of these values, for each seed."""
 
     regularizer: types.Regularizers
     target: types.Targets
@@ -178,14 +178,15 @@ class SweepConfig(Part):
     @model_validator(mode="before")
     @classmethod
     def _gather(cls, table: Any) -> Any:
-        """Put the regularizers' own parameters, which are further keys, together."""
+        """Collect the keys that are parameters of regularizers."""
         return types.gathered(table) if isinstance(table, dict) else table
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if "activity" in self.target and "proximal" in self.solver:
             raise fact(
-                "'proximal' acts on weights; the target 'activity' needs its own sweep",
+                "'proximal' acts on weights; the target 'activity' needs a separate "
+                "sweep",
                 *("solver", self.solver.index("proximal")),
             )
         for index, regularizer in enumerate(self.regularizer):
@@ -193,27 +194,28 @@ class SweepConfig(Part):
             for place, target in enumerate(self.target):
                 if spec.only_on not in (None, target):
                     raise fact(
-                        f"{regularizer} is for {spec.only_on!r} alone; {target!r} "
-                        "needs its own sweep",
+                        f"{regularizer} is for {spec.only_on!r} only; {target!r} "
+                        "needs a separate sweep",
                         *("target", place),
                     )
             if not spec.proximal and "proximal" in self.solver:
                 raise fact(
-                    f"{regularizer} has no proximal operator; it needs its own sweep",
+                    f"{regularizer} has no proximal operator; it needs a separate "
+                    "sweep",
                     *("regularizer", index),
                 )
             if not spec.differentiable and "gradient" in self.solver:
                 raise fact(
-                    f"{regularizer} has no gradient that trains; it needs a sweep with "
-                    "solver = 'proximal' alone",
+                    f"{regularizer} has no useful gradient; it needs a sweep with "
+                    "solver = 'proximal' only",
                     *("regularizer", index),
                 )
             takes = spec.parameters
             for name, given in self.further.items():
                 if name not in takes:
                     raise fact(
-                        f"is not taken by {regularizer}; those that take it need a "
-                        "sweep of their own",
+                        f"is not a parameter of {regularizer}; regularizers that have "
+                        "it need a separate sweep",
                         name,
                     )
                 for index, value in enumerate(given):
@@ -225,12 +227,12 @@ class SweepConfig(Part):
 
     @property
     def strengths(self) -> tuple[float, ...]:
-        """The strengths, one by one."""
+        """All strengths."""
         return types.numbers(self.strength)
 
     @property
     def further(self) -> dict[str, tuple[types.Parameter, ...]]:
-        """The regularizers' own parameters that the study file gives."""
+        """The parameters of regularizers that the study file gives."""
         return {**self.parameters, **self.structure}
 
     def _given(self, name: str, rule: Range | Choice) -> tuple[types.Parameter, ...]:
@@ -239,7 +241,7 @@ class SweepConfig(Part):
 
     @property
     def size(self) -> int:
-        """The number of combinations, which none of them is made for."""
+        """The number of combinations, computed without creating them."""
         parameters = (
             math.prod(
                 len(self._given(name, rule))
@@ -252,9 +254,9 @@ class SweepConfig(Part):
         return sum(parameters) * len(self.target) * len(self.solver) * rates * strengths
 
     def cells(self, learning_rate: float) -> Iterator[Cell]:
-        """Yield every combination, the strengths of one beside each other.
+        """Yield all combinations; those that differ in strength only are consecutive.
 
-        `learning_rate` is that of a sweep which names none.
+        `learning_rate` is used if the sweep has none.
         """
         rates = types.numbers(self.learning_rate or (learning_rate,))
         for regularizer, target, solver, rate in itertools.product(

@@ -1,8 +1,8 @@
-"""The values that a study file may hold, as types that say what is wrong with one.
+"""The types of values in a study file, with their rules for messages.
 
-Values are strict: "3", true and 3.0 are not the integer 3; only one value where a list
-belongs is taken as a list of one. What is wrong is raised as a short fact with the path
-below the model; `errors` adds file, line and key.
+Types are strict: "3", true and 3.0 are not the integer 3. The only conversion is a
+single value to a list of one. Validators raise a short text with a path below the
+model; `errors` adds file, line and key.
 """
 
 import math
@@ -41,28 +41,28 @@ MISSING: Final = ("impute", "indicator", "refuse")
 PARAMETERS: Final = {
     n: rule for own in SPECS.values() for n, rule in own.parameters.items()
 }
-"""Every parameter of a regularizer beside `strength`."""
+"""All parameters of regularizers except `strength`."""
 Parameter: TypeAlias = float | str
-"""A number, or a word for a structural parameter."""
+"""A number, or a string for a structural parameter."""
 
 OWN: Final = r"\w+(\.\w+)*:\w+"
-"""A function of the user's: "package.module:function"."""
+"""A user-defined function: "package.module:function"."""
 
 MOST: Final = 10_000
-"""The largest number of seeds, and of strengths in one range."""
+"""The maximum number of seeds, and of strengths in one range."""
 
 MOST_TRIALS: Final = 100_000
-"""The largest number of combinations of a study's sweeps times its seeds."""
+"""The maximum number of combinations of a study's sweeps times its seeds."""
 
 LARGEST: Final = 10**9
-"""The largest count of anything else: epochs, rows of a batch, units of a layer."""
+"""The maximum of other counts: epochs, rows of a batch, units of a layer."""
 
 
 def fact(text: str, *below: str | int, also: Path = ()) -> PydanticCustomError:
     """Return the error with this text for the key `below` the model.
 
-    The text has no full stop: the line of `also`, the whole path of a second key,
-    may follow.
+    `also` is the full path of a second key; its line is appended. The text therefore
+    has no full stop.
     """
     return PydanticCustomError(
         "fact", "{text}", {"text": text, "below": below, "also": also}
@@ -75,7 +75,7 @@ def must(rule: str, *below: str | int) -> PydanticCustomError:
 
 
 def unknown(name: str, known: Iterable[str], *below: str | int) -> PydanticCustomError:
-    """Return the error for a name that is not among the known ones."""
+    """Return the error for a name that is not in `known`."""
     return PydanticCustomError(
         "unknown", "{name}", {"name": name, "known": tuple(known), "below": below}
     )
@@ -87,9 +87,9 @@ def extra(name: str) -> PydanticCustomError:
 
 
 def gathered(table: dict[str, Any]) -> dict[str, Any]:
-    """Return a sweep with its regularizers' own parameters as two tables in it.
+    """Return a sweep with the parameters of its regularizers in two tables.
 
-    Numbers are in `parameters`, words, of structural parameters, in `structure`.
+    `parameters` has the numeric parameters, `structure` the structural ones.
     """
     parted: dict[str, dict[str, Any]] = {"parameters": {}, "structure": {}}
     for key, value in table.items():
@@ -102,12 +102,12 @@ def gathered(table: dict[str, Any]) -> dict[str, Any]:
 
 
 def told(value: Parameter) -> str:
-    """Return a parameter for messages."""
+    """Return a parameter as text, for messages."""
     return value if isinstance(value, str) else f"{value:g}"
 
 
 def check_parameter(value: Parameter, rule: Range | Choice, *below: str | int) -> None:
-    """Raise for a regularizer's parameter that is not admissible."""
+    """Raise if a regularizer's parameter is not valid."""
     if isinstance(rule, Choice):
         if not rule.admits(value):
             raise unknown(str(value), rule.words, *below)
@@ -153,12 +153,12 @@ def _many(value: object) -> object:
 
 
 def _many_or_table(value: object) -> object:
-    """Return a table as it is, a list as a tuple and anything else as one of it."""
+    """Return a list as a tuple, and another value as a tuple of one; not for tables."""
     return value if isinstance(value, dict) else _many(value)
 
 
 def from_list(value: object) -> object:
-    """Return a list as a tuple, and anything else as it is, to be refused."""
+    """Return a list as a tuple; other values are unchanged, and rejected later."""
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -172,7 +172,7 @@ def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
     first: dict[Any, int] = {}
     for index, value in enumerate(values):
         if (earlier := first.setdefault(value, index)) < index:
-            raise fact(f"{value!r} is in this list twice, at [{earlier}] too", index)
+            raise fact(f"{value!r} is in this list twice, also at [{earlier}]", index)
     return values
 
 
@@ -224,7 +224,7 @@ Solvers = Annotated[tuple[SolverName, ...], FROM_ONE, SOME, DISTINCT, OR_ONE]
 
 
 class LogRange(Part):
-    """Numbers at equal steps of their logarithm, both ends included."""
+    """Numbers with equal logarithmic steps, including both ends."""
 
     low: Strength = Field(alias="from")
     high: Strength = Field(alias="to")
@@ -233,11 +233,11 @@ class LogRange(Part):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if (self.count == 1) != (self.low == self.high):
-            raise must("1 where from equals to, and else 2 or more", "count")
+            raise must("1 if from equals to, otherwise 2 or more", "count")
         return self
 
     def numbers(self) -> tuple[float, ...]:
-        """Return the numbers, rounded to 12 digits so that decades are exact."""
+        """Return the numbers, rounded to 12 digits to make decades exact."""
         low, high = math.log(self.low), math.log(self.high)
         inner = (
             math.exp(low + (high - low) * step / (self.count - 1))
@@ -252,16 +252,16 @@ Swept = Annotated[
     Discriminator(lambda own: "table" if isinstance(own, dict | LogRange) else "list"),
     BeforeValidator(_many_or_table),
 ]
-"""Numbers above 0: one, a list of them, or a range."""
+"""Numbers above 0: one number, a list, or a range."""
 
 
 def numbers(swept: tuple[float, ...] | LogRange) -> tuple[float, ...]:
-    """Return the numbers, one by one."""
+    """Return the numbers of a list or range."""
     return swept.numbers() if isinstance(swept, LogRange) else swept
 
 
 def count(swept: tuple[float, ...] | LogRange) -> int:
-    """Return how many numbers these are."""
+    """Return how many numbers a list or range has."""
     return swept.count if isinstance(swept, LogRange) else len(swept)
 
 

@@ -1,1 +1,1 @@
-"""What is measured when a trial ends."""
+"""Measures the trained models of a study, for the claims of a report."""

@@ -1,4 +1,4 @@
-"""The metrics of a trained model on the parts of its data, for both engines."""
+"""Computes a trained model's metrics on the parts of its data, for both engines."""
 
 import functools
 from typing import Any, Final
@@ -21,15 +21,15 @@ _PARTS: Final = ("train", "val", "test")
 
 
 class PartMetrics:
-    """Computes the metrics that a study names, of one trial at a time.
+    """Computes the metrics that a study names, for one trial at a time.
 
-    The outputs of one trial on one part are in memory, since a median or a ranking
-    needs all of them; those of a whole batch of trials may be too many.
+    The outputs of one trial on one part are in memory together, since a median or a
+    ranking needs all of them. The outputs of a batch of trials might not fit.
 
     Args:
-        study: what all trials share.
-        model: one model of the study, with its penalties attached, which lends its
-            structure.
+        study: the study.
+        model: any model of the study, with its penalties attached; only its structure
+            is used.
     """
 
     def __init__(self, study: Study, model: Any) -> None:
@@ -39,13 +39,13 @@ class PartMetrics:
         self._penalties = Penalties(model)
         names = study.config.train.metrics or ()
         self._named = {name: metrics.made(name, study.folder) for name in names}
-        # Partial: TensorFlow warns of one function that is traced for many models.
+        # `partial`, since TensorFlow warns if one function is traced for many models.
         self._answer = compiled(functools.partial(self._answered))
 
     def __call__(self, split: Split, values: list[Any]) -> dict[str, Any]:
-        """Return columns of `finals`; none where the study names no metric.
+        """Return columns of `finals`; no columns if the study names no metric.
 
-        `values` are those of the model's variables, of one trial.
+        `values` are the values of the model's variables for one trial.
         """
         if not self._named:
             return {}
@@ -58,7 +58,7 @@ class PartMetrics:
         return found
 
     def _outputs(self, values: list[Tensor], x: Any) -> Any:
-        """Return the outputs for every row, in the dtype that losses are given."""
+        """Return the outputs for all rows, in floatx, the dtype of losses."""
         size = chunk(len(x))
         outputs = np.empty((len(x), self._study.outputs), keras.config.floatx())
         for start in range(0, len(x), size):

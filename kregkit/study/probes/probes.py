@@ -1,8 +1,8 @@
-"""What the claims of a report need of a trained model, from its outputs, in NumPy.
+"""NumPy functions for the measures of a trained model that a report's claims need.
 
-f(x) is what a model answers in inference mode: the logits minus their
-mean over the classes, which changes no answer, or the output of a regression. Random
-numbers are the seed's, so that a trial and its baseline are compared pair by pair.
+f(x) is a model's output in inference mode: the output of a regression, or the logits
+minus their mean over classes, which does not change the predicted class. Random numbers
+depend on the seed only, so a trial and its baseline get the same ones.
 """
 
 import math
@@ -19,18 +19,18 @@ from kregkit.study.problem.models import holders
 from kregkit.weights import Weight, walk
 
 NOISE: Final = (0.1, 0.3, 1.0)
-"""Standard deviations of the noise, in units of the inputs' own."""
+"""Standard deviations of the noise, relative to those of the inputs."""
 
 EXACT: Final = 16
-"""The most outputs whose gradients are all taken; of more, so many projections."""
+"""With more outputs, gradients are taken of this number of random projections."""
 
 _ROWS: Final = 1024
-"""Rows of the training part that are copied at a time."""
+"""The number of training rows that are copied at a time."""
 
 _CHUNK: Final = 256
 
 _NOISE, _PERMUTATIONS, _PROJECTIONS = 2, 3, 4
-"""Streams of random numbers of a seed, beside that of the order of batches."""
+"""Streams of a seed's random numbers; stream 1 is the order of batches."""
 
 _SAME_ORDER: Final = (
     layers.Dropout,
@@ -39,13 +39,14 @@ _SAME_ORDER: Final = (
     layers.GaussianNoise,
     layers.Reshape,
 )
-"""Layers that in inference mode hand on every input, in the order that it has."""
+"""Layers that keep all inputs in their order, in inference mode."""
 
 
 def chunk(rows: int) -> int:
     """Return how many rows are evaluated at a time: at most 256, in equal parts.
 
-    Both engines must cut alike, since a layer may add the sum of something to the loss.
+    Both engines must use the same parts, since a layer may add a sum over the batch to
+    the loss.
     """
     return math.ceil(rows / math.ceil(rows / _CHUNK))
 
@@ -57,11 +58,11 @@ def centred(outputs: Any, task: str) -> Any:
 
 
 def errors(f: Any, y: Any, task: str) -> Any:
-    """Return Σ over rows of what a score counts against f, `(..., rows, outputs)`.
+    """Return the errors of f, `(..., rows, outputs)`, summed over rows.
 
-    With `most` it gives `score = 1 − errors/most`: the study's metric, which would take
-    milliseconds for each of many trials. A wrong answer counts 1; in a regression it is
-    the square of the residual.
+    A wrong class counts 1; in a regression, an error is the squared residual. The
+    study's score is `1 − errors/most`; its Keras metric would take milliseconds for
+    each trial.
     """
     if task == "classification":
         return (f.argmax(axis=-1) != y.reshape(f.shape[:-1])).sum(axis=-1)
@@ -69,14 +70,14 @@ def errors(f: Any, y: Any, task: str) -> Any:
 
 
 def most(y: Any, task: str) -> float:
-    """Return the errors whose score is 0; of a regression those of the mean of y."""
+    """Return the errors at score 0; for a regression, the errors of the mean of y."""
     if task == "classification":
         return len(y)
     return float(len(y) * y.var(axis=0, dtype="float64").sum())
 
 
 def varying(x_train: Any) -> Any:
-    """Return which inputs, flat, have more than one value in the training part."""
+    """Return which of the flattened inputs vary in the training part."""
     x = np.reshape(x_train, (len(x_train), -1))
     found: Any = x.min(axis=0) < x.max(axis=0)
     return found
@@ -85,24 +86,24 @@ def varying(x_train: Any) -> Any:
 def noise_sizes(x_train: Any) -> Any:
     """Return `NOISE` times the root mean square of the inputs' standard deviations.
 
-    The mean is over the inputs that vary, so that a size means the same for pixels,
-    many of which may be constant, and for standardised columns. 0 where none varies.
+    The mean is over inputs that vary. A size then means the same for pixels, many of
+    which may be constant, as for standardised columns. It is 0 if no input varies.
     """
     x = np.reshape(x_train, (len(x_train), -1))
     mean, squares = x.mean(axis=0, dtype="float64"), np.zeros(x.shape[1])
-    for start in range(0, len(x), _ROWS):  # else there is a copy of all in float64
+    for start in range(0, len(x), _ROWS):  # avoids a float64 copy of all rows
         squares += np.square(x[start : start + _ROWS] - mean).sum(axis=0)
     own = squares[varying(x_train)] / len(x)
     return np.asarray(NOISE) * math.sqrt(own.mean() if own.size else 0.0)
 
 
 def noise(seed: int) -> np.random.Generator:
-    """Return what draws the noise of a seed, row after row."""
+    """Return the random generator for the noise of a seed, drawn row by row."""
     return np.random.default_rng([seed, _NOISE])
 
 
 def permuted(x: Any, seed: int) -> Any:
-    """Return rows whose every input, for itself, was permuted over them."""
+    """Return the rows with each input permuted over rows, independently."""
     flat = np.reshape(x, (len(x), -1))
     random = np.random.default_rng([seed, _PERMUTATIONS])
     return random.permuted(flat, axis=0).reshape(x.shape)
@@ -111,11 +112,11 @@ def permuted(x: Any, seed: int) -> Any:
 def directions(seed: int, rows: int, outputs: int, task: str) -> Any:
     """Return directions v, `(directions, rows, outputs)`, with `Σ‖vᵀJ‖² = ‖J‖²_F`.
 
-    J is the Jacobian of f, so v is centred as f is. Of at most `EXACT` outputs there is
-    one direction for each, and the sum is exact. Of more there are `EXACT` random ones
-    of ±1, of each row its own: the sum's expectation is exact (Hutchinson 1990,
-    doi:10.1080/03610919008812866), and the mean over rows, over which the errors are
-    independent, is near it.
+    J is the Jacobian of f, so v is centred like f. With at most `EXACT` outputs there
+    is one direction for each, and the sum is exact. With more outputs there are `EXACT`
+    random directions of ±1 for each row. The sum is then exact in expectation
+    (Hutchinson 1990, doi:10.1080/03610919008812866), and its errors, which are
+    independent between rows, mostly cancel in the mean over rows.
     """
     if outputs <= EXACT:
         v = np.broadcast_to(np.eye(outputs)[:, None], (outputs, rows, outputs))
@@ -128,15 +129,15 @@ def directions(seed: int, rows: int, outputs: int, task: str) -> Any:
 
 
 def first_kernel(model: Any) -> Weight | None:
-    """Return the kernel `(inputs, units)` of the one Dense layer that reads the inputs.
+    """Return the kernel `(inputs, units)` of the only layer that reads the inputs.
 
-    None where the structure does not say which weights an input has: in a model that
-    is not functional, or where what reads the inputs, directly or through layers that
-    only reshape them, is not one Dense layer alone that gets all of them in a row.
+    None if the structure does not show the weights of an input. This is so for models
+    that are not functional, and unless exactly one layer, a Dense layer, reads all
+    inputs as one vector, directly or through layers that only reshape them.
     """
     known = {id(tensor) for tensor in getattr(model, "inputs", None) or ()}
     readers: list[Any] = []
-    # A functional model has operations that are no layers, in the order of the graph.
+    # `operations` includes operations that are no layers, in the order of the graph.
     for operation in getattr(model, "operations", model.layers):
         for node in calls(operation):
             if known.isdisjoint(map(id, node.input_tensors)):
@@ -153,12 +154,12 @@ def first_kernel(model: Any) -> Weight | None:
 
 
 def ignored(kernel: Any, near: bool) -> Any:
-    """Return which inputs have only weights that are 0, or near it by `NEAR_ZERO`."""
+    """Return which inputs have only weights of 0; with `near`, up to `NEAR_ZERO`."""
     return np.abs(kernel).max(axis=1) <= (NEAR_ZERO if near else 0.0)
 
 
 def quantiles(arrays: Iterable[Any]) -> list[float] | None:
-    """Return `QUANTILES` of the magnitudes above zero, of all elements together."""
+    """Return `QUANTILES` of the nonzero magnitudes of all elements."""
     flat = [np.abs(np.asarray(own, "float32")).ravel() for own in arrays]
     magnitudes = np.concatenate([own[own > 0] for own in flat] or [np.zeros(0)])
     if not magnitudes.size:
@@ -167,12 +168,12 @@ def quantiles(arrays: Iterable[Any]) -> list[float] | None:
 
 
 def usage(code: Any, kernel: Any) -> Any:
-    """Return of each unit the share of rows in which it is active.
+    """Return the share of rows in which each unit is active.
 
-    `code` is h `(rows, units)`, `kernel` the next layer's v `(units, outputs)`. A unit
-    is active where `|h|·‖v‖₂` is above `ACTIVE` times the largest of the row: in a row
-    of zeros no unit is. Magnitudes of h alone would call a code sparse in which one
-    unit is made large, or all small, and the decoder makes up for it.
+    `code` is h `(rows, units)`, and `kernel` is the next layer's v `(units, outputs)`.
+    A unit is active if `|h|·‖v‖₂` exceeds `ACTIVE` times the row's maximum; in a row of
+    zeros, no unit is active. Magnitudes of h without v would misjudge codes with
+    rescaled units, for which the decoder compensates.
     """
     behind = np.linalg.norm(np.asarray(kernel, "float64"), axis=1)
     contributed = np.abs(np.asarray(code, "float64")) * behind
@@ -186,13 +187,12 @@ def step_law_error(
     values_of: Callable[[Any], Any],
     slope_of: Callable[[Any], Any],
 ) -> float | None:
-    """Return `max |g − law|/λ` over the weights that a trial's penalty is on.
+    """Return `max |g − law|/λ` over the weights with the trial's penalty.
 
-    The law is `2λw` for L2 and `λ·sign(w)` for L1: a step of gradient descent with
-    learning rate a subtracts a times it, beside what it subtracts for the data.
-    `values_of` and `slope_of` give arrays for a variable of the model: w, and g, what
-    the framework takes for the gradient of the penalty that is attached. None where the
-    trial has another penalty, or proximal steps, in which no g is subtracted.
+    The law is `2λw` for L2 and `λ·sign(w)` for L1. A step of gradient descent with
+    learning rate a subtracts a·law in addition to the data's gradient. `values_of` and
+    `slope_of` return arrays for a variable: w, and the gradient g of the attached
+    penalty. None for other penalties, and for proximal steps, which subtract no g.
     """
     on_weights = trial.target in ("kernel", "bias") and trial.solver == "gradient"
     if not on_weights or trial.regularizer not in ("L1", "L2"):
@@ -207,6 +207,6 @@ def step_law_error(
 
 
 def _keeps_order(operation: Any) -> bool:
-    # A Flatten of channels first puts them last.
+    # A Flatten with channels first moves them to the end.
     moves = getattr(operation, "data_format", "") == "channels_first"
     return type(operation) in _SAME_ORDER and not moves

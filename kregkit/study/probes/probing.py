@@ -1,7 +1,7 @@
-"""The models of trials that have ended, asked for what the claims of a report need.
+"""Measures the trained models of trials, for both engines.
 
-Both engines ask here. An engine says how a function of ONE model is
-applied to its trials, and everything else is the same for both, random numbers too.
+An engine supplies the way to apply a function of one model to its trials. The rest,
+random numbers included, is the same for both.
 """
 
 import contextlib
@@ -27,14 +27,14 @@ from kregkit.watch.penalties import Penalties
 from kregkit.weights import walk
 
 Each = Callable[[Callable[[Any], Any], Any], Any]
-"""Applies a function of one model's tensors to stacks of them, the trials in front."""
+"""Applies a function of one model's tensors to stacked tensors, trials on axis 0."""
 
 _JACOBIANS: Final = 256
-"""Jacobians are taken at this many rows of the test part, at most."""
+"""The maximum number of test rows at which Jacobians are taken."""
 
 
 def alone(function: Callable[[Any], Any], stacked: Any) -> Any:
-    """Apply a function of one model's tensors to the stacks of one trial."""
+    """Apply a function of one model's tensors to stacked tensors of one trial."""
     given = keras.tree.map_structure(lambda own: own[0], stacked)
     return keras.tree.map_structure(lambda own: own[None], function(given))
 
@@ -43,7 +43,7 @@ def alone(function: Callable[[Any], Any], stacked: Any) -> Any:
 def holding(
     variables: list[Any], values: list[Tensor], penalties: Penalties
 ) -> Iterator[None]:
-    """Let the variables of a model have these values, and compute no penalty."""
+    """Use these values for a model's variables, and compute no penalties."""
     mapping = list(zip(variables, values, strict=True))
     scope = keras.StatelessScope(state_mapping=mapping, collect_losses=True)
     with penalties.absent(), scope:
@@ -51,7 +51,7 @@ def holding(
 
 
 class _Seed:
-    """What is the same for all trials of a seed: data, and what is drawn for it."""
+    """The data and random numbers that all trials of a seed share."""
 
     def __init__(self, seed: int, split: Split) -> None:
         self.seed, self.split = seed, split
@@ -61,24 +61,24 @@ class _Seed:
 
     @functools.cached_property
     def permuted(self) -> Any:
-        """The test part's inputs, each permuted over the rows."""
+        """The inputs of the test part, each permuted over rows."""
         return probes.permuted(self.split.x_test, self.seed)
 
     def noise(self, rows: int) -> Any:
-        """Return the noise of the next rows, of standard deviation 1."""
+        """Return the noise for the next rows, with standard deviation 1."""
         shape = (rows, *self.split.x_test.shape[1:])
         return self._noise.standard_normal(shape, "float32")
 
 
 class Probing:
-    """Measures trials of a study; what it runs is compiled once.
+    """Measures trials of a study, with functions that are compiled once.
 
     Args:
-        study: what all trials share.
-        model: one model of the study, with its penalties attached, which lends its
-            structure.
-        measuring: says which activations are measured.
-        each: applies a function to the tensors of every trial.
+        study: the study.
+        model: any model of the study, with its penalties attached; only its structure
+            is used.
+        measuring: decides which activations are measured.
+        each: applies a function to the tensors of each trial.
     """
 
     def __init__(
@@ -94,13 +94,13 @@ class Probing:
             role: [place[id(w.variable)] for w in walk(model) if w.role == role]
             for role in ("kernel", "bias")
         }
-        self._code: int | None = None  # of an autoencoder, among its dense layers
+        self._code: int | None = None  # index of the code among the dense layers
         if study.reconstructs:
             names = [w.layer.name for w in walk(model) if w.role == "kernel"]
             self._code = names.index(CODE_LAYER)
         first = probes.first_kernel(model)
         self._first = None if first is None else place[id(first.variable)]
-        # Partial: TensorFlow warns of one function that is traced for many models.
+        # `partial`, since TensorFlow warns if one function is traced for many models.
         self._answer = compiled(functools.partial(self._answered))
         self._pull = compiled(functools.partial(self._pulled))
         self._activate = compiled(functools.partial(self._activated))
@@ -111,13 +111,13 @@ class Probing:
         splits: Mapping[int, Split],
         values: list[Tensor],
     ) -> list[dict[str, Any]]:
-        """Return columns of `finals` for each trial; what is not defined is None.
+        """Return columns of `finals` for each trial; undefined values are None.
 
-        `values` are those of the variables of `measuring`, the trials in front.
+        `values` are the values of `measuring.variables`, with trials on axis 0.
         """
         given = {seed: _Seed(seed, split) for seed, split in splits.items()}
         seeds = [given[trial.seed] for trial in trials]
-        with np.errstate(all="ignore"):  # NaN is what is not defined
+        with np.errstate(all="ignore"):  # NaN means undefined
             exactly, nearly = (
                 self._ignored(seeds, values, near) for near in (False, True)
             )
@@ -135,7 +135,7 @@ class Probing:
         ]
 
     def _ignored(self, seeds: list[_Seed], values: list[Tensor], near: bool) -> Any:
-        """Return which varying inputs every trial ignores; NaN if that is not known."""
+        """Return which varying inputs each trial ignores; NaN if it is not known."""
         varying = np.stack([seed.varying for seed in seeds])
         if self._first is None:
             return np.full(varying.shape, np.nan)
@@ -145,9 +145,9 @@ class Probing:
     def _disturbed(
         self, seeds: list[_Seed], values: list[Tensor], nearly: Any
     ) -> dict[str, Any]:
-        """Return what follows from f on the test part, as it is and disturbed.
+        """Return the columns that need f on the test part, with and without changes.
 
-        Of the outputs nothing but sums is kept: those of an autoencoder are large.
+        Only sums over outputs are kept, since outputs of an autoencoder are large.
         """
         count, *shape = seeds[0].split.x_test.shape
         size, task = probes.chunk(count), self._study.task
@@ -192,7 +192,7 @@ class Probing:
     def _jacobian_norms(self, seeds: list[_Seed], values: list[Tensor]) -> Any:
         """Return `√(mean over rows of ‖∂f/∂x‖²_F)`, by `probes.directions`.
 
-        So many rows at a time as a step of training has, whose memory is known.
+        It takes as many rows at a time as a training step, whose memory is known.
         """
         if _discrete(seeds):
             return np.full(len(seeds), np.nan)
@@ -210,7 +210,7 @@ class Probing:
         return np.sqrt(squares / count)
 
     def _activity(self, seeds: list[_Seed], values: list[Tensor]) -> dict[str, Any]:
-        """Return quantiles of every role, and how an autoencoder uses its code."""
+        """Return the quantiles of each role, and an autoencoder's code usage."""
         probe = np.stack([own.split.x_val[:PROBE] for own in seeds])
         found = {
             role: [_array(values[place]) for place in places]
@@ -230,12 +230,12 @@ class Probing:
         }
 
     def _f(self, values: list[Tensor], x: Any, size: int) -> Any:
-        """Return f at up to `size` rows of every trial, `(trials, rows, outputs)`."""
+        """Return f at up to `size` rows of each trial, `(trials, rows, outputs)`."""
         outputs = _array(self._answer(values, _tensor(filled(x, size))))
         return probes.centred(outputs[:, : x.shape[1]], self._study.task)
 
     def _answered(self, values: list[Tensor], x: Tensor) -> Tensor:
-        """Return what every trial's model answers to rows of its own."""
+        """Return the outputs of each trial's model for its own rows."""
         argument = training_argument(self._model, False)
 
         def one(own: Any) -> Tensor:
@@ -245,7 +245,7 @@ class Probing:
         return self._each(one, (values, x))
 
     def _pulled(self, values: list[Tensor], x: Tensor, v: Tensor) -> Tensor:
-        """Return `Σ‖vᵀJ‖²` over the rows of every trial; v is like the outputs."""
+        """Return `Σ‖vᵀJ‖²` over the rows of each trial; v has the outputs' shape."""
 
         def total(at: list[Tensor]) -> tuple[Tensor, None]:
             return ops.sum(v * self._answered(values, at[0])), None
@@ -254,7 +254,7 @@ class Probing:
         return ops.sum(ops.square(pulled), axis=tuple(range(1, len(pulled.shape))))
 
     def _activated(self, values: list[Tensor], probe: Tensor) -> list[Tensor]:
-        """Return the activations that have a row, of every trial."""
+        """Return the logged activations of each trial."""
 
         def one(own: Any) -> list[Tensor]:
             with holding(self._measuring.variables, own[0], self._penalties):
@@ -265,12 +265,12 @@ class Probing:
 
 
 def _discrete(seeds: list[_Seed]) -> bool:
-    """Return whether inputs are integers: a model need not take other numbers."""
+    """Return whether inputs are integers; a model may then reject other numbers."""
     return bool(seeds[0].split.x_test.dtype.kind == "i")
 
 
 def filled(x: Any, size: int) -> Any:
-    """Return x with rows of zeros up to `size`: other shapes are compiled again."""
+    """Return x padded with zero rows to `size`, since a new shape is compiled again."""
     kind = x.dtype if x.dtype.kind == "i" else "float32"
     filled = np.zeros((len(x), size, *x.shape[2:]), kind)
     filled[:, : x.shape[1]] = x
@@ -278,7 +278,7 @@ def filled(x: Any, size: int) -> Any:
 
 
 def _squares(f: Any) -> Any:
-    """Return `Σ‖f(x)‖²` over the rows of every trial."""
+    """Return `Σ‖f(x)‖²` over the rows of each trial."""
     return np.square(f).sum(axis=(1, 2))
 
 
@@ -291,7 +291,7 @@ def _array(tensor: Tensor) -> Any:
 
 
 def _finite(column: Any) -> Any:
-    """Return a number, or a list, as it is stored: None where it is not finite."""
+    """Return a number or list for the store; None if it is not finite."""
     if column is None or not np.isfinite(column).all():
         return None
     return np.asarray(column, "float64").tolist()

@@ -1,1 +1,1 @@
-"""Models, losses, and a study resolved against its data: ready for training."""
+"""Models, losses, metrics, and `resolve`, which makes a study ready for training."""

@@ -1,7 +1,6 @@
-"""Models that a function of the user builds, and what is asked of them.
+"""Imports and checks user-defined functions, above all model builders.
 
-Every mistake in the user's code is a `StudyError` of one line with the text of the
-user's error.
+An error in the user's code becomes a `StudyError` of one line with its message.
 """
 
 import importlib
@@ -23,22 +22,22 @@ from kregkit.weights import walk, walk_layers
 Shape = tuple[int, ...]
 
 _LONGEST: Final = 300
-"""Characters of an error that are told."""
+"""The maximum number of characters of a quoted error message."""
 
 _TRIED: Final = 4
-"""How often weights are drawn at random, to see whether outputs are bounded."""
+"""The number of random draws of weights, to test whether outputs are bounded."""
 
 
 def build_own(
     builder: str, folder: Path, input_shape: Shape, outputs: int
 ) -> keras.Model:
-    """Return what the user's "package.module:function" builds.
+    """Return the model of the user-defined "package.module:function".
 
-    The folder of the study file and the current one are looked into for the module.
+    The module is searched in the study file's folder and in the current folder.
 
     Raises:
-        StudyError: the function fails, or returns something else than a model with
-            these inputs and outputs.
+        StudyError: the function fails, or does not return a model with these inputs and
+            outputs.
     """
     function = imported(builder, folder)
     with _importable(folder), told(f"{builder}(input_shape, outputs)"):
@@ -61,16 +60,16 @@ def build_own(
 
 
 def check_own(builder: str, build: Callable[[], keras.Model], rows: Any) -> None:
-    """Raise for what only two models, or the answers of one, can show.
+    """Compare two models of a builder, and check the outputs of one.
 
     Args:
         builder: its name, for messages.
-        build: makes a new model with Keras's present seed.
-        rows: inputs as they are trained on.
+        build: returns a new model with Keras's present seed.
+        rows: inputs as in training.
 
     Raises:
-        StudyError: it returns the same weights twice, or others with the same seed, or
-            a model whose outputs are probabilities.
+        StudyError: the builder returns the same weights twice, different weights for
+            one seed, or a model that outputs probabilities.
     """
     first, second = (_seeded(build) for _ in range(2))
     held = {id(variable) for variable in first.variables}
@@ -104,7 +103,7 @@ def check_own(builder: str, build: Callable[[], keras.Model], rows: Any) -> None
 
 @contextmanager
 def told(what: str) -> Iterator[None]:
-    """Raise whatever the user's own code raises as a `StudyError` of one line."""
+    """Raise errors of the user's code as a `StudyError` of one line."""
     try:
         yield
     except KregkitError:
@@ -114,10 +113,10 @@ def told(what: str) -> Iterator[None]:
 
 
 def summary(error: BaseException) -> str:
-    """Return an error as one line: its type, and its message without Keras's frame.
+    """Return an error as one line: its type, and its message without Keras's additions.
 
-    Keras puts "Exception encountered when calling ..." before the cause, or a text that
-    ends in "Error encountered:", and the arguments of the call behind it.
+    Keras puts "Exception encountered when calling ...", or a text that ends in "Error
+    encountered:", before the message, and the arguments of the call after it.
     """
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
     text = re.sub(r"\A\s*Exception encountered when calling [^\n]*\n", "", text)
@@ -129,13 +128,13 @@ def summary(error: BaseException) -> str:
 
 
 def imported(builder: str, folder: Path) -> Callable[..., Any]:
-    """Return the user's "package.module:function"."""
+    """Return the user-defined "package.module:function"."""
     module, _, name = builder.partition(":")
     with _importable(folder), told(f"importing {module!r}"):
         found = importlib.import_module(module)
         if not hasattr(found, name):
             raise StudyError(f"module {module!r} has no {name!r}.")
-        return getattr(found, name)  # type: ignore[no-any-return]  # the user's own
+        return getattr(found, name)  # type: ignore[no-any-return]  # user-defined
 
 
 def _seeded(build: Callable[[], keras.Model]) -> keras.Model:
@@ -148,10 +147,11 @@ def _shapes(model: keras.Model) -> list[Shape]:
 
 
 def _probabilities(model: keras.Model, rows: Any) -> str | None:
-    """Return in words that outputs are between 0 and 1 for all weights, or None.
+    """Return a text if outputs are probabilities for all weights, or None.
 
-    An activation may be anywhere: in a nested model, a function, before a `Reshape`. So
-    weights are drawn at random, with magnitudes at which logits leave that interval.
+    The last activation may be in a nested model, a function, or before a `Reshape`, so
+    the structure does not show it. Weights are drawn at random instead, so large that
+    logits leave the interval from 0 to 1.
     """
     random = np.random.default_rng(0)
     kinds = set[str]()
@@ -161,13 +161,13 @@ def _probabilities(model: keras.Model, rows: Any) -> str | None:
             weight.variable.assign(drawn)
         argument = training_argument(model, False)
         answer = ops.convert_to_numpy(model(rows, **argument)).astype("float64")
-        with np.errstate(over="ignore"):  # exp of logits that are large
+        with np.errstate(over="ignore"):  # exp of large logits
             kinds.add(_bounded(answer[np.isfinite(answer).all(axis=1)]))
     return None if "" in kinds or len(kinds) > 1 else kinds.pop()
 
 
 def _bounded(answers: Any) -> str:
-    """Return how the rows of outputs are bounded; "" where they are not."""
+    """Return how the rows of outputs are bounded, or "" if they are not."""
     sums = answers.sum(axis=1)
     inside = np.all((answers >= 0) & (answers <= 1))
     if not len(answers) or np.ptp(answers) == 0:
@@ -184,7 +184,7 @@ def _bounded(answers: Any) -> str:
 
 
 def _check_unregularized(builder: str, model: keras.Model) -> None:
-    """Raise for a regularizer of the model's own: a baseline would keep it."""
+    """Raise if the model has a regularizer, which its baseline would keep."""
     own = [w.path for w in walk(model) if w.variable.regularizer is not None]
     own += [
         f"{place.path}/activity"
@@ -193,8 +193,8 @@ def _check_unregularized(builder: str, model: keras.Model) -> None:
     ]
     if own:
         raise StudyError(
-            f"{builder} must return a model without regularizers, which are the "
-            f"sweep's; received one on {', '.join(own)}."
+            f"{builder} must return a model without regularizers, which the sweep "
+            f"sets; received one on {', '.join(own)}."
         )
 
 

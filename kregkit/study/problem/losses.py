@@ -1,4 +1,4 @@
-"""The losses of studies: Keras's by name, and functions of the user."""
+"""The losses of studies: Keras's losses by name, and user-defined functions."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -27,41 +27,41 @@ _CLASSES: Final[dict[str, Callable[[], keras.losses.Loss]]] = {
 }
 
 ROWS: Final = 3
-"""Rows that a function of the user is tried on."""
+"""The number of rows on which user-defined functions are tested."""
 
 
 class OwnLoss(keras.losses.Loss):
-    """The mean over rows of a function `(y, outputs)` of the user."""
+    """The mean over rows of a user-defined function `(y, outputs)`."""
 
     def __init__(self, function: Callable[[Any, Any], Any], name: str) -> None:
         super().__init__(name=name)
         self.function = function
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Return the value of every row."""
+        """Return the value of each row."""
         return self.function(y_true, y_pred)
 
 
 def made(name: str, folder: Path) -> keras.losses.Loss:
-    """Return the loss of this name, or the user's "package.module:function"."""
+    """Return the loss with this name, or the user-defined "package.module:function"."""
     if ":" not in name:
         return _CLASSES[name]()
     return OwnLoss(imported(name, folder), name.partition(":")[2])
 
 
 def check_loss(name: str, folder: Path, task: str, y: Any, outputs: int) -> None:
-    """Raise for a loss that cannot be trained on.
+    """Raise for a loss that cannot be used for training.
 
     Args:
-        name: as the study file has it.
-        folder: of the study file.
+        name: the name in the study file.
+        folder: the folder of the study file.
         task: "classification" or "regression".
-        y: targets as they are trained on.
+        y: targets as in training.
         outputs: the width of the model's output.
 
     Raises:
-        StudyError: it is for the other task; a function of the user's fails, or does
-            not return a number for each row.
+        StudyError: the loss is for the other task; or a user-defined function fails, or
+            does not return a number for each row.
     """
     if ":" not in name:
         if LOSSES[name] != task:
@@ -70,14 +70,14 @@ def check_loss(name: str, folder: Path, task: str, y: Any, outputs: int) -> None
     function = imported(name, folder)
     given = ops.zeros((ROWS, outputs), "float32")
     with told(f"{name}(y, outputs)"):
-        # Keras gives a loss its targets in float32, labels too.
+        # Keras passes targets, even labels, to a loss as float32.
         found = function(ops.convert_to_tensor(y[:ROWS], "float32"), given)
         values = ops.convert_to_numpy(found)
     check_rows(name, values, ROWS)
 
 
 def check_rows(name: str, values: Any, rows: int) -> None:
-    """Raise for what a function of the user's returned for so many rows."""
+    """Raise if a user-defined function did not return one number for each row."""
     if values.shape != (rows,):
         raise StudyError(
             f"{name} must return a number for each row, of shape ({rows},) for "

@@ -1,7 +1,7 @@
-"""The metrics of studies: scikit-learn's by name, and functions of the user.
+"""The metrics of studies: scikit-learn's metrics by name, and user-defined functions.
 
-Each is a function of the targets of one part and of the outputs of a trained model,
-logits for classification, as NumPy arrays. A metric that is not defined is None.
+A metric is a function of NumPy arrays: the targets of one part, and the outputs of a
+trained model (logits for classification). Undefined values are None.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from kregkit.study.problem.losses import ROWS, check_rows
 Value = Callable[[Any, Any], float | None]
 
 _MOST: Final = {"top_3_accuracy": 3, "top_5_accuracy": 5}
-"""How many of the largest outputs count."""
+"""The number of largest outputs that count."""
 
 
 def _accuracy(y: Any, outputs: Any) -> Any:
@@ -34,7 +34,7 @@ def _crossentropy(y: Any, outputs: Any) -> Any:
 
 
 def _over_classes(score: Callable[..., Any]) -> Value:
-    """Return the mean over the classes of a part; None where it has one class only."""
+    """Return the mean over the classes of a part; None if it has only one class."""
 
     def value(y: Any, outputs: Any) -> Any:
         found = np.unique(y)
@@ -46,7 +46,7 @@ def _over_classes(score: Callable[..., Any]) -> Value:
 
 
 def _roc_auc(y: Any, outputs: Any) -> Any:
-    """None where the part lacks a class."""
+    """None if the part lacks a class."""
     if len(np.unique(y)) < outputs.shape[1]:
         return None
     if outputs.shape[1] == 2:
@@ -63,9 +63,9 @@ def _among(most: int) -> Value:
 
 
 def _r2(y: Any, outputs: Any) -> Any:
-    """Over all targets together, as the score; None where every target is constant.
+    """Over all targets together, like the score; None if all targets are constant.
 
-    scikit-learn leaves the errors of a constant target out.
+    scikit-learn leaves out the errors of a constant target.
     """
     total = np.square(y - y.mean(axis=0)).sum()
     return 1 - np.square(y - outputs).sum() / total if np.ptp(y, axis=0).any() else None
@@ -87,9 +87,9 @@ _NAMED: Final[dict[str, Value]] = {
 
 
 def made(name: str, folder: Path) -> Value:
-    """Return the metric of this name, or the mean of the user's function over rows.
+    """Return the metric with this name, or the mean of a user-defined function.
 
-    It is None where an output, or the metric itself, is not finite.
+    The metric is None if an output or the result is not finite.
     """
     of = _mean_of_rows(name, imported(name, folder)) if ":" in name else _exact(name)
 
@@ -106,15 +106,15 @@ def check_metric(name: str, folder: Path, task: str, y: Any, outputs: int) -> No
     """Raise for a metric that cannot be computed.
 
     Args:
-        name: as the study file has it.
-        folder: of the study file.
+        name: the name in the study file.
+        folder: the folder of the study file.
         task: "classification" or "regression".
-        y: targets as they are trained on.
+        y: targets as in training.
         outputs: the width of the model's output.
 
     Raises:
-        StudyError: it is for the other task, or for more classes; a function of the
-            user's fails, or does not return a number for each row.
+        StudyError: the metric is for the other task, or for more classes; or a
+            user-defined function fails, or does not return a number for each row.
     """
     if ":" in name:
         given = np.zeros((ROWS, outputs), "float32")
@@ -130,7 +130,7 @@ def check_metric(name: str, folder: Path, task: str, y: Any, outputs: int) -> No
 
 
 def _exact(name: str) -> Value:
-    """Return the metric of this name in float64, where sums lose no digit."""
+    """Return the metric with this name, in float64 for accurate sums."""
 
     def value(y: Any, outputs: Any) -> Any:
         y = y if y.dtype.kind == "i" else y.astype("float64")
@@ -141,7 +141,7 @@ def _exact(name: str) -> Value:
 
 def _mean_of_rows(name: str, function: Callable[[Any, Any], Any]) -> Value:
     def value(y: Any, outputs: Any) -> float:
-        given = y.copy(), outputs.copy()  # which the function may change
+        given = y.copy(), outputs.copy()  # the function may change its arguments
         with told(f"{name}(y, outputs)"):
             found = ops.convert_to_numpy(function(*given)).astype("float64")
         check_rows(name, found, len(y))

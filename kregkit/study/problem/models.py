@@ -1,7 +1,7 @@
-"""The built-in models of studies, and the layers that a sweep means.
+"""The built-in models of studies, and the layers that a sweep selects.
 
-A builder takes `(input_shape, outputs)` and its options, and returns a built model that
-ends in logits, with layer names that are the same every time.
+A builder takes `(input_shape, outputs)` and options. It returns a built model that
+outputs logits, always with the same layer names.
 """
 
 import fnmatch
@@ -48,7 +48,7 @@ def lenet_300_100(input_shape: Shape, outputs: int) -> keras.Model:
 
 
 def lenet_5(input_shape: Shape, outputs: int) -> keras.Model:
-    """The Caffe form, 20-50-800-500 on 28x28: no activation after a convolution."""
+    """The Caffe form, 20-50-800-500 on 28x28, without activations of convolutions."""
     _check_image("lenet_5", input_shape, 16)
     layers: list[Any] = [
         keras.layers.Conv2D(20, 5, name="conv_1"),
@@ -66,7 +66,7 @@ def autoencoder(
 ) -> keras.Model:
     """Dense encoder and its mirror with ReLU; `hidden` ends with the code.
 
-    `code` is the activation of the code alone.
+    `code` is the activation of the code layer only.
     """
     layers = [*_flat(input_shape), *_dense(hidden[:-1], "encoder")]
     layers.append(keras.layers.Dense(hidden[-1], activation=code, name=CODE_LAYER))
@@ -87,14 +87,14 @@ BUILDERS: Final[dict[str, Callable[..., keras.Model]]] = {
 def layers_for(
     model: keras.Model, target: str, layers: str
 ) -> tuple[keras.layers.Layer, ...]:
-    """Return the layers that a sweep's `target` and `layers` mean.
+    """Return the layers that a sweep's `target` and `layers` select.
 
-    Those are layers that own a weight of the target, and for activities, a kernel.
-    "all" are all of them, "hidden" all but the last layer with a kernel, and anything
-    else is a glob for a layer's name or its path in the model, or several with commas.
+    Candidates are the layers with a weight of the target; for activities, layers with a
+    kernel. "all" selects all candidates, "hidden" all but the last layer with a kernel.
+    Other values are globs, separated by commas, for a layer's name or its path.
 
     Raises:
-        ModelError: there is none, or all of them are frozen.
+        ModelError: there is no such layer, or all of them are frozen.
     """
     weights = list(walk(model))
     kernels = {id(w.layer): w.layer for w in weights if w.role == "kernel"}
@@ -106,21 +106,21 @@ def layers_for(
         biased = {id(w.layer) for w in weights if w.role == "bias"}
         chosen = [layer for layer in chosen if id(layer) in biased]
         if not chosen:
-            raise ModelError(f"no layer that is {layers!r} has a bias.")
+            raise ModelError(f"no layer that matches {layers!r} has a bias.")
     if target != "activity":  # Keras leaves out the penalties of frozen weights
         chosen = [layer for layer in chosen if layer.trainable]
         if not chosen:
-            raise ModelError(f"every layer that is {layers!r} is frozen.")
+            raise ModelError(f"all layers that match {layers!r} are frozen.")
     return tuple(chosen)
 
 
 def holders(
     model: keras.Model, target: str, layers: str
 ) -> dict[tuple[str, str], tuple[Any, str]]:
-    """Return all that a penalty on `target` and `layers` is set on.
+    """Return the objects that hold a penalty on `target` and `layers`.
 
-    Each is what Keras reads a regularizer from, and the attribute's name; its key is
-    the layer and the tensor, as in a row of the store.
+    The values are an object from which Keras reads the regularizer, and the name of its
+    attribute. The keys are layer and tensor, as in a row of the store.
     """
     chosen = {id(layer) for layer in layers_for(model, target, layers)}
     own = [weight for weight in walk(model) if id(weight.layer) in chosen]
@@ -137,19 +137,19 @@ def holders(
 
 
 def _owned(target: str) -> str:
-    """Return the kind of weight that layers of a target have."""
+    """Return the kind of weight that the layers of a target must have."""
     return "kernel" if target in ("activity", "bias") else target
 
 
 def is_of(weight: Weight, target: str) -> bool:
-    """Return whether a weight is of a target."""
+    """Return whether a weight belongs to a target."""
     if target in KERNEL_TARGETS:
         return bool(weight.variable.name == KERNEL_TARGETS[target])
     return weight.role == target
 
 
 def _is_named(weight: Weight, layers: str, kernels: Mapping[int, Any]) -> bool:
-    """Return whether `layers` means the layer of a weight."""
+    """Return whether `layers` selects the layer of a weight."""
     names = layers.split(",")
     path = weight.layer_path
     hidden = id(weight.layer) not in list(kernels)[-1:]
@@ -164,8 +164,8 @@ def _is_named(weight: Weight, layers: str, kernels: Mapping[int, Any]) -> bool:
 def _none_found(target: str, layers: str, owners: list[Weight]) -> str:
     names = ", ".join(weight.layer_path for weight in owners) or "none"
     what = "a kernel" if _owned(target) == "kernel" else f"weights {target!r}"
-    hint = " Say layers = 'all'." if layers == "hidden" and owners else ""
-    return f"no layer is {layers!r}; layers with {what}: {names}.{hint}"
+    hint = " Set layers = 'all'." if layers == "hidden" and owners else ""
+    return f"no layer matches {layers!r}; layers with {what}: {names}.{hint}"
 
 
 def _sequential(input_shape: Shape, layers: list[Any], outputs: int) -> keras.Model:

@@ -1,8 +1,7 @@
-"""A study, resolved: everything that can fail before training has been tried.
+"""`resolve` makes a study ready for training, and tests all that can fail before.
 
-What `resolve` returns can be trained. Data is loaded and divided for
-every seed, the model built, every layer found and every penalty made, and what fails
-is told with the place in the study file that names it.
+It loads the data, splits them for each seed, builds the model, finds the layers and
+creates the penalties. Errors have the place in the study file.
 """
 
 import contextlib
@@ -44,15 +43,15 @@ OPTIMIZER_CLASSES: Final[dict[str, Any]] = {
 }
 
 _ROWS: Final = 64
-"""Rows that a model of the user's is tried on."""
+"""The number of rows on which a user-defined model is tested."""
 
 
 class R2(keras.metrics.Metric):
     """R² = 1 - Σ‖y - ŷ‖² / Σ‖y - ȳ‖², over all outputs together.
 
-    A mean of one R² for each output, as in `keras.metrics.R2Score`, is not defined
-    for an output that is constant, such as an image's corner pixel: this one is. It
-    is 0 where every output is constant.
+    The mean of one R² per output, as in `keras.metrics.R2Score`, is not defined if an
+    output is constant, such as an image's corner pixel. This one is 0 only if all
+    outputs are constant.
     """
 
     def __init__(self, outputs: int, name: str = "r2", dtype: Any = None) -> None:
@@ -91,7 +90,7 @@ class R2(keras.metrics.Metric):
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """A study that can be trained. Its methods return new objects at every call."""
+    """A study that can be trained. Its methods return new objects at each call."""
 
     config: StudyConfig
     folder: Path
@@ -105,12 +104,12 @@ class Study:
 
     @property
     def own_model(self) -> bool:
-        """Whether the user's own code builds the model."""
+        """Whether a user-defined function builds the model."""
         return self.config.model.build is not None
 
     @property
     def task(self) -> str:
-        """What is trained: "classification" or "regression"."""
+        """The task of the training: "classification" or "regression"."""
         return "regression" if self.reconstructs else self.data.task
 
     @property
@@ -120,7 +119,7 @@ class Study:
         return math.prod(shape) if self.reconstructs else self.data.outputs
 
     def build(self) -> keras.Model:
-        """Return a model with new weights, drawn with Keras's present seed."""
+        """Return a model with new weights from Keras's present seed."""
         shape, model = self.data.x.shape[1:], self.config.model
         if model.build is not None:
             return build_own(model.build, self.folder, shape, self.outputs)
@@ -143,7 +142,7 @@ class Study:
         )
 
     def loss(self) -> keras.losses.Loss:
-        """Return the loss; without one in the file that of the task."""
+        """Return the loss of the study file, or the default of the task."""
         return losses.made(
             self.config.train.loss or losses.DEFAULTS[self.task], self.folder
         )
@@ -155,7 +154,7 @@ class Study:
         return keras.metrics.SparseCategoricalAccuracy(name="score")
 
     def split(self, seed: int) -> Split:
-        """Return the parts for a seed; an autoencoder's y is its input, flat."""
+        """Return the parts for a seed; y of an autoencoder is its flattened input."""
         split = datasets.split(self.data, self.config.data, seed)
         if not self.reconstructs:
             return split
@@ -165,7 +164,7 @@ class Study:
 
 
 def resolve(config: StudyConfig, file: Path) -> Study:
-    """Return the study in `file`, ready for training, or raise a located error."""
+    """Return the study of `file`, ready for training, or raise a located error."""
     folder = file.parent
     key = "data.name" if config.data.name else "data.file"
     with located(file, *key.split(".")):
@@ -206,9 +205,9 @@ def resolve(config: StudyConfig, file: Path) -> Study:
 def _check_cells(
     sweep: SweepConfig, learning_rate: float, model: keras.Model, table: Any
 ) -> None:
-    """Raise for a combination whose layers or penalty cannot be, located in `table`.
+    """Raise if layers or penalty of a combination are impossible, located in `table`.
 
-    Shapes are looked at once for combinations that differ in numbers alone.
+    Shapes are checked once for combinations that differ only in numbers.
     """
     place = "layers" if sweep.layers else "target"
     layers: dict[Any, Any] = {}
@@ -235,7 +234,7 @@ def _check_cells(
 def _check_shapes(
     penalty: regularizers.Penalty, model: keras.Model, target: str, chosen: Any
 ) -> None:
-    """Raise for a tensor that does not have the penalty's groups."""
+    """Raise if a tensor does not have the penalty's groups."""
     own = {id(layer) for layer in chosen}
     first: dict[Any, tuple[Any, str]] = {}  # the path of each shape and groups
     for weight in walk(model):

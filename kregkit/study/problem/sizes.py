@@ -1,7 +1,7 @@
-"""The memory that a study takes at least, computed from shapes; nothing is allocated.
+"""The minimum memory of a study, computed from shapes without allocation.
 
-`resolve` refuses a model that does not fit before it is built, or, of the user's own
-builders, before a second one is.
+`resolve` rejects a model that does not fit before it is built. A user-defined builder
+is called once before this check.
 """
 
 import math
@@ -17,14 +17,14 @@ from kregkit.weights import walk
 
 _FLOAT: Final = 4
 _PROBE: Final = 7
-"""Elements of a weight that shows how many slots an optimizer has."""
+"""The size of a test weight that shows the number of an optimizer's slots."""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a model and its optimizer hold, in numbers of 4 bytes.
+    """The sizes of a model and its optimizer, in numbers of 4 bytes.
 
-    `outputs` are those of all layers for one row; 0 for layers that do not say.
+    `outputs` is the size of all layers' outputs for one row; unknown ones count 0.
     """
 
     weights: int
@@ -37,18 +37,19 @@ class Sizes:
         return _FLOAT * (self.weights + self.slots)
 
     def of_fit(self, seeds: int, rows: int, batch: int) -> int:
-        """Return the bytes that `fit` takes for one model after another.
+        """Return the bytes that `fit` needs for one model after another.
 
-        Weights, their gradients at a step and at the end, the initial weights of every
-        seed, the optimizer's slots and how they began; outputs and their gradients for
-        a batch; the data once, as numbers of 4 bytes: `rows` are those.
+        These are: the weights, their gradients at a step and at the end, the initial
+        weights of each seed, the optimizer's slots and their initial values, the
+        outputs and their gradients for a batch, and the data once. `rows` is the number
+        of elements of the data.
         """
         weights = (3 + seeds) * self.weights
         return _FLOAT * (weights + 2 * self.slots + 2 * batch * self.outputs + rows)
 
 
 def sizes(study: Any, model: keras.Model) -> Sizes:
-    """Return the sizes of a study's model, which may be one without values."""
+    """Return the sizes of a study's model, which may have no values."""
     weights = sum(math.prod(variable.shape) for variable in model.variables)
     trained = sum(math.prod(variable.shape) for variable in model.trainable_variables)
     outputs = sum(_of_a_row(getattr(layer, "output", None)) for layer in model.layers)
@@ -57,14 +58,14 @@ def sizes(study: Any, model: keras.Model) -> Sizes:
 
 
 def slots(optimizer: keras.optimizers.Optimizer) -> tuple[int, int]:
-    """Return how many numbers an optimizer keeps for each of a weight, and besides."""
+    """Return how many numbers an optimizer keeps per element, and in addition."""
     optimizer.build([keras.Variable([0.0] * _PROBE)])
     kept = sum(math.prod(variable.shape) for variable in optimizer.variables)
     return kept // _PROBE, kept % _PROBE
 
 
 def multiply_adds(model: keras.Model) -> int:
-    """Return the multiplications that the kernels of a model take for one row."""
+    """Return the number of multiplications by a model's kernels for one row."""
     total = 0
     for weight in walk(model):
         if weight.role == "kernel":
@@ -76,19 +77,19 @@ def multiply_adds(model: keras.Model) -> int:
 
 
 def shaped(study: Any) -> keras.Model:
-    """Return the study's model: without values, unless the user's code builds it."""
+    """Return the study's model; a built-in one without values."""
     model: keras.Model = study.build() if study.own_model else outline(study)
     return model
 
 
 def outline(study: Any) -> keras.Model:
-    """Return the study's built-in model with shapes and without values."""
+    """Return the study's built-in model with shapes but no values."""
     model: keras.Model = without_values(study.build)
     return model
 
 
 def check_memory(study: Any, model: keras.Model) -> None:
-    """Raise for a model that cannot be trained in the memory that is left."""
+    """Raise if there is not enough free memory to train the model."""
     found, config = sizes(study, model), study.config
     rows = study.data.x.size + study.data.y.size
     needed = found.of_fit(config.seeds, rows, config.train.batch_size)
@@ -101,7 +102,7 @@ def check_memory(study: Any, model: keras.Model) -> None:
 
 
 def widest(study: Any) -> str:
-    """Return the key of [model] that the size of a model is decided by."""
+    """Return the key of [model] that decides the size of the model."""
     model = study.config.model
     if model.build is not None:
         return "build"
@@ -111,6 +112,6 @@ def widest(study: Any) -> str:
 
 
 def _of_a_row(output: Any) -> int:
-    """Return how many numbers an output has for one row; 0 if that is not known."""
+    """Return the size of an output for one row, or 0 if it is not known."""
     shape: tuple[Any, ...] = getattr(output, "shape", (None, None))[1:]
     return 0 if None in shape else math.prod(shape)

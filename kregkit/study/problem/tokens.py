@@ -1,7 +1,7 @@
-"""Whether a model of one's own gets the token ids that its Embedding layers take.
+"""Checks that the Embedding layers of a user-defined model get token ids.
 
-An Embedding casts what it is given to integers, so that standardised numbers would
-train it on three or four ids without a word.
+An Embedding casts its inputs to integers. With standardised numbers it would train on
+three or four ids without an error.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,10 +19,10 @@ _ROWS = 64
 
 
 def check_tokens(model: keras.Model, parts: Sequence[Array]) -> None:
-    """Raise where an Embedding layer is given numbers that are no ids of its table.
+    """Raise if an Embedding layer gets numbers that are no ids of its table.
 
-    `parts` are the inputs as they are trained on. The model answers to some rows of
-    each, among them those that hold the least and the largest number.
+    `parts` are the inputs as in training. The model is called on some rows of each,
+    including the rows with the smallest and the largest number.
     """
     every = [place.layer for place in walk_layers(model)]
     layers = [own for own in every if isinstance(own, keras.layers.Embedding)]
@@ -46,32 +46,33 @@ def check_tokens(model: keras.Model, parts: Sequence[Array]) -> None:
 
 
 def _watched(layer: Any, found: list[str]) -> Callable[..., Any]:
-    """Return the layer's call, which also finds inputs that are no ids.
+    """Return a wrapper of the layer's call that records inputs that are no ids.
 
-    It answers to zeros instead. An error raised here would get Keras's own words.
+    It then calls the layer with zeros. Keras would change the message of an error that
+    is raised here.
     """
     call = layer.call
 
     def watched(inputs: Any, *args: Any, **kwargs: Any) -> Any:
         try:
             ids = keras.ops.convert_to_numpy(inputs)
-        except (NotImplementedError, TypeError):  # traced: it holds no values
+        except (NotImplementedError, TypeError):  # a traced tensor without values
             return call(inputs, *args, **kwargs)
-        if (odd := _odd(ids, layer.input_dim)) is None:
+        if (invalid := _first_invalid(ids, layer.input_dim)) is None:
             return call(inputs, *args, **kwargs)
-        hint = " Say scale = 'none' for ids as they are." if odd % 1 else ""
+        hint = " Set scale = 'none' for unscaled ids." if invalid % 1 else ""
         found.append(
-            f"the layer {layer.name!r} is an Embedding, whose inputs are token ids "
-            f"from 0 to {layer.input_dim - 1}; it gets {odd:.6g}.{hint}"
+            f"the layer {layer.name!r} is an Embedding, which needs token ids from 0 "
+            f"to {layer.input_dim - 1}; it gets {invalid:.6g}.{hint}"
         )
         return call(keras.ops.zeros_like(inputs), *args, **kwargs)
 
     return watched
 
 
-def _odd(ids: Array, count: int) -> float | None:
-    """Return a number that is no id below `count`."""
-    odd = ids[(ids != np.floor(ids)) | (ids < 0) | (ids >= count)]
-    fractions = odd[odd % 1 != 0]
-    first = [*fractions.ravel()[:1], *odd.ravel()[:1]]
+def _first_invalid(ids: Array, count: int) -> float | None:
+    """Return a number that is no id below `count`, or None."""
+    invalid = ids[(ids != np.floor(ids)) | (ids < 0) | (ids >= count)]
+    fractions = invalid[invalid % 1 != 0]
+    first = [*fractions.ravel()[:1], *invalid.ravel()[:1]]
     return float(first[0]) if first else None

@@ -236,8 +236,8 @@ REFUSED = {
     ),
     "several whole numbers": (
         {"x": X, "y": GREY[:, :2, 0]},
-        "y must hold one label for each row, or one-hot rows; received (60, 2); else "
-        "say task = 'regression'.",
+        "y must hold one label for each row, or one-hot rows; received (60, 2); or "
+        "set task = 'regression'.",
     ),
     "a target that is constant": (
         {"x": X, "y": np.c_[X[:, 0], np.ones(COUNT)]},
@@ -245,13 +245,13 @@ REFUSED = {
     ),
     "labels beyond int64": (
         {"x": X, "y": Y.astype("uint64") + 2**63},
-        "y has the label 9.22337e+18 in row 1, too large to be told from others; "
-        "number the classes 0, 1, ..., or say task = 'regression'.",
+        "y has the label 9.22337e+18 in row 1, too large to be exact; "
+        "number the classes 0, 1, ..., or set task = 'regression'.",
     ),
     "labels beyond 2**53 in floats": (
         {"x": X, "y": Y + 2.0**53},
-        "y has the label 9.0072e+15 in row 1, too large to be told from others; "
-        "number the classes 0, 1, ..., or say task = 'regression'.",
+        "y has the label 9.0072e+15 in row 1, too large to be exact; "
+        "number the classes 0, 1, ..., or set task = 'regression'.",
     ),
     "an infinite pixel": (
         {"x": np.where(SERIES[3, 2, 1] == SERIES, np.inf, SERIES), "y": Y},

@@ -262,7 +262,7 @@ def test_task_decides_what_whole_numbers_mean(tmp_path):
     assert load(config, tmp_path).task == "regression"
     config = DataConfig(file="d.npz", task="classification")
     np.savez(tmp_path / "d.npz", x=X, y=Y + 0.5)
-    message = "labels that are not integers; number the classes 0, 1, ..., or say "
+    message = "labels that are not integers; number the classes 0, 1, ..., or set "
     assert refused(tmp_path, config) == message + "task = 'regression'."
 
 
@@ -361,7 +361,7 @@ class TestBadFiles:
 
     def test_different_columns(self, tmp_path):
         parts = {"x_train": X, "y_train": Y, "x_test": X[:, :3], "y_test": Y}
-        message = "rows of x_test are (3,), those of x_train are (4,)."
+        message = "rows of x_test are (3,), but rows of x_train are (4,)."
         assert refused_npz(tmp_path, **parts) == message
 
     def test_one_class_only(self, tmp_path):
@@ -372,7 +372,7 @@ class TestBadFiles:
 
     def test_label_of_the_test_part_alone(self, tmp_path):
         parts = {"x_train": X, "y_train": Y, "x_test": X, "y_test": Y + 1}
-        message = "y_test has the label 3, which y_train has not."
+        message = "y_test has the label 3, which y_train does not have."
         assert refused_npz(tmp_path, **parts) == message
 
     def test_words(self, tmp_path):
@@ -400,18 +400,18 @@ class TestBadFiles:
         assert refused_csv(tmp_path, "a,b\n1,2\n") == message
 
     def test_csv_without_another_column(self, tmp_path):
-        assert refused_csv(tmp_path, "y\n1\n") == "has no column beside 'y'."
+        assert refused_csv(tmp_path, "y\n1\n") == "has no column except 'y'."
 
     def test_csv_with_a_hole(self, tmp_path):
         message = refused_csv(tmp_path, "a,y\n1,0\n,1\n,1\n")
         assert message == (
-            "column 'a' has 2 missing values, the first in row 2. Say missing = "
+            "column 'a' has 2 missing values, the first in row 2. Set missing = "
             "'impute' or 'indicator' for missing values."
         )
 
     def test_csv_with_nan(self, tmp_path):
         message = (
-            "column 'a' has 1 missing value, 'NaN' in row 2. Say missing = 'impute' or "
+            "column 'a' has 1 missing value, 'NaN' in row 2. Set missing = 'impute' or "
             "'indicator' for missing values."
         )
         assert refused_csv(tmp_path, "a,y\n1,0\nNaN,1\n") == message
@@ -454,7 +454,7 @@ class TestSplitsThatCannotBe:
         message = self.refused(tmp_path, np.array([4] * 30 + [9] * 2))
         assert message == (
             "d.npz: class 9 has 2 rows, too few for a row in each of 3 parts; for "
-            "targets that are no classes, say task = 'regression'."
+            "targets that are no classes, set task = 'regression'."
         )
 
     def test_part_with_too_few_rows_for_the_classes(self, tmp_path):

@@ -126,14 +126,17 @@ MODELS = {
         "the model has its own `compute_loss`",
     ),
     "patched_train_step": (patched, "the model has its own `train_step`"),
-    "sparse_gradient": (embedded, "a gradient is sparse, as those of embeddings are"),
+    "sparse_gradient": (
+        embedded,
+        "a gradient is sparse, such as the gradient of an embedding",
+    ),
     "random_operation": (
         lambda *given: plain(*given, extra=[Noisy()]),
         f"{STATEFUL}RandomUniform",
     ),
     "padding_with_a_constant": (
         lambda *given: plain(*given, extra=[Padded()]),
-        "TensorFlow's vectorized map pads with 0, whatever constant is asked for",
+        "TensorFlow's vectorized map pads with 0, whatever the constant is",
     ),
     "keras_without_a_seed": (
         lambda *given: plain(*given, extra=[GloballySeeded()]),
@@ -145,11 +148,11 @@ MODELS = {
     ),
     "numbers_drawn_by_the_builder": (
         lambda *given: plain(*given, extra=[Constant()]),
-        "the model holds random numbers that are not its variables",
+        "the model has random constants that are not variables",
     ),
     "weight_without_a_gradient": (
         lambda *given: plain(*given, extra=[Idle()]),
-        "a trained weight has no part in the loss",
+        "the loss does not depend on a trained weight",
     ),
     "variable_outside_keras": (
         lambda *given: plain(*given, extra=[Counting()]),
@@ -157,7 +160,7 @@ MODELS = {
     ),
 }
 
-ELEMENT = "is not known to treat every element alike"
+ELEMENT = "is not known to treat all elements alike"
 RULES = {
     "lion": (optimizers.Lion, f"the optimizer Lion {ELEMENT}"),
     "lamb": (optimizers.Lamb, f"the optimizer Lamb {ELEMENT}"),
@@ -211,7 +214,9 @@ def test_another_dtype_falls_to_fit(study, policy):
 
 def test_another_backend_falls_to_fit(study, monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
-    check_falls_to_fit(study, "Keras runs on torch, which has no stacked training")
+    check_falls_to_fit(
+        study, "Keras runs on torch, for which there is no stacked training"
+    )
 
 
 class Halved(layers.Layer):
@@ -241,7 +246,7 @@ def test_what_keras_keeps_the_state_of_is_batched(tmp_path, extra, rule, ample):
 def test_fit_groups_the_trials_that_share_a_compiled_model(tmp_path, more):
     study = made(tmp_path, text=STUDY + more)
     found = schedule(study, study.trials, "fit")
-    assert found.reason == "fit was asked for"
+    assert found.reason == "the engine fit was requested"
     assert {(unit.engine, unit.size) for unit in found.units} == {("fit", 1)}
     kinds = [
         {(t.regularizer, t.target, t.layers, t.solver) for t in unit.trials}

@@ -180,7 +180,7 @@ def test_an_error_arrives_as_it_was_raised(kind):
 
 KILLED = (
     "ModelError: a worker ended with exit status {}. "
-    "What was finished is stored: run it again with fewer workers.\n"
+    "Finished trials are stored: run it again with fewer workers.\n"
 )
 
 
@@ -190,7 +190,7 @@ def test_a_worker_that_is_killed_ends_the_run(idle):
     os.kill(own[1], signal.SIGKILL)
     # That it ends is a test too: units that nobody took must not be waited for.
     assert process.communicate(timeout=60) == (
-        KILLED.format("-9, killed as when memory runs out"),
+        KILLED.format("-9, killed, as happens when memory runs out"),
         "",
     )
     assert process.returncode == 0
@@ -201,7 +201,7 @@ def test_a_worker_that_is_killed_ends_the_run(idle):
 def test_a_worker_that_fails_otherwise_shows_how(idle):
     process, own = idle("import time; time.sleep(1); 1 / 0")
     out, err = process.communicate(timeout=60)
-    assert out == KILLED.format("1, by an error that is shown above")
+    assert out == KILLED.format("1; its error is shown above")
     assert "ZeroDivisionError" in err
     assert not any(alive(pid) for pid in own)
 
@@ -248,7 +248,7 @@ def test_ctrl_c_keeps_what_workers_have_finished(started, tmp_path):
     engine, reason, *rest = err.splitlines()
     assert (engine, reason) == (
         "engine fit: 800 trials in 2 units",
-        "because: fit was asked for",
+        "because: the engine fit was requested",
     )
     told = " ".join(line.strip() for line in rest if not line.endswith(" trials"))
     advised = " ".join(f"warning: {line}" for line in advice(load(file)[0]))

@@ -168,7 +168,7 @@ REFUSED = {
         f"{', '.join(sorted(METRICS))}."
     ),
     "accuracy, r2, accuracy": (
-        "train.metrics[2]: 'accuracy' is in this list twice, at [0] too."
+        "train.metrics[2]: 'accuracy' is in this list twice, also at [0]."
     ),
     "a:b:c": (
         "train.metrics[0]: must be the name of a metric, or like "

@@ -141,9 +141,9 @@ def test_layers_are_those_that_target_and_layers_mean(target, layers, names):
 @pytest.mark.parametrize(
     ("target", "layers", "message"),
     [
-        ("kernel", "d", "no layer is 'd'; layers with a kernel: a, b, c."),
-        ("kernel", "norm", "no layer is 'norm'; layers with a kernel: a, b, c."),
-        ("bias", "[ac]", "no layer that is '[ac]' has a bias."),
+        ("kernel", "d", "no layer matches 'd'; layers with a kernel: a, b, c."),
+        ("kernel", "norm", "no layer matches 'norm'; layers with a kernel: a, b, c."),
+        ("bias", "[ac]", "no layer that matches '[ac]' has a bias."),
     ],
 )
 def test_layers_that_are_none(target, layers, message):
@@ -158,7 +158,7 @@ def test_frozen_layers_have_no_weight_penalty(target):
     model.get_layer("b").trainable = False
     with pytest.raises(ModelError) as caught:
         layers_for(model, target, "b")
-    assert str(caught.value) == "every layer that is 'b' is frozen."
+    assert str(caught.value) == "all layers that match 'b' are frozen."
     assert chosen(model, "activity", "b") == ["b"]
 
 
@@ -166,7 +166,7 @@ def test_a_model_of_one_layer_has_no_hidden_one():
     with pytest.raises(ModelError) as caught:
         layers_for(built("linear"), "activity", "hidden")
     assert str(caught.value) == (
-        "no layer is 'hidden'; layers with a kernel: output. Say layers = 'all'."
+        "no layer matches 'hidden'; layers with a kernel: output. Set layers = 'all'."
     )
     assert chosen(built("linear"), "activity", "all") == ["output"]
 
@@ -259,13 +259,13 @@ def test_own_builder_is_found_in_the_current_folder(tmp_path, monkeypatch):
         ),
         (
             GOOD.replace("(outputs)", "(outputs, kernel_regularizer='l2', name='z')"),
-            "{name}:build must return a model without regularizers, which are the "
-            "sweep's; received one on z/kernel.",
+            "{name}:build must return a model without regularizers, which the sweep "
+            "sets; received one on z/kernel.",
         ),
         (
             GOOD.replace("(outputs)", "(outputs, activity_regularizer='l2', name='z')"),
-            "{name}:build must return a model without regularizers, which are the "
-            "sweep's; received one on z/activity.",
+            "{name}:build must return a model without regularizers, which the sweep "
+            "sets; received one on z/activity.",
         ),
     ],
 )  # fmt: skip

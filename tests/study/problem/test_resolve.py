@@ -142,8 +142,8 @@ def test_a_block_that_one_of_the_kernels_does_not_have_is_located(tmp_path):
     with pytest.raises(StudyError) as caught:
         study(tmp_path, old, new)
     assert str(caught.value).endswith(
-        ": sweep[0].group: output/kernel: GroupLasso: `w` must be a kernel of whole "
-        "blocks of 4x4, as a matrix; received (4, 3)."
+        ": sweep[0].group: output/kernel: GroupLasso: `w` must be divisible into 4x4 "
+        "blocks, as a matrix; received (4, 3)."
     )
 
 
@@ -223,8 +223,8 @@ def test_r2_weighs_rows_and_is_zero_without_variance():
     ("old", "new", "message"),
     [
         ('"mlp"\nhidden = [8, 4]', '"cnn"', "6: model.name: cnn needs images of 4x4 pixels or more; received inputs of shape (4,)."),
-        ('"mlp"\nhidden = [8, 4]', '"linear"', "11: sweep[0].target: no layer is 'hidden'; layers with a kernel: output. Say layers = 'all'."),
-        ("0.01]", '0.01]\nlayers = "conv_*"', "14: sweep[0].layers: no layer is 'conv_*'; layers with a kernel: hidden_1, hidden_2, output."),
+        ('"mlp"\nhidden = [8, 4]', '"linear"', "11: sweep[0].target: no layer matches 'hidden'; layers with a kernel: output. Set layers = 'all'."),
+        ("0.01]", '0.01]\nlayers = "conv_*"', "14: sweep[0].layers: no layer matches 'conv_*'; layers with a kernel: hidden_1, hidden_2, output."),
         ('name = "mlp"\nhidden = [8, 4]', 'build = "gone:build"', "6: model.build: importing 'gone' raised ModuleNotFoundError: No module named 'gone'."),
     ],
 )  # fmt: skip
@@ -241,7 +241,7 @@ def test_own_builder_without_bias_for_a_bias_target(tmp_path):
     )
     new = 'build = "own_flat:build"'
     message = refused(tmp_path, 'name = "mlp"\nhidden = [8, 4]', new, StudyError)
-    assert message == "11: sweep[0].target: no layer that is 'all' has a bias."
+    assert message == "11: sweep[0].target: no layer that matches 'all' has a bias."
 
 
 def test_data_that_cannot_be_used(tmp_path):
@@ -253,7 +253,7 @@ def test_data_that_cannot_be_used(tmp_path):
     message = refused(tmp_path, old, new, DataError)
     assert message == (
         "3: data: d.npz: class 0 has 1 row, too few for a row in each of 3 parts; for "
-        "targets that are no classes, say task = 'regression'."
+        "targets that are no classes, set task = 'regression'."
     )
 
 

@@ -78,12 +78,12 @@ def test_layers_are_named_by_globs_and_lists(model, names):
 def test_what_no_layer_has_is_refused_with_what_there_is(model):
     with pytest.raises(ModelError) as caught:
         layers_for(model, "gamma", "dense")
-    expected = "no layer is 'dense'; layers with weights 'gamma': batch, layer."
+    expected = "no layer matches 'dense'; layers with weights 'gamma': batch, layer."
     assert str(caught.value) == expected
     plain = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
     with pytest.raises(ModelError) as caught:
         layers_for(plain, "recurrent", "all")
-    expected = "no layer is 'all'; layers with weights 'recurrent': none."
+    expected = "no layer matches 'all'; layers with weights 'recurrent': none."
     assert str(caught.value) == expected
 
 

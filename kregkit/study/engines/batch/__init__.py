@@ -1,1 +1,1 @@
-"""The engine `batch`: many trials as one program."""
+"""The engine `batch`: trains many trials as one program."""

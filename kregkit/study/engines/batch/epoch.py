@@ -1,7 +1,7 @@
-"""Passes over data of many trials at once, as functions of their stacked tensors.
+"""Passes over the data for many trials at once, as pure functions of stacked tensors.
 
-Nothing here has a side effect, and every tensor but counters has the trials in front.
-`objective` and `Measuring` say what is done to one trial.
+All tensors except counters have trials on axis 0. `objective` and `Measuring` define
+the computation for one trial.
 """
 
 import functools
@@ -27,11 +27,11 @@ from kregkit.watch.measuring import Measuring, compiled
 from kregkit.weights import walk_layers
 
 Part = tuple[Tensor, Tensor, Tensor]
-"""Data of all seeds together: x, y, and for every trial its rows of both."""
+"""The data of all seeds together: x, y, and the row numbers of each trial."""
 
 
 class State(NamedTuple):
-    """What training changes; every tensor but counters has the trials in front."""
+    """The state of training; all tensors except counters have trials on axis 0."""
 
     weights: list[Tensor]
     others: list[Tensor]
@@ -49,13 +49,13 @@ class Sums(NamedTuple):
 
 
 class BatchedEpoch:
-    """Training, evaluating and measuring so many trials of a study.
+    """Trains, evaluates and measures a fixed number of trials of a study.
 
     Args:
-        study: what all trials share.
-        model: one model of the study, which lends its structure.
-        mixed: every trial that may be among them.
-        trials: how many they are.
+        study: the study.
+        model: any model of the study; only its structure is used.
+        mixed: all trials that may be in a batch.
+        trials: the number of trials in a batch.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class BatchedEpoch:
         self.probing = Probing(study, model, self.measuring, self._map)
         self.metrics = PartMetrics(study, model)
         self._metric = study.metric()
-        # Compiled apart too, so that what an epoch calls is traced once.
+        # Compiled separately, so that functions an epoch calls are traced once.
         self.measure = compiled(self._measured)
         self.evaluate = compiled(self._evaluated)
         self.epoch = compiled(self._trained)
@@ -83,7 +83,7 @@ class BatchedEpoch:
         self.slopes = compiled(self._sloped)
 
     def values(self, state: State) -> list[Tensor]:
-        """Return the state as the values of the model's variables, in their order."""
+        """Return the values of the model's variables, in their order."""
         own = {
             id(variable): value
             for variable, value in zip(
@@ -134,7 +134,7 @@ class BatchedEpoch:
         x: Tensor,
         y: Tensor,
     ) -> tuple[State, Losses]:
-        """Return the state after one step of the optimizer, and what it minimised."""
+        """Return the state after one step of the optimizer, and the losses before."""
 
         def total(weights: list[Tensor]) -> tuple[Tensor, Losses]:
             terms = self._map(
@@ -154,7 +154,7 @@ class BatchedEpoch:
         return state._replace(weights=weights, others=terms.state, slots=slots), terms
 
     def _evaluated(self, state: State, parameters: Any, part: Part) -> Tensor:
-        """Return `LOGS` of every trial on a part of its data, `(trials, LOGS)`."""
+        """Return `LOGS` of each trial on a part of its data, `(trials, LOGS)`."""
 
         def step(rows: Tensor, sums: Sums) -> Sums:
             x, y = ops.take(part[0], rows, axis=0), ops.take(part[1], rows, axis=0)
@@ -168,9 +168,9 @@ class BatchedEpoch:
         return self._means(sums, part[2].shape[1])
 
     def _descended(self, state: State, parameters: Any, part: Part) -> list[Tensor]:
-        """Return `−∂(data loss)/∂w` of every trained weight of every trial.
+        """Return `−∂(data loss)/∂w` for each trained weight of each trial.
 
-        So many rows at a time as a step of training has, whose memory is known.
+        It takes as many rows at a time as a training step, whose memory is known.
         """
         count, size = part[2].shape[1], self._study.config.train.batch_size
 
@@ -192,7 +192,7 @@ class BatchedEpoch:
         return list(_over(part[2], size, step, start))
 
     def _sloped(self, state: State, parameters: Any) -> list[Tensor]:
-        """Return the gradient of the attached penalties, of every trained weight."""
+        """Return the gradient of the attached penalties for each trained weight."""
 
         def one(own: Any) -> Tensor:
             weights, parameters = own
@@ -212,7 +212,7 @@ class BatchedEpoch:
     def _measured(
         self, state: State, parameters: Any, probe: Tensor, steps: Tensor
     ) -> tuple[Tensor, list[Tensor]]:
-        """Return every measure of every trial, and the vectors of their norms."""
+        """Return all measures of each trial, and the vectors of power iterations."""
 
         def one(own: Any) -> Any:
             values, vectors, probe, parameters = own
@@ -225,7 +225,7 @@ class BatchedEpoch:
         return found
 
     def _exact(self, state: State) -> list[Tensor]:
-        # Of a trial that diverged nothing is kept, but no eigenvalue routine may fail.
+        # Values of diverged trials are not stored, but must not break eigenvalues.
         given = [*map(_finite, self.values(state))], [*map(_finite, state.vectors)]
         pairs: list[Tensor] = ops.vectorized_map(
             lambda own: self.measuring.exact(*own), given
@@ -243,7 +243,7 @@ class BatchedEpoch:
     def _add(self, sums: Sums, terms: Losses, y: Tensor) -> Sums:
         rows = ops.cast(y.shape[1], "float32")
         if self._study.task == "classification":
-            # Keras's own accuracy drops an axis of one row.
+            # Keras's accuracy drops the axis of rows if there is one row.
             answers = ops.argmax(terms.outputs, axis=-1)
             hits = ops.cast(ops.equal(answers, ops.cast(y, answers.dtype)), "float32")
             score = [sums.score[0] + ops.sum(hits, axis=1), sums.score[1] + rows]
@@ -265,7 +265,7 @@ class BatchedEpoch:
         return ops.stack([*(total / rows for total in losses), score], axis=1)
 
     def _map(self, function: Callable[[Any], Any], stacked: Any) -> Any:
-        """Return what a function of one trial's model gives for every trial."""
+        """Apply a function of one trial's model to all trials."""
         with convolutions.batched_convolutions(self._forms):
             return ops.vectorized_map(function, stacked)
 
@@ -273,7 +273,7 @@ class BatchedEpoch:
 def _over(
     rows: Tensor, size: int, step: Callable[[Tensor, Any], Any], start: Any
 ) -> Any:
-    """Carry a value through all rows, `(trials, rows)`, so many at a time."""
+    """Apply `step` to all rows, `(trials, rows)`, `size` at a time."""
     trials, count = rows.shape
     whole = count // size
 
@@ -287,14 +287,14 @@ def _over(
 
 
 def _finite(values: Tensor) -> Tensor:
-    """Return values that are finite; state that is no float is as it was."""
+    """Return floats with 0 for values that are not finite; other dtypes unchanged."""
     if not keras.backend.is_float_dtype(values.dtype):
         return values
     return ops.where(ops.isfinite(values), values, ops.zeros_like(values))
 
 
 def _where(active: Tensor, new: Tensor, old: Tensor) -> Tensor:
-    """Return the new values of active trials; counters, which have none, are new."""
+    """Return new values for active trials, old ones for others; counters are new."""
     if len(new.shape) == 0:
         return new
     return ops.where(ops.reshape(active, (-1,) + (1,) * (len(new.shape) - 1)), new, old)

@@ -1,7 +1,7 @@
-"""What one trial of a batch minimises, and what is read from it, in keras ops.
+"""The loss of one trial of a batch, in keras ops.
 
-Everything here is of ONE model. Many trials at once are a vectorized
-map over it, with each trial's weights, data and penalty parameters as tensors.
+The functions take one model. `epoch` maps them over many trials, with each trial's
+weights, data and penalty parameters as tensors.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,14 +24,14 @@ from kregkit.watch.penalties import Penalties
 from kregkit.weights import Weight, walk
 
 Term = tuple[str, str, str, str, tuple[tuple[str, str], ...]]
-"""Regularizer, target, layers, solver and structure: what a batch has one term for."""
+"""Regularizer, target, layers, solver and structural parameters of one loss term."""
 
 Parameters = list[dict[str, Tensor]]
-"""The numeric parameters of one trial for each term; strength 0 where it has none."""
+"""One trial's numeric parameters for each term; strength 0 for terms of others."""
 
 
 def term(trial: Trial) -> Term | None:
-    """Return the term that a trial has; None for a baseline and for decoupled decay."""
+    """Return the term of a trial; None for a baseline and for decoupled decay."""
     if trial.regularizer is None or trial.target is None or trial.layers is None:
         return None
     if trial.decay:
@@ -40,7 +40,7 @@ def term(trial: Trial) -> Term | None:
 
 
 class Losses(NamedTuple):
-    """One forward pass: what is minimised, its parts, and what the model became."""
+    """The result of a forward pass: the loss, its parts, outputs, and new state."""
 
     loss: Tensor
     data_loss: Tensor
@@ -50,7 +50,7 @@ class Losses(NamedTuple):
 
 
 class _Mixed:
-    """The sum of the terms that some trial of the batch has on one tensor."""
+    """The sum of all terms of the batch on one tensor."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class _Mixed:
         total = ops.zeros((), "float32")
         for index in self.terms:
             penalty = bound(self._live[index], self._weight)
-            # A value that overflows must not reach trials without this term.
+            # An overflow must not reach trials without this term.
             given = penalty.strength > 0  # a tensor
             value = ops.where(given, penalty(w), 0.0)
             handled = index in self._handled  # by a proximal step
@@ -80,22 +80,21 @@ class _Mixed:
 class Mixture:
     """The penalties of the trials of a batch, attached to one model.
 
-    Each combination of regularizer, target, layers, solver and structural parameters
-    that a trial has is a term, and each trial has a strength for every term, 0 for
-    those that are not its own.
+    Each combination of regularizer, target, layers, solver and structural parameters is
+    a term. Each trial has a strength for each term: 0, except for its own.
     """
 
     terms: tuple[Term, ...]
     penalties: tuple[Penalty, ...]
     live: dict[int, Penalty]
     owners: tuple[frozenset[tuple[str, str]], ...]
-    """For each term the layer and tensor, as in a row, of everything that it is on."""
+    """For each term, the layer and tensor (as in a row) of all tensors with it."""
 
     proximal: dict[int, list[int]]
-    """For the index of each trained weight the terms that take a proximal step."""
+    """The terms with a proximal step, by the index of their trained weight."""
 
     weights: tuple[Weight | None, ...]
-    """The trained weights by their index."""
+    """The trained weights, in the order of their index."""
 
     @classmethod
     def attach(cls, model: keras.Model, study: Study, trials: Iterable[Trial]) -> Self:
@@ -132,7 +131,7 @@ class Mixture:
         return cls(terms, penalties, live, tuple(owners), proximal, tuple(trained))
 
     def parameters(self, trials: Sequence[Trial]) -> list[dict[str, Any]]:
-        """Return the parameters of every trial, stacked: one dictionary for a term."""
+        """Return the stacked parameters of all trials: one dictionary per term."""
         stacked = []
         for place, penalty in zip(self.terms, self.penalties, strict=True):
             values = {
@@ -152,9 +151,9 @@ class Mixture:
     def prox(
         self, index: int, parameters: Parameters, weights: Tensor, step: Tensor
     ) -> Tensor:
-        """Return the proximal points of one weight of all trials, stacked like it.
+        """Return the stacked proximal points of one weight for all trials.
 
-        `step` is of every element, or of every trial, or a scalar.
+        `step` is a scalar, or one per trial, or one per element.
         """
         for place in self.proximal[index]:
             strength = parameters[place]["strength"]
@@ -173,13 +172,13 @@ class Mixture:
         return weights
 
     def owned(self, trial: Trial) -> frozenset[tuple[str, str]]:
-        """Return the layer and tensor of everything that a trial's penalty is on."""
+        """Return the layer and tensor of all tensors with a trial's penalty."""
         own = term(trial)
         return frozenset() if own is None else self.owners[self.terms.index(own)]
 
     @contextmanager
     def with_parameters(self, parameters: Parameters) -> Iterator[None]:
-        """Let the attached penalties have these parameters of one trial."""
+        """Use these parameters of one trial for the attached penalties."""
         for index, penalty in enumerate(self.penalties):
             self.live[index] = penalty.replace(**parameters[index])
         try:

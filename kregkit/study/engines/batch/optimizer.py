@@ -1,9 +1,8 @@
-"""Keras optimizers on weights that are stacked over trials.
+"""Applies Keras optimizers to weights that are stacked over trials.
 
-An optimizer that treats every element alike needs no second
-implementation. It is built on the stacked weights and applied without side effects;
-what looks at a whole tensor (clipping by a norm, a constraint) is done here, for each
-trial.
+An optimizer that treats all elements alike is built on the stacked weights, and applied
+without side effects. Operations on a whole tensor (clipping by a norm, constraints) are
+done here for each trial.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,15 +17,15 @@ from kregkit.numerics import Tensor
 from kregkit.optimizers import KNOWN, after_update, step_size
 
 Proxes = Mapping[int, Callable[[Tensor, Tensor], Tensor]]
-"""For the index of a weight its proximal step: of the stack, and of the step size,
-which is a scalar, or of every trial, or of every element."""
+"""Proximal steps by the index of their weight: functions of the stacked weights and the
+step size, which is a scalar, or one per trial, or one per element."""
 
 
 def obstacle(optimizer: Optimizer) -> str | None:
     """Return why an optimizer cannot train stacked weights, or None."""
     name = type(optimizer).__name__
     if type(optimizer) not in KNOWN:
-        return f"the optimizer {name} is not known to treat every element alike"
+        return f"the optimizer {name} is not known to treat all elements alike"
     if optimizer.use_ema:
         return f"{name} keeps moving averages of the weights"
     if optimizer.gradient_accumulation_steps:
@@ -37,8 +36,8 @@ def obstacle(optimizer: Optimizer) -> str | None:
 class Stacked:
     """An optimizer for `trials` copies of a model's weights, as pure functions.
 
-    The learning rate, a schedule's too, is that of all trials, unless `apply` is given
-    one for each.
+    All trials use the optimizer's learning rate or schedule, unless `apply` gets one
+    rate for each.
     """
 
     def __init__(self, optimizer: Optimizer, model: keras.Model, trials: int) -> None:
@@ -67,8 +66,9 @@ class Stacked:
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Return the weights after one step, and the optimizer's variables.
 
-        `decays` are for each weight the decoupled decay of every trial; None: that of
-        the optimizer. `rates` are the learning rates of the trials; None: likewise.
+        `decays` has the decoupled decay of the trials for each weight; None: the
+        optimizer's. `rates` has the learning rates of the trials; None: the
+        optimizer's.
         """
         self._proxes, self._decays, self._rates = proxes, decays, rates
         weights, slots = BASE.stateless_apply(
@@ -81,7 +81,7 @@ class Stacked:
         return constrained, slots
 
     def _rate(self, learning_rate: Tensor, like: Tensor) -> Tensor:
-        """Return the learning rate, or that of each trial, to multiply `like` with."""
+        """Return the learning rate, or one per trial, in a shape to multiply `like`."""
         return learning_rate if self._rates is None else _along(self._rates, like)
 
     def _update_step(
@@ -90,7 +90,7 @@ class Stacked:
         self._update(gradient, weights, self._rate(learning_rate, weights))
 
     def _decay(self, stacked: list[Tensor]) -> None:
-        """Decay weights as Keras does, each trial by its own learning rate."""
+        """Decay weights as Keras does, with each trial's learning rate."""
         optimizer = self._optimizer
         for weights in stacked:
             decay = self._decays[index_of(optimizer, weights)]
@@ -114,7 +114,7 @@ class Stacked:
         return self._proxes[index](weights, step)
 
     def _clip(self, gradients: list[Tensor]) -> list[Tensor]:
-        """Clip as Keras does, each trial by its own norms."""
+        """Clip as Keras does, with each trial's norms."""
         optimizer = self._optimizer
         if optimizer.clipnorm and optimizer.clipnorm > 0:
             return [g * _factor([g], optimizer.clipnorm, g) for g in gradients]
@@ -128,14 +128,14 @@ class Stacked:
 
 
 def _factor(gradients: list[Tensor], limit: float, like: Tensor) -> Tensor:
-    """Return `min(1, limit / ‖gradients of a trial‖)`, to multiply `like` with."""
+    """Return `min(1, limit / ‖gradients of a trial‖)` in a shape to multiply `like`."""
     flat = [ops.reshape(g, (g.shape[0], -1)) for g in gradients]
     norm = ops.sqrt(sum(ops.sum(ops.square(g), axis=1) for g in flat))
     return _along(limit / ops.maximum(norm, limit), like)
 
 
 def _along(values: Tensor, like: Tensor) -> Tensor:
-    """Return a value of each trial in a shape that is broadcast along `like`."""
+    """Return one value per trial in a shape that broadcasts to `like`."""
     return ops.reshape(values, (-1,) + (1,) * (len(like.shape) - 1))
 
 

@@ -1,7 +1,7 @@
-"""The engine `batch`: many trials of one structure, trained as one program.
+"""The engine `batch`: trains many trials of one structure as one program.
 
-A trial ends as `model.fit` would have ended it. It has the initial
-weights, the batches and the random numbers of its seed; only rounding differs.
+The result equals that of `model.fit` up to rounding: each trial has the initial
+weights, the batches and the random numbers of its seed.
 """
 
 import time
@@ -35,9 +35,9 @@ class Program:
     """The compiled training of `trials` trials of a study at a time.
 
     Args:
-        study: what all trials share.
-        mixed: every trial that this program may be asked to train.
-        trials: how many it trains at a time.
+        study: the study.
+        mixed: all trials that this program may train.
+        trials: the number of trials in a batch.
     """
 
     def __init__(self, study: Study, mixed: Sequence[Trial], trials: int) -> None:
@@ -51,12 +51,12 @@ class Program:
     def train(
         self, trials: Sequence[Trial], progress: Callable[[float], None]
     ) -> list[Result]:
-        """Train these trials, at most `self.trials`, from the beginning to the end.
+        """Train these trials, at most `self.trials`.
 
-        Calls `progress` after every epoch with its share of the whole.
+        It calls `progress` after each epoch with the epoch's share of the training.
         """
         begin = time.perf_counter()
-        # A program is for one number of trials: what is short of it is repeated.
+        # The number of trials is fixed, so a smaller batch is filled with copies.
         asked, trials = trials, [*trials, *[trials[0]] * (self.trials - len(trials))]
         passes, config = self._passes, self._study.config.train
         seeds = sorted({trial.seed for trial in trials})
@@ -129,12 +129,12 @@ class Program:
         ]
 
     def _build(self, trial: Trial) -> keras.Model:
-        """Return a model with the initial weights of a trial's seed, and keep those.
+        """Return a model for a trial's seed, and save its initial weights.
 
         Raises:
-            ModelError: the builder gives another structure than it gave before.
+            ModelError: the builder returns another structure than before.
         """
-        keras.backend.clear_session()  # layers that are given no name get the same one
+        keras.backend.clear_session()  # so that automatic layer names repeat
         keras.utils.set_random_seed(trial.seed)
         model = self._study.build()
         variables = [*model.trainable_variables, *model.non_trainable_variables]
@@ -144,14 +144,14 @@ class Program:
         return model
 
     def _rates(self, trials: Sequence[Trial]) -> Tensor | None:
-        """Return the learning rate of each trial; None where all have the study's."""
+        """Return the learning rate of each trial; None if all have the study's."""
         rates = [trial.learning_rate for trial in trials]
         if {*rates} == {self._study.config.train.learning_rate}:
             return None
         return ops.convert_to_tensor(rates, "float32")
 
     def _start(self, trials: Sequence[Trial]) -> State:
-        """Return the state of every trial before its first step."""
+        """Return the state of all trials before the first step."""
         passes = self._passes
         for trial in trials:
             if trial.seed not in self._models:
@@ -180,7 +180,7 @@ def _sides(split: Split, part: str) -> tuple[Any, Any]:
 
 
 def _part(parts: Sequence[tuple[Any, Any]], which: Any) -> Part:
-    """Return the data of several seeds, one after another, and each trial's rows."""
+    """Return the concatenated data of several seeds, and each trial's row numbers."""
     size = len(parts[0][0])
     x, y = (np.concatenate([part[index] for part in parts]) for index in (0, 1))
     rows = (which[:, None] * size + np.arange(size)).astype("int32")

@@ -1,7 +1,6 @@
-"""What a batch of trials gave, as the result of each trial.
+"""Splits the recording of a batch into the results of its trials.
 
-The rows are those that the engine `fit` logs, in the same order and
-with the same columns missing.
+The rows are the same as with the engine `fit`: the same order, and the same columns.
 """
 
 import math
@@ -21,7 +20,7 @@ from kregkit.watch.measuring import Measuring
 from kregkit.watch.records import tensor_records
 
 LOGS = ("loss", "data_loss", "penalty", "score")
-"""What is known of a pass over data, in the order of `Recording.logs`."""
+"""The results of a pass over data, in the order of `Recording.logs`."""
 
 _WATCHED = ("loss", "data_loss", "val_loss", "val_data_loss")
 _COLUMNS = (*LOGS, *(f"val_{name}" for name in LOGS))
@@ -29,12 +28,12 @@ _COLUMNS = (*LOGS, *(f"val_{name}" for name in LOGS))
 
 @dataclass
 class Recording:
-    """Everything that was read from a batch while it trained, as NumPy arrays.
+    """The recorded results of a batch, as NumPy arrays `(trials, ...)`.
 
-    Of shape `(trials, ...)`: `measured` at every logging point, `logs` of every epoch
-    (training, then validation), `scores` of the final weights on each part; `descent`
-    is −∂(data loss)/∂w there, of the trained weights, and `slopes` are the gradients of
-    their penalties. `probed` are columns of `finals` for each trial, if one has ended.
+    `measured` is for each logging point, and `logs` for each epoch (training, then
+    validation). For the final weights, `scores` are for each part, `descent` is
+    −∂(data loss)/∂w of the trained weights, and `slopes` are the gradients of their
+    penalties. `probed` has columns of `finals` for each trial, unless all failed.
     """
 
     measured: list[Any] = field(default_factory=list)
@@ -65,7 +64,7 @@ def unstack(
     metrics: PartMetrics,
     seconds: float,
 ) -> Result:
-    """Return the result of the trial at `index`; `owned` is what its penalty is on."""
+    """Return the result of the trial at `index`; `owned` are its penalised tensors."""
     logs = [
         dict(zip(_COLUMNS, log[index].tolist(), strict=True)) for log in recording.logs
     ]
@@ -83,7 +82,7 @@ def unstack(
         point = {"step": epoch * steps, "epoch": epoch}
         measured = measuring.rows(recording.measured[epoch][index])
         for row in measured:
-            # A layer that is called again has "activation#2", and the same penalty.
+            # A layer's second call has the row "activation#2" with the same penalty.
             if (row["layer"], row["tensor"].partition("#")[0]) not in owned:
                 row.pop("penalty", None)
             row |= point

@@ -1,1 +1,1 @@
-"""The engine `fit`: one model after another, by `model.fit`."""
+"""The engine `fit`: trains one model after another by `model.fit`."""

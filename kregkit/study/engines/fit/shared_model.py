@@ -1,6 +1,6 @@
-"""One compiled model for many trials of a study, and how it is set back.
+"""One compiled model that many trials of a study share, with a reset between them.
 
-What a trial gives does not depend on the trials before it, bit for bit.
+The result of a trial does not depend on earlier trials, bit for bit.
 """
 
 from collections.abc import Callable
@@ -26,19 +26,20 @@ from kregkit.watch.measuring import Measuring
 from kregkit.weights import weight_of
 
 _MOST = 100
-"""Steps at once, at most: a run can be interrupted between executions only."""
+"""The maximum steps per execution; a run can be interrupted only between executions.
+"""
 
 
 @dataclass(frozen=True)
 class Start:
-    """The variables of a model that was built under a seed, and what it answers."""
+    """The initial variables of a seed's model, and its output for one row."""
 
     values: list[Any]
     answers: bytes
 
 
 class Shared:
-    """One compiled model for all trials of a group, and how it is set back."""
+    """One compiled model for all trials of a group; `begin` resets it."""
 
     def __init__(
         self, study: Study, trial: Trial, model: Any, probe: Any, steps: int
@@ -51,7 +52,7 @@ class Shared:
         optimizer = study.optimizer()
         if trial.decay:
             self._parameters = {"strength": set_decay(optimizer, model, trial)}
-        sum_gradients(optimizer)  # as that of a penalty, whether there is one or not
+        sum_gradients(optimizer)  # so that gradients are dense without a penalty, too
         if trial.solver == "proximal":
             optimizer = Proximal(optimizer)
         model.compile(
@@ -68,7 +69,7 @@ class Shared:
         self.probing = Probing(study, model, self.measuring, alone)
         self.metrics = PartMetrics(study, model)
         self.resettable = False
-        # A step of the model's own is not looked into, nor is another backend's.
+        # Custom steps and other backends cannot be inspected.
         known = keras.backend.backend() == "tensorflow"
         if known and LossTerms.obstacle(model) is None:
             LossTerms(model, kept=True)
@@ -78,7 +79,7 @@ class Shared:
             self.resettable = True
 
     def begin(self, trial: Trial, start: Start, probe: Any) -> None:
-        """Set everything that a training changes to what it is before a trial."""
+        """Reset everything that training changes to its state before a trial."""
         for variable, value in zip(self._state, start.values, strict=True):
             variable.assign(value)
         for slot, value in zip(self._slots, self._slots_start, strict=True):
@@ -91,7 +92,7 @@ class Shared:
         self.measuring.begin(probe)
 
     def _inspected(self, step: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        """Return the step; when it is traced, see whether `begin` can set it back."""
+        """Return the step; its trace tests whether `begin` resets all of its state."""
         import tensorflow as tf
 
         def inspected(data: Any) -> Any:
@@ -102,11 +103,10 @@ class Shared:
         return inspected
 
     def _covers(self, graph: Any) -> bool:
-        """Return whether `begin` and `fit` set back all that a traced step changes.
+        """Return whether `begin` and `fit` reset all that a traced step changes.
 
-        What they do not: variables outside Keras's lists, such as Keras's own random
-        seed, and operations that count how often they drew random numbers, or that
-        run Python.
+        They do not reset variables outside Keras's lists, such as Keras's random seed,
+        operations that count their random draws, and operations that run Python.
         """
         known = (*self._state, *self._slots, *self._parameters.values())
         held = {id(v.value.handle) for v in (*known, *self.model.metrics_variables)}
@@ -120,9 +120,9 @@ class Shared:
 
 
 def attach(model: Any, study: Study, trial: Trial) -> dict[str, keras.Variable]:
-    """Set the trial's penalty on the layers that it names.
+    """Set a live copy of the trial's penalty on the layers that the trial names.
 
-    It is a live copy. Its parameters are returned, to be assigned other values.
+    Returns its parameters, as variables.
     """
     penalty = study.penalty(trial)
     if penalty is None or trial.target is None or trial.layers is None:
@@ -142,7 +142,7 @@ def attach(model: Any, study: Study, trial: Trial) -> dict[str, keras.Variable]:
 
 
 def group(trial: Trial) -> tuple[object, ...]:
-    """Return what trials must have in common to be traced alike."""
+    """Return the properties that trials of one traced step must share."""
     return (
         trial.regularizer,
         trial.target,
@@ -153,14 +153,14 @@ def group(trial: Trial) -> tuple[object, ...]:
 
 
 def answers(model: keras.Model, probe: Any) -> bytes:
-    """Return what a model answers to one row, bit for bit."""
+    """Return the bytes of a model's output for one row."""
     given = model(probe[:1], **training_argument(model, False))
     answers: bytes = ops.convert_to_numpy(given).tobytes()
     return answers
 
 
 def _at_once(steps: int) -> int:
-    """Return how many steps of an epoch run before Python does: it must divide them."""
+    """Return `steps_per_execution`, which must divide the steps of an epoch."""
     if keras.backend.backend() != "tensorflow":
         return 1
     return max(n for n in range(1, min(steps, _MOST) + 1) if steps % n == 0)

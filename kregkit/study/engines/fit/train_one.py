@@ -1,8 +1,7 @@
-"""The engine `fit`: one trial after another, trained by `model.fit` with the logger.
+"""The engine `fit`: trains one trial after another by `model.fit` with the logger.
 
-A seed fixes the initial weights and the order of the batches, so that
-a trial and the baseline of its seed differ in the penalty alone. Whether a model was
-used before makes no difference, bit for bit.
+A seed fixes initial weights and order of batches, so a trial and its baseline differ
+only in the penalty. Using a model again changes no bit of the result.
 """
 
 import contextlib
@@ -44,10 +43,10 @@ from kregkit.watch.records import tensor_records
 class Trainer:
     """Trains trials of a study, one at a time.
 
-    Most of the time of a small trial goes into tracing. So one compiled model is
-    kept for as long as trials differ only in parameters and seed, and set back
-    before each of them. It is made anew where more than Keras's variables, or other
-    constants than this seed's, would decide what comes out.
+    Tracing takes most of the time of a small trial. One compiled model is therefore
+    used for successive trials that differ only in parameters and seed, and reset before
+    each. A new model is built if the result would depend on state outside Keras's
+    variables, or on constants of another seed.
     """
 
     def __init__(self, study: Study) -> None:
@@ -58,7 +57,7 @@ class Trainer:
         self._residuals = Residuals(study)
 
     def train(self, trial: Trial) -> Result:
-        """Train one trial and return what is stored of it.
+        """Train one trial and return its result.
 
         Raises:
             ModelError: the builder returned another structure for this seed.
@@ -68,7 +67,7 @@ class Trainer:
         split = study.split(trial.seed)
         steps = -(-len(split.x_train) // config.batch_size)
         shared = self._begun(trial, split.x_val[:PROBE], steps)
-        self._shared = None  # a model whose training is interrupted is not used again
+        self._shared = None  # not used again if the training is interrupted
         log = _Log(shared.measuring)
         model = shared.model
         with told_of(study):
@@ -77,7 +76,7 @@ class Trainer:
                 epochs=config.epochs,
                 steps_per_epoch=steps,
                 validation_data=_whole(split.x_val, split.y_val),
-                shuffle=False,  # the order is the seed's
+                shuffle=False,  # the seed fixes the order
                 callbacks=[log, _StopAtNonFinite(log)],
                 verbose=0,
             )
@@ -114,7 +113,7 @@ class Trainer:
         )
 
     def _begun(self, trial: Trial, probe: Any, steps: int) -> "Shared":
-        """Return a compiled model for the trial, in the state before its first step."""
+        """Return a compiled model for the trial, in its state before the first step."""
         shared, self._shared = self._shared, None
         if shared is not None and shared.group == group(trial):
             if trial.seed not in self._starts:
@@ -122,15 +121,15 @@ class Trainer:
             shared.begin(trial, self._starts[trial.seed], probe)
             if answers(shared.model, probe) == self._starts[trial.seed].answers:
                 return shared
-        del shared  # Keras frees it before it builds the next
+        del shared  # free it before the next model is built
         model = self._build(trial, probe)
         shared = Shared(self._study, trial, model, probe, steps)
         shared.begin(trial, self._starts[trial.seed], probe)
         return shared
 
     def _build(self, trial: Trial, probe: Any) -> keras.Model:
-        """Return the model of a trial's seed, and remember how it begins."""
-        keras.backend.clear_session()  # layers that are given no name get the same one
+        """Return a new model for a trial's seed, and save its initial state."""
+        keras.backend.clear_session()  # so that automatic layer names repeat
         keras.utils.set_random_seed(trial.seed)
         model = self._study.build()
         self._structure = check_structure(self._study, trial, model, self._structure)
@@ -140,7 +139,7 @@ class Trainer:
 
 
 class _Log(RegularizationLogger):
-    """A logger that measures with what was compiled for its model before."""
+    """A logger that uses measuring functions already compiled for its model."""
 
     def __init__(self, measuring: Measuring) -> None:
         super().__init__(score="score")
@@ -148,13 +147,13 @@ class _Log(RegularizationLogger):
 
 
 def train(study: Study, trial: Trial) -> Result:
-    """Train one trial alone, on a model of its own."""
+    """Train one trial on a new model."""
     return Trainer(study).train(trial)
 
 
 @contextlib.contextmanager
 def told_of(study: Study) -> Iterator[None]:
-    """Tell an error in a model of the user's in one line, unless memory ran out."""
+    """Raise errors of a user-defined model as one line, unless memory ran out."""
     builder = study.config.model.build
     try:
         yield
@@ -169,7 +168,7 @@ def told_of(study: Study) -> Iterator[None]:
 
 
 def deterministic() -> None:
-    """Make this process give the same numbers for the same trial, bit for bit."""
+    """Make the results of a trial reproducible in this process, bit for bit."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
@@ -177,7 +176,7 @@ def deterministic() -> None:
 
 
 class _StopAtNonFinite(keras.callbacks.Callback):
-    """Ends training at the first epoch whose loss is not finite."""
+    """Ends training after the first epoch with a loss that is not finite."""
 
     def __init__(self, log: RegularizationLogger) -> None:
         super().__init__()
@@ -212,7 +211,7 @@ def _whole(x: Any, y: Any) -> Any:
 
 
 def _plain(dataset: Any) -> Any:
-    """Return a dataset that is not optimized whenever it begins: that takes long."""
+    """Return the dataset without optimization, which is slow at each start."""
     import tensorflow as tf
 
     options = tf.data.Options()
@@ -239,7 +238,7 @@ def _scores(study: Study, model: Any, split: Split) -> dict[str, float]:
         logits, added, size = [], 0.0, chunk(len(x))
         for start in range(0, len(x), size):
             now = x[start : start + size]
-            with penalties.silenced():  # what is left are losses of the layers' own
+            with penalties.silenced():  # keeps only losses of `add_loss`
                 logits.append(ops.convert_to_numpy(model(now, **argument)))
                 added += len(now) / len(x) * float(sum(model.losses))
         answers = np.concatenate(logits)

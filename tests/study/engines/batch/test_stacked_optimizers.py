@@ -112,7 +112,7 @@ def assert_steps_are_those_of_keras(kind, options, rates, decays):
     [
         (
             optimizers.Lion(),
-            "the optimizer Lion is not known to treat every element alike",
+            "the optimizer Lion is not known to treat all elements alike",
         ),
         (
             optimizers.Adam(use_ema=True),

@@ -1,4 +1,4 @@
-"""A penalty of activities on a kernel, and the reverse, in a model."""
+"""Activity penalties on kernels, and kernel penalties on activities, raise."""
 
 from typing import Any
 

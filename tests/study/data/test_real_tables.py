@@ -1,4 +1,4 @@
-"""Tables as people have them, against what pandas and scikit-learn make of them."""
+"""Tables as irregular as real files, compared with pandas and scikit-learn."""
 
 import io
 
@@ -139,7 +139,7 @@ MISSING = ["", "?", "NA", "N/A", "nan", "NaN", "null", "  ", "None", "#N/A", " N
 def test_a_missing_value_is_refused_with_column_row_and_cell(cell, tmp_path):
     shown = f"{cell!r} " if cell else ""
     assert refused(tmp_path, holes(cell)) == (
-        f"column 'a' has 2 missing values, the first {shown}in row 5. Say missing = "
+        f"column 'a' has 2 missing values, the first {shown}in row 5. Set missing = "
         "'impute' or 'indicator' for missing values."
     )
     assert refused(tmp_path, holes(cell, label=True), missing="impute") == (
@@ -240,7 +240,7 @@ FOR_READERS = (
     *("$%d.50", "%d%%", "%d €", "-$%d", "$-%d", "₹%d", "\u2212%d", "(%d.25)"),
     *("1,%d", "1\xa0%d", "1\u202f%d", "1_%d", "12,34,%d", "1'%d.5", "%d.0D+05"),
 )
-WAYS = " Say drop = ['c'] to leave columns out."
+WAYS = " Set drop = ['c'] to leave columns out."
 ODD = {
     "one word": (
         ["oops", *[1.5] * 59],
@@ -261,13 +261,13 @@ ODD = {
     ),
     "identifier": (
         [f"id{i:02}" for i in range(60)],
-        "column 'c' has another word in every row, as 'id00': an identifier is no "
-        "input." + WAYS,
+        "column 'c' has a different word in every row, such as 'id00': an identifier "
+        "is no input." + WAYS,
     ),
     "many words": (
         [f"w{i % 30:02}" for i in range(60)],
-        "column 'c' has 30 different words, as 'w00'; at most 20 become inputs. Say "
-        "max_levels = N for more words, drop = ['c'] to leave columns out.",
+        "column 'c' has 30 different words, such as 'w00'; at most 20 become inputs. "
+        "Set max_levels = N for more words, drop = ['c'] to leave columns out.",
     ),
     "no value": ([""] * 60, "column 'c' has no value in any row." + WAYS),
     **{
@@ -345,8 +345,9 @@ def test_every_problem_of_a_file_is_in_one_message(tmp_path):
     )
     assert refused(tmp_path, frame.to_csv(index=False)) == (
         "column 'c' holds numbers and 1 other value, 'oops' in row 1; column 'd' has "
-        "another word in every row, as 'id00': an identifier is no input; column 'e' "
-        "has 1 missing value, '?' in row 1. Say missing = 'impute' or 'indicator' for "
+        "a different word in every row, such as 'id00': an identifier is no input; "
+        "column 'e' has 1 missing value, '?' in row 1. Set missing = 'impute' or "
+        "'indicator' for "
         "missing values, drop = ['c', 'd'] to leave columns out."
     )
 
@@ -355,7 +356,7 @@ def test_of_many_problems_the_first_are_told(tmp_path):
     frame = FRAME.assign(**{f"c{i:03}": "?" for i in range(300)})
     message = refused(tmp_path, frame.to_csv(index=False))
     assert message.startswith("column 'c000' has no value in any row; column 'c001' ")
-    assert "; and 292 more columns. Say drop = ['c000', " in message
+    assert "; and 292 more columns. Set drop = ['c000', " in message
 
 
 def test_more_levels_become_inputs_where_the_study_says(tmp_path):
@@ -368,15 +369,15 @@ NOTED = {
     "unnamed": (FRAME.to_csv(), "column 1, without a name, left out as an index"),
     "counts": (
         with_column(np.arange(60) + 1000),
-        "'c' counts the rows, as an identifier does, and is an input",
+        "'c' counts the rows, like an identifier, and is an input",
     ),
     "shuffled": (
         with_column(RANDOM.permutation(60)),
-        "'c' counts the rows, as an identifier does, and is an input",
+        "'c' counts the rows, like an identifier, and is an input",
     ),
     "dates": (
         with_column(20200101 + np.arange(60) % 28),
-        "'c' looks like dates, as 20200101 does",
+        "'c' looks like dates, such as 20200101",
     ),
     "nothing": (TEXT, None),
     "years": (with_column(1960 + np.arange(60) % 50), None),
@@ -438,8 +439,8 @@ BROKEN = {
     ),
     "labels beyond int64": (
         TEXT + f"1,2,{10**20}\n",
-        "column 'y' has the label 1e+20 in row 61, too large to be told from others; "
-        "number the classes 0, 1, ..., or say task = 'regression'.",
+        "column 'y' has the label 1e+20 in row 61, too large to be exact; "
+        "number the classes 0, 1, ..., or set task = 'regression'.",
     ),
 }
 
@@ -497,7 +498,7 @@ def test_parquet_columns_that_are_no_inputs_are_refused(tmp_path):
         load(DataConfig(file="d.parquet", label="y"), tmp_path)
     assert str(caught.value) == (
         f"{tmp_path / 'd.parquet'}: column 'day' holds dates or times (Date); column "
-        "'many' holds List(Int64), neither numbers nor words. Say drop = ['day', "
+        "'many' holds List(Int64), neither numbers nor words. Set drop = ['day', "
         "'many'] to leave columns out."
     )
 

@@ -1,4 +1,4 @@
-"""Studies like no default one, trained and reported: no number is missing unsaid."""
+"""Studies with unusual data, models and sweeps: their reports are complete."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,9 @@ from kregkit import report
 from kregkit.report.page.markdown import render
 from kregkit.report.sections.evidence import NOT_TESTED
 
-HEAD = 'name = "odd"\nseeds = {seeds}\n[train]\nepochs = 1\n[data]\nname = "{data}"\n'
+HEAD = (
+    'name = "unusual"\nseeds = {seeds}\n[train]\nepochs = 1\n[data]\nname = "{data}"\n'
+)
 MLP = '[model]\nname = "mlp"\nhidden = [4]\n'
 SWEEP = '[[sweep]]\nregularizer = ["L1", "L2"]\ntarget = {}\nstrength = {}\n'
 ALL = '["kernel", "bias", "activity"]'
@@ -35,7 +37,7 @@ def head(data: str = "iris", seeds: int = 5) -> str:
 
 
 LINEAR = '[model]\nname = "linear"\n'
-OWN = '[model]\nbuild = "odd_{}:build"\n'
+OWN = '[model]\nbuild = "unusual_{}:build"\n'
 STUDIES = {
     "one layer, a bias of one element": head("diabetes")
     + LINEAR
@@ -69,8 +71,8 @@ def test_it_is_reported_and_every_claim_has_its_row(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "odd_unbiased.py").write_text(UNBIASED)
-    (tmp_path / "odd_one.py").write_text(ONE_UNIT)
+    (tmp_path / "unusual_unbiased.py").write_text(UNBIASED)
+    (tmp_path / "unusual_one.py").write_text(ONE_UNIT)
     trained(written(tmp_path, STUDIES[name]), tmp_path / "out")
     found = report.load(tmp_path / "out" / "store")
     sections = {section.anchor: section for section in found.page.sections}

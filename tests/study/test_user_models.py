@@ -1,4 +1,4 @@
-"""Models of the user's own, trained by an engine that can, or refused in one line."""
+"""User-defined models: trained by a suitable engine, or refused in one line."""
 
 import numpy as np
 import pytest
