@@ -10,6 +10,10 @@ SCHEMA_VERSION: Final = 1
 NEAR_ZERO: Final = 1e-3
 """`near_zero_fraction` counts the elements with a magnitude up to this."""
 
+INSIDE: Final = 0.1
+"""A weight is at a stationary point if u is within this share of the strength of the
+subdifferential of its penalty."""
+
 ACTIVE: Final = 0.1
 """A unit of a code is active in a row where |h|·‖v‖₂ exceeds this share of the row's
 largest such product; v are the weights from the unit into the next layer. The product

@@ -47,25 +47,25 @@ class Weight:
 
 
 @dataclass(frozen=True)
-class Place:
+class NestedLayer:
     """One layer of a model with its path."""
 
     path: str
     layer: Any
 
 
-def walk_layers(model: Any) -> Iterator[Place]:
+def walk_layers(model: Any) -> Iterator[NestedLayer]:
     """Yield each layer of a built model once, in its order, parents before children."""
     yield from _below(model, "", {id(model)})
 
 
-def output_places(model: Any) -> dict[str, Place]:
+def output_places(model: Any) -> dict[str, NestedLayer]:
     """Return a map from each layer's path to the place where its output is measured.
 
     This is the layer itself, or an enclosing layer that calls it in a loop.
     """
-    found: dict[str, Place] = {}
-    outer: Place | None = None
+    found: dict[str, NestedLayer] = {}
+    outer: NestedLayer | None = None
     for place in walk_layers(model):
         if outer is None or not place.path.startswith(f"{outer.path}/"):
             outer = place if isinstance(place.layer, OPAQUE) else None
@@ -80,7 +80,7 @@ def walk(model: Any) -> Iterator[Weight]:
     inside it: wrappers and models also list the weights of their inner layers.
     """
     found: dict[int, Weight] = {}
-    for place in (Place("", model), *walk_layers(model)):
+    for place in (NestedLayer("", model), *walk_layers(model)):
         names: dict[str, int] = {}
         for variable in own_variables(place.layer):
             held = found.get(id(variable))
@@ -131,14 +131,14 @@ def weight_at_work(w: Any) -> Weight | None:
     return known_weight(variable) or weight_of(layer, variable)
 
 
-def _below(layer: Any, prefix: str, seen: set[int]) -> Iterator[Place]:
+def _below(layer: Any, prefix: str, seen: set[int]) -> Iterator[NestedLayer]:
     names: dict[str, int] = {}
     for child in sublayers(layer):
         if id(child) in seen:
             continue
         seen.add(id(child))
         path = f"{prefix}/{_numbered(child.name, names)}".lstrip("/")
-        yield Place(path, child)
+        yield NestedLayer(path, child)
         yield from _below(child, path, seen)
 
 

@@ -71,8 +71,7 @@ class RegularizationLogger(keras.callbacks.Callback):
         every: "epoch", or a number of training steps; with `steps_per_execution`, the
             end of the execution that reaches this number.
         store: a folder for the log, as a store for `kregkit report`.
-        score: the name of the model's metric that is stored as the score; without it,
-            an accuracy or R² in the logs.
+        score: the metric of the model to store; None: accuracy or R², if it is logged.
         optimality: `(x, y)` or `(x, y, sample_weight)`, the training part. Each logging
             point then also logs `kkt_residual` and `gradient_ratio` of
             `kregkit.optimality`, by a pass over these rows.

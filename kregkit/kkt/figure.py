@@ -14,8 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from kregkit.kkt.negative_gradient import INSIDE, slope
+from kregkit.kkt.negative_gradient import slope
 from kregkit.kkt.tensor import TensorOptimality
+from kregkit.schema import INSIDE
 from kregkit.watch.penalties import total
 
 _PANELS: Final = 12

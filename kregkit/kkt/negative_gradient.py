@@ -29,9 +29,6 @@ _STEP: Final = 2.0**-64
 strength. It is small enough for a convex proximal problem with all parameters of all
 penalties, and for effects of second order to vanish in float32."""
 
-INSIDE: Final = 0.1
-"""A weight is inside if its distance is at most this share of the strength."""
-
 _SAMPLE: Final = 48
 """The number of rows on which the reduction of each loss term is tested."""
 

@@ -6,9 +6,10 @@ from typing import Any, Final
 import numpy as np
 from keras import ops
 
-from kregkit.kkt.negative_gradient import INSIDE, distance, root_mean_square
+from kregkit.kkt.negative_gradient import distance, root_mean_square
 from kregkit.optimizers import proximable, unhandled
 from kregkit.regularizers._base import bound
+from kregkit.schema import INSIDE
 from kregkit.weights import Weight
 
 COLUMNS: Final = {

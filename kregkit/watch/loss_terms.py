@@ -1,7 +1,7 @@
 """Sums the data loss and each penalty of a model while it trains and validates."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import keras
@@ -14,7 +14,18 @@ from kregkit.numerics import Tensor
 from kregkit.watch.penalties import Penalties
 
 _STEPS = ("train_step", "test_step")
+CUSTOM = (*_STEPS, "compute_loss", "compute_metrics", "metrics")
+"""What a model must not override, for the loss terms to be separable."""
 _PASSES = ("evaluate", "test_on_batch", "train_on_batch")
+
+
+def overridden(model: Any, names: Iterable[str]) -> str | None:
+    """Return the first of these members of `keras.Model` that a model overrides."""
+    for name in names:
+        own = getattr(type(model), name) is not getattr(keras.Model, name)
+        if own or name in model.__dict__:
+            return name
+    return None
 
 
 class LossTerms:
@@ -77,11 +88,9 @@ class LossTerms:
     @staticmethod
     def obstacle(model: Any) -> str | None:
         """Return why this model's loss terms cannot be separated, or None."""
-        names = (*_STEPS, "compute_loss", "compute_metrics", "metrics")
-        for name in names:
-            own = getattr(type(model), name) is not getattr(keras.Model, name)
-            if own or name in model.__dict__:
-                return f"model {model.name!r} has its own `{name}`"
+        own = overridden(model, CUSTOM)
+        if own is not None:
+            return f"model {model.name!r} has its own `{own}`"
         if model.loss is None:
             return f"model {model.name!r} was compiled without a loss"
         if "data" in (getattr(model, "output_names", None) or ()):

@@ -27,7 +27,7 @@ from kregkit.regularizers._base import bound
 from kregkit.watch.outputs import recording, watched
 from kregkit.watch.penalties import activity_penalty, penalised_weights, total
 from kregkit.watch.rows import take
-from kregkit.weights import Place, walk
+from kregkit.weights import NestedLayer, walk
 
 _FIRST_STEPS, _STEPS, _LAST_STEPS = 60, 3, 300
 """Steps of power iteration: for the first measurement, for the next ones, and for the
@@ -206,7 +206,7 @@ class Measuring:
         self._slots = slots
         return ops.stack(scalars)
 
-    def _outputs(self, probe: Any) -> Iterator[tuple[Place, str, Tensor]]:
+    def _outputs(self, probe: Any) -> Iterator[tuple[NestedLayer, str, Tensor]]:
         if not self._watched:
             return
         samples = keras.tree.flatten(probe)[0].shape[0]

@@ -12,7 +12,7 @@ from keras import layers
 
 from kregkit._keras import own_variables
 from kregkit.numerics import Tensor
-from kregkit.weights import OPAQUE, Place, output_places
+from kregkit.weights import OPAQUE, NestedLayer, output_places
 
 _ACTIVATIONS = (
     layers.Activation
@@ -24,13 +24,13 @@ _ACTIVATIONS = (
 )
 
 
-def watched(model: Any) -> list[Place]:
+def watched(model: Any) -> list[NestedLayer]:
     """Return the layers with outputs that are logged as activations.
 
     These are layers with weights, an activation function or an activity regularizer,
     and layers that call an inner layer in a loop.
     """
-    found: list[Place] = []
+    found: list[NestedLayer] = []
     for path, place in output_places(model).items():
         layer = place.layer
         if path == place.path and (
@@ -43,7 +43,9 @@ def watched(model: Any) -> list[Place]:
 
 
 @contextmanager
-def recording(places: list[Place], samples: int) -> Iterator[dict[int, list[Tensor]]]:
+def recording(
+    places: list[NestedLayer], samples: int
+) -> Iterator[dict[int, list[Tensor]]]:
     """Record the return value of each call of these layers, for `samples` samples."""
     outputs: dict[int, list[Tensor]] = {id(place.layer): [] for place in places}
     own_calls = [place.layer.__dict__.get("call") for place in places]

@@ -15,7 +15,7 @@ from keras import ops
 from kregkit.layers import ActivityRegularization
 from kregkit.numerics import Tensor
 from kregkit.regularizers._base import bound
-from kregkit.weights import Place, Weight, walk, walk_layers
+from kregkit.weights import NestedLayer, Weight, walk, walk_layers
 
 _Adds: TypeAlias = Callable[..., Tensor]
 """Returns what a layer adds to the loss, from its output and, if used, its mask."""
@@ -34,7 +34,7 @@ class Penalties:
         self.weights = penalised_weights(model)
         self.layers = [
             place
-            for place in (Place("", model), *walk_layers(model))
+            for place in (NestedLayer("", model), *walk_layers(model))
             if isinstance(place.layer, ActivityRegularization)
             or place.layer.activity_regularizer is not None
         ]

@@ -68,18 +68,19 @@ def fit_record(
 
 def model_row(logs: dict[str, Any], score: str | None) -> dict[str, Any]:
     """Return the row of the whole model from the logs of one epoch."""
-    row: dict[str, Any] = {name: _finite(logs.get(name)) for name in LOSSES}
+    row: dict[str, Any] = {name: finite(logs.get(name)) for name in LOSSES}
     penalties = [logs[name] for name in logs if name.startswith("penalty/")]
     if row["data_loss"] is not None:
-        row["penalty"] = _finite(math.fsum(map(float, penalties)))
+        row["penalty"] = finite(math.fsum(map(float, penalties)))
     score = score or next((name for name in SCORES if name in logs), None)
     if score is not None:
-        row["score"] = _finite(logs.get(score))
-        row["val_score"] = _finite(logs.get(f"val_{score}"))
+        row["score"] = finite(logs.get(score))
+        row["val_score"] = finite(logs.get(f"val_{score}"))
     return {"layer": "", "tensor": "model", "role": "model"} | row
 
 
-def _finite(value: Any) -> float | None:
+def finite(value: Any) -> float | None:
+    """Return a number as a float for the store; None if it is not finite."""
     return None if value is None or not math.isfinite(float(value)) else float(value)
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from kregkit._keras import own_fixed_variables, own_variables
 from kregkit.optimizers import proximable, unhandled
-from kregkit.weights import Place, Weight, walk_layers
+from kregkit.weights import NestedLayer, Weight, walk_layers
 
 _ATTRIBUTE: Final = re.compile(
     r"_?(kernel|bias|recurrent|depthwise|pointwise|embeddings|gamma|beta|alpha)"
@@ -36,7 +36,7 @@ def warn_of_what_does_nothing(model: Any) -> None:
 
 
 def _attributes(model: Any) -> Iterator[str]:
-    places = [Place("", model), *walk_layers(model)]
+    places = [NestedLayer("", model), *walk_layers(model)]
     for place in places:
         # A custom layer may use such an attribute in its `call`.
         if not type(place.layer).call.__module__.startswith("keras."):
@@ -64,7 +64,7 @@ def _attributes(model: Any) -> Iterator[str]:
 def _frozen(model: Any) -> Iterator[str]:
     trained = {id(variable) for variable in model.trainable_variables}
     seen: set[int] = set()
-    for weight in _weights([Place("", model), *walk_layers(model)]):
+    for weight in _weights([NestedLayer("", model), *walk_layers(model)]):
         key = id(weight.variable)
         regularizer = unhandled(weight.variable.regularizer)
         if regularizer is None or key in trained or key in seen:
@@ -73,7 +73,7 @@ def _frozen(model: Any) -> Iterator[str]:
         yield f"{weight.path!r} has {_called(regularizer)}, but it is not trained"
 
 
-def _weights(places: list[Place]) -> Iterator[Weight]:
+def _weights(places: list[NestedLayer]) -> Iterator[Weight]:
     """Yield the weights of these layers, without weights of their inner layers."""
     for place in places:
         own = place.layer

@@ -18,9 +18,7 @@ from kregkit.report.cells import Series, Setting
 from kregkit.report.data.roles import last
 from kregkit.report.data.tables import Tables
 from kregkit.report.statistics import mean
-
-WITHIN: Final = 0.1
-"""Of λ, how far from the subdifferential a weight may be, and the slope from 2λ."""
+from kregkit.schema import INSIDE
 
 ENOUGH: Final = 0.9
 """The share of weights that must be within it."""
@@ -37,7 +35,7 @@ class Threshold:
     """Law 7 in one setting, the mean over its seeds."""
 
     setting: Setting
-    share: float | None  # L1: of the weights, those within WITHIN·λ
+    share: float | None  # L1: of the weights, those within INSIDE·λ
     slope: float | None  # L2: of u on w, over 2λ
 
     @property
@@ -45,7 +43,7 @@ class Threshold:
         """Whether the setting is at a stationary point."""
         if self.share is not None:
             return self.share >= ENOUGH
-        return self.slope is not None and abs(self.slope - 1) <= WITHIN
+        return self.slope is not None and abs(self.slope - 1) <= INSIDE
 
 
 def steps(tables: Tables) -> Mapping[Series, float]:
@@ -98,7 +96,7 @@ def _by_trial(tables: Tables) -> Mapping[str, Mapping[str, float | None]]:
         .otherwise((u - strength * w.sign()).abs())
     )
     weight = pl.col("weight")  # how many weights one of a sample stands for
-    within = (away <= WITHIN * strength).cast(pl.Float64)
+    within = (away <= INSIDE * strength).cast(pl.Float64)
     slope = (u * w * weight).sum() / (w * w * weight).sum()
     trials = penalised["trial"].unique(maintain_order=True)
     found: dict[str, Mapping[str, float | None]] = {}

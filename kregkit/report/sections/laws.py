@@ -15,6 +15,7 @@ from kregkit.report.data.tables import Tables
 from kregkit.report.figures.threshold import threshold
 from kregkit.report.page.page import Entry, Section, Table
 from kregkit.report.wording import labels, numbers
+from kregkit.schema import INSIDE
 
 NOT_TESTED: Final = "Not tested"
 NAMES: Final = {3: "The first step", 7: "The threshold"}
@@ -76,7 +77,7 @@ def _threshold(tables: Tables) -> Checked:
     words = (
         f"Training ends at a stationary point in {holds} of {len(found)} settings "
         f"(L1: {numbers.percent(laws.ENOUGH)} of the weights within "
-        f"{laws.WITHIN:g}·λ; L2: a slope within {numbers.percent(laws.WITHIN)} of 2λ)."
+        f"{INSIDE:g}·λ; L2: a slope within {numbers.percent(INSIDE)} of 2λ)."
     )
     figures = [
         threshold(tables, operating(tables, series))
@@ -107,7 +108,7 @@ def _threshold_table(found: Sequence[Threshold]) -> Table:
     head = (
         "Regularizer",
         "Strength",
-        f"L1: within {laws.WITHIN:g}·λ",
+        f"L1: within {INSIDE:g}·λ",
         "L2: slope over 2λ",
         "Stationary",
     )

@@ -28,7 +28,7 @@ Rows = tuple[tuple[str, tuple[Bar, ...]], ...]
 
 
 @dataclass(frozen=True)
-class Column:
+class MatrixColumn:
     """One thing that a reader cares about; `better` is -1, 1, or 0 for neither."""
 
     name: str
@@ -42,22 +42,24 @@ class Column:
         return self.place.measure == "zero_fraction"
 
 
-def columns(regression: bool) -> tuple[Column, ...]:
+def columns(regression: bool) -> tuple[MatrixColumn, ...]:
     """Return the columns."""
     score = "Test R²" if regression else "Test accuracy"
     return (
-        Column(score, "", of_model("test_score"), 1),
-        Column("Overfitting", "loss gap", of_model("generalisation_gap"), -1),
+        MatrixColumn(score, "", of_model("test_score"), 1),
+        MatrixColumn("Overfitting", "loss gap", of_model("generalisation_gap"), -1),
         *(
-            Column(f"‖{own.symbol}‖", own.tensors, whole(role, "l2"))
+            MatrixColumn(f"‖{own.symbol}‖", own.tensors, whole(role, "l2"))
             for role, own in labels.TENSORS.items()
         ),
         *(
-            Column(f"Zeros in {own.symbol}", "exact", whole(role, "zero_fraction"))
+            MatrixColumn(
+                f"Zeros in {own.symbol}", "exact", whole(role, "zero_fraction")
+            )
             for role, own in labels.TENSORS.items()
         ),
-        Column("Offset f(0)", "relative", of_model("origin_ratio")),
-        Column("Noise costs", "score", of_model("noise_cost"), -1),
+        MatrixColumn("Offset f(0)", "relative", of_model("origin_ratio")),
+        MatrixColumn("Noise costs", "score", of_model("noise_cost"), -1),
     )
 
 
@@ -119,7 +121,7 @@ def _grouped(
 
 def matrix_of_several(studies: Sequence[tuple[str, Analysis]]) -> Matrix:
     """Return the median effect over studies, and in how many an interval shows it."""
-    found: dict[Series, dict[Column, list[tuple[str, _Seen]]]] = {}
+    found: dict[Series, dict[MatrixColumn, list[tuple[str, _Seen]]]] = {}
     of_all = columns(regression=False)
     for name, analysis in studies:
         regression = analysis.tables.facts.regression
@@ -148,7 +150,7 @@ def matrix_of_several(studies: Sequence[tuple[str, Analysis]]) -> Matrix:
     )
 
 
-def _across(found: Sequence[tuple[str, "_Seen"]], column: Column) -> Bar:
+def _across(found: Sequence[tuple[str, "_Seen"]], column: MatrixColumn) -> Bar:
     """Return the median of several studies, with how many of them show its sign."""
     if not found:
         return Bar(numbers.UNDEFINED, sure=False)
@@ -191,7 +193,7 @@ class _Seen:
     sure: bool
 
 
-def _effect(analysis: Analysis, series: Series, column: Column) -> _Seen:
+def _effect(analysis: Analysis, series: Series, column: MatrixColumn) -> _Seen:
     chosen = analysis.strong(series)
     about = About(column.place, series)
     one = analysis.to_baseline(about, "rises", 0.0, chosen)
@@ -205,7 +207,7 @@ def _effect(analysis: Analysis, series: Series, column: Column) -> _Seen:
     return _Seen(one, size or 0.0, size is not None, share, sure)
 
 
-def _bar(seen: _Seen, column: Column, regression: bool) -> Bar:
+def _bar(seen: _Seen, column: MatrixColumn, regression: bool) -> Bar:
     one = seen.contrast
     if not seen.known:
         return Bar(numbers.UNDEFINED, contrasts.why(one.why), sure=False)
@@ -221,7 +223,7 @@ def _bar(seen: _Seen, column: Column, regression: bool) -> Bar:
     return Bar(value, told, "", seen.size, _tone(seen.size, column), seen.sure)
 
 
-def _tone(size: float, column: Column) -> Tone:
+def _tone(size: float, column: MatrixColumn) -> Tone:
     if not column.better or not size:
         return "changed"
     return "good" if size * column.better > 0 else "bad"
@@ -237,7 +239,7 @@ def _name(analysis: Analysis, series: Series) -> str:
 
 
 def _baseline(
-    analysis: Analysis, known: list[Column]
+    analysis: Analysis, known: list[MatrixColumn]
 ) -> Iterator[tuple[str, tuple[Bar, ...]]]:
     tables = analysis.tables
     for setting in tables.baselines:

@@ -32,7 +32,7 @@ _BOMS: Final = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class RawTable:
     """A frame (with text columns for a CSV file), and notes on columns left out."""
 
     frame: "pl.DataFrame"
@@ -53,7 +53,7 @@ def column_names(file: Path) -> list[str]:
     return [name for name in found if name]
 
 
-def read_table(file: Path, label: str, drop: tuple[str, ...]) -> Table:
+def read_table(file: Path, label: str, drop: tuple[str, ...]) -> RawTable:
     """Return the table without its index and without the columns of `drop`."""
     is_csv = file.suffix.lower() == ".csv"
     table = _csv(file, label) if is_csv else _opened(file, _parquet)
@@ -64,10 +64,10 @@ def read_table(file: Path, label: str, drop: tuple[str, ...]) -> Table:
     if frame.width < 2:
         raise DataError(f"{file}: has no column except {cell(label)}.")
     dropped = (f"{names(drop)} left out by `drop`",) if drop else ()
-    return Table(frame, (*table.left_out, *dropped), table.decimal_comma)
+    return RawTable(frame, (*table.left_out, *dropped), table.decimal_comma)
 
 
-def _csv(file: Path, label: str) -> Table:
+def _csv(file: Path, label: str) -> RawTable:
     import polars as pl
 
     content = _opened(file, _text)
@@ -100,7 +100,9 @@ def _csv(file: Path, label: str) -> Table:
     decimal_comma = separator in _DECIMAL_COMMA and any(
         map(has_decimal_comma, frame.iter_columns())
     )
-    return Table(frame.select(list(renamed)).rename(renamed), left_out, decimal_comma)
+    return RawTable(
+        frame.select(list(renamed)).rename(renamed), left_out, decimal_comma
+    )
 
 
 def _opened(file: Path, reader: Callable[[Path], _T]) -> _T:
@@ -256,7 +258,7 @@ def _slowly(content: bytes, separator: str, blanks: bool, width: int) -> "pl.Dat
     return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
 
 
-def _parquet(file: Path) -> Table:
+def _parquet(file: Path) -> RawTable:
     import polars as pl
 
     with file.open("rb") as opened:
@@ -278,7 +280,7 @@ def _parquet(file: Path) -> Table:
         raise DataError(f"{file}: has no row.")
     index = [name for name in frame.columns if name.startswith("__index_level_")]
     left_out = tuple(f"{cell(name)} left out as pandas's index" for name in index)
-    return Table(frame.drop(index), left_out, False)
+    return RawTable(frame.drop(index), left_out, False)
 
 
 def _short(file: Path, error: Exception) -> str:

@@ -46,7 +46,7 @@ class Feature:
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class ReadTable:
     """The inputs and the label of a table, with the features and notes."""
 
     x: Array
@@ -88,7 +88,7 @@ def judge(
     decimal_comma: bool,
     missing: str,
     max_levels: int,
-) -> Judged:
+) -> ReadTable:
     """Return the inputs of a table, or raise one error for all unusable columns."""
     columns, y, problems = _read(frame, label, decimal_comma, missing, max_levels)
     problems.check(file)
@@ -142,7 +142,7 @@ def _read(
     return columns, y, problems
 
 
-def _together(columns: dict[str, Column], y: Array, indicator: bool) -> Judged:
+def _together(columns: dict[str, Column], y: Array, indicator: bool) -> ReadTable:
     """Return all columns as one array: words one-hot, indicators of missing last."""
     widths = [len(column.levels) or 1 for column in columns.values()]
     flags = {
@@ -165,4 +165,4 @@ def _together(columns: dict[str, Column], y: Array, indicator: bool) -> Judged:
     for at, (name, blank) in enumerate(flags.items(), start):
         features.append(Feature(f"{name} is missing", at, 1, False))
         x[:, at] = blank
-    return Judged(x, y, tuple(features), tuple(notes))
+    return ReadTable(x, y, tuple(features), tuple(notes))

@@ -35,7 +35,7 @@ RATES: Final = {
 
 
 @dataclass(frozen=True)
-class Estimate:
+class StudyCost:
     """The seconds and bytes that a study needs, and the counted operations."""
 
     seconds: float
@@ -50,7 +50,7 @@ class Estimate:
         )
 
 
-def estimate(study: Study, chosen: Schedule, workers: int = 1) -> Estimate:
+def estimate(study: Study, chosen: Schedule, workers: int = 1) -> StudyCost:
     """Return the estimate for training by this schedule, and its report."""
     model, split, train = shaped(study), study.split(0), study.config.train
     found, products = sizes(study, model), multiply_adds(model)
@@ -75,7 +75,7 @@ def estimate(study: Study, chosen: Schedule, workers: int = 1) -> Estimate:
     needed = found.of_fit(study.config.seeds, rows, train.batch_size)
     memory = max(needed, chosen.memory)
     processes = min(workers, max(1, len(chosen.units)))
-    return Estimate(seconds, processes * (_LOADED + memory), int(operations))
+    return StudyCost(seconds, processes * (_LOADED + memory), int(operations))
 
 
 def duration(seconds: float) -> str:

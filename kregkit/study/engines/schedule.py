@@ -27,6 +27,7 @@ from kregkit.study.memory import memory as memory
 from kregkit.study.plan import Trial, words
 from kregkit.study.problem.resolve import Study
 from kregkit.study.problem.sizes import Sizes, shaped, sizes
+from kregkit.watch.loss_terms import CUSTOM, overridden
 from kregkit.weights import walk_layers
 
 MOST: Final = 256
@@ -40,16 +41,6 @@ faster. Measured on 2 cores: 16 small CNNs at a time took 0.6 of the time per tr
 64 took, and 215 MLPs half of the time per trial that 54 took."""
 
 _FEW: Final = 16
-
-_OWN_STEP: Final = (
-    "train_step",
-    "test_step",
-    "compute_loss",
-    "compute_metrics",
-    "metrics",
-    "make_train_function",
-    "fit",
-)
 
 
 @dataclass(frozen=True)
@@ -162,13 +153,7 @@ def obstacle(study: Study, trial: Trial) -> str | None:
         return f"the dtype policy is {policy}, not float32"
     keras.utils.set_random_seed(study.trials[0].seed)
     model = study.build()
-    own = (
-        name
-        for name in _OWN_STEP
-        if getattr(type(model), name) is not getattr(keras.Model, name)
-        or name in model.__dict__
-    )
-    name = next(own, None)
+    name = overridden(model, (*CUSTOM, "make_train_function", "fit"))
     if name is not None:
         return f"the model has its own `{name}`"
     places = walk_layers(model)

@@ -26,7 +26,7 @@ from kregkit.study.file.tables import (
     SweepConfig,
     TrainConfig,
 )
-from kregkit.study.file.types import LogRange, Part, fact
+from kregkit.study.file.types import LogRange, TableModel, fact
 
 __all__ = [
     "Cell",
@@ -45,7 +45,7 @@ MOST_BYTES: Final = 16 * 2**20
 """The largest size of a study file."""
 
 
-class StudyConfig(Part):
+class StudyConfig(TableModel):
     """A whole study file."""
 
     name: types.FolderName
@@ -106,7 +106,7 @@ class StudyConfig(Part):
                 )
 
 
-_TABLES: Final[dict[tuple[str | int, ...], type[Part]]] = {
+_TABLES: Final[dict[tuple[str | int, ...], type[TableModel]]] = {
     (): StudyConfig,
     ("data",): DataConfig,
     ("model",): ModelConfig,

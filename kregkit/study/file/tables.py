@@ -25,7 +25,7 @@ from kregkit.known import (
 from kregkit.specs import SPECS
 from kregkit.study.file import named, types
 from kregkit.study.file.cell import Cell
-from kregkit.study.file.types import Part, fact, must
+from kregkit.study.file.types import TableModel, fact, must
 
 OWN_TEST: Final = frozenset({"mnist", "fashion_mnist", "cifar10"})
 """Data sets with a separate test part, which do not use `test_fraction`."""
@@ -44,7 +44,7 @@ _FORMATS: Final = (".csv", ".npz", ".parquet")
 _OF_TABLES: Final = ("label", "drop", "max_levels")
 
 
-class DataConfig(Part):
+class DataConfig(TableModel):
     """The data set, its split into parts, and the scaling of its inputs.
 
     Both fractions are shares of all rows, without the data set's own test part. Keys
@@ -98,7 +98,7 @@ class DataConfig(Part):
         return Path(self.file or "").suffix.lower()
 
 
-class ModelConfig(Part):
+class ModelConfig(TableModel):
     """A built-in model with its options, or a user-defined builder."""
 
     name: types.ModelName | None = None
@@ -132,7 +132,7 @@ class ModelConfig(Part):
         }
 
 
-class TrainConfig(Part):
+class TrainConfig(TableModel):
     """The training options of all trials."""
 
     epochs: types.Count
@@ -163,7 +163,7 @@ class TrainConfig(Part):
         return {name: value for name, value in given.items() if value is not None}
 
 
-class SweepConfig(Part):
+class SweepConfig(TableModel):
     """All combinations of these values, for each seed."""
 
     regularizer: types.Regularizers

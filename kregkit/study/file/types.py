@@ -115,7 +115,7 @@ def check_parameter(value: Parameter, rule: Range | Choice, *below: str | int) -
         raise must(str(rule), *below)
 
 
-class Part(BaseModel):
+class TableModel(BaseModel):
     """A table of the study file."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
@@ -223,7 +223,7 @@ LayerNames = Annotated[tuple[LayerName, ...], FROM_ONE, SOME, DISTINCT, OR_ONE]
 Solvers = Annotated[tuple[SolverName, ...], FROM_ONE, SOME, DISTINCT, OR_ONE]
 
 
-class LogRange(Part):
+class LogRange(TableModel):
     """Numbers with equal logarithmic steps, including both ends."""
 
     low: Strength = Field(alias="from")

@@ -12,7 +12,7 @@ import keras
 
 from kregkit.errors import ModelError
 from kregkit.known import CODE, CODE_LAYER, KERNEL_TARGETS
-from kregkit.weights import Place, Weight, output_places, walk
+from kregkit.weights import NestedLayer, Weight, output_places, walk
 
 Shape = tuple[int, ...]
 
@@ -126,7 +126,9 @@ def holders(
     own = [weight for weight in walk(model) if id(weight.layer) in chosen]
     if target == "activity":
         places = output_places(model)
-        held = [places.get(w.layer_path, Place(w.layer_path, w.layer)) for w in own]
+        held = [
+            places.get(w.layer_path, NestedLayer(w.layer_path, w.layer)) for w in own
+        ]
         attribute = "activity_regularizer"
         return {(place.path, "activation"): (place.layer, attribute) for place in held}
     return {

@@ -26,7 +26,7 @@ from kregkit.study.problem.resolve import Study
 from kregkit.watch.measuring import Measuring, compiled
 from kregkit.weights import walk_layers
 
-Part = tuple[Tensor, Tensor, Tensor]
+PartData = tuple[Tensor, Tensor, Tensor]
 """The data of all seeds together: x, y, and the row numbers of each trial."""
 
 
@@ -98,8 +98,8 @@ class BatchedEpoch:
         parameters: Any,
         rates: Tensor | None,
         decays: list[Tensor | None],
-        train: Part,
-        val: Part,
+        train: PartData,
+        val: PartData,
         probe: Tensor,
         active: Tensor,
     ) -> tuple[State, Tensor, Tensor]:
@@ -153,7 +153,7 @@ class BatchedEpoch:
         )
         return state._replace(weights=weights, others=terms.state, slots=slots), terms
 
-    def _evaluated(self, state: State, parameters: Any, part: Part) -> Tensor:
+    def _evaluated(self, state: State, parameters: Any, part: PartData) -> Tensor:
         """Return `LOGS` of each trial on a part of its data, `(trials, LOGS)`."""
 
         def step(rows: Tensor, sums: Sums) -> Sums:
@@ -167,7 +167,7 @@ class BatchedEpoch:
         sums = _over(part[2], chunk(part[2].shape[1]), step, self._zero())
         return self._means(sums, part[2].shape[1])
 
-    def _descended(self, state: State, parameters: Any, part: Part) -> list[Tensor]:
+    def _descended(self, state: State, parameters: Any, part: PartData) -> list[Tensor]:
         """Return `−∂(data loss)/∂w` for each trained weight of each trial.
 
         It takes as many rows at a time as a training step, whose memory is known.

@@ -15,7 +15,7 @@ from keras import ops
 from kregkit.numerics import Tensor
 from kregkit.schema import PROBE
 from kregkit.study.data.data import Split
-from kregkit.study.engines.batch.epoch import BatchedEpoch, Part, State
+from kregkit.study.engines.batch.epoch import BatchedEpoch, PartData, State
 from kregkit.study.engines.batch.unstack import Recording, unstack
 from kregkit.study.engines.protocol import (
     Residuals,
@@ -179,7 +179,7 @@ def _sides(split: Split, part: str) -> tuple[Any, Any]:
     return getattr(split, f"x_{part}"), getattr(split, f"y_{part}")
 
 
-def _part(parts: Sequence[tuple[Any, Any]], which: Any) -> Part:
+def _part(parts: Sequence[tuple[Any, Any]], which: Any) -> PartData:
     """Return the concatenated data of several seeds, and each trial's row numbers."""
     size = len(parts[0][0])
     x, y = (np.concatenate([part[index] for part in parts]) for index in (0, 1))

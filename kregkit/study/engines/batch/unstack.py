@@ -17,7 +17,7 @@ from kregkit.study.probes.part_metrics import PartMetrics
 from kregkit.study.probes.probes import step_law_error
 from kregkit.study.problem.resolve import Study
 from kregkit.watch.measuring import Measuring
-from kregkit.watch.records import tensor_records
+from kregkit.watch.records import finite, tensor_records
 
 LOGS = ("loss", "data_loss", "penalty", "score")
 """The results of a pass over data, in the order of `Recording.logs`."""
@@ -88,7 +88,7 @@ def unstack(
             row |= point
         rows += measured
         if epoch:
-            log = {name: _finite(value) for name, value in logs[epoch - 1].items()}
+            log = {name: finite(value) for name, value in logs[epoch - 1].items()}
             log.pop("val_penalty")
             if log["data_loss"] is None:
                 log["penalty"] = None
@@ -142,7 +142,3 @@ def unstack(
         failed_epoch,
         seconds,
     )
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
