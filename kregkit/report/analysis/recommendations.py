@@ -60,7 +60,8 @@ class Advice:
     `effects` are those against no regularizer, each with its own interval at LEVEL;
     `margin` the winner's over the runner-up, at `level`, for a single winner;
     `detectable` the difference to no regularizer that the study could have seen, null
-    where no trial differs from its baseline.
+    where no trial differs from its baseline. `proven` are those of the ties that are
+    shown to be better than no regularizer, in the same order.
     """
 
     goal: Goal
@@ -70,6 +71,7 @@ class Advice:
     level: float = LEVEL
     margin: tuple[float, float] | None = None
     detectable: float | None = None
+    proven: tuple[Series, ...] = ()
     why: tuple[Unknown, ...] = ()  # why there is no advice; none: not measured
 
 
@@ -172,4 +174,5 @@ def _advice(
     ahead = None
     if len(ties) == 1:
         ahead = margin(ties[0], next(name for name in ordered if name != ties[0]))
-    return Advice(goal, tuple(ties), len(names), effects, level, ahead, seen)
+    proven = tuple(n for n in ties if n is not None and margin(n, None)[0] > 0)
+    return Advice(goal, tuple(ties), len(names), effects, level, ahead, seen, proven)

@@ -170,7 +170,7 @@ def _improved(studies: Sequence[One], advices: Advices) -> Iterator[str]:
         clear = [
             (one.data, advice)
             for one, advice in zip(studies, advices[key], strict=True)
-            if advice.ties and None not in advice.ties
+            if advice.proven
         ]
         if not any(one.ties for one in advices[key]):
             continue
@@ -178,7 +178,7 @@ def _improved(studies: Sequence[One], advices: Advices) -> Iterator[str]:
             yield f"In none of {len(studies)} studies a regularizer is sure of {what}."
             continue
         where = ", ".join(
-            f"{data} ({labels.choice(advice.ties[0])})" for data, advice in clear
+            f"{data} ({labels.choice(advice.proven[0])})" for data, advice in clear
         )
         yield (
             f"A regularizer is sure of {what} in {len(clear)} of {len(studies)} "
@@ -189,7 +189,7 @@ def _improved(studies: Sequence[One], advices: Advices) -> Iterator[str]:
 def _zeros(studies: Sequence[One], advices: Advices) -> Iterator[str]:
     found = []
     for one, advice in zip(studies, advices["sparse weights"], strict=True):
-        if advice.ties and None not in advice.ties:
+        if advice.proven:
             found.append((one, cards.found(one.study, advice)))
     if found:
         told = ", ".join(f"{one.data} {own.effect}" for one, own in found)
@@ -199,7 +199,7 @@ def _zeros(studies: Sequence[One], advices: Advices) -> Iterator[str]:
 def _card(goal: Goal, studies: Sequence[One], found: Sequence[Advice]) -> Card:
     words = labels.GOALS[goal.key]
     told = [one for one in found if one.ties]
-    clear = [one for one in told if None not in one.ties]
+    clear = [one for one in told if one.proven]
     common = [one for one in recommendations.in_common(found) if one is not None]
     if not told:
         return Card(words.name, "Not known", "", "No study could tell.", "unclear")

@@ -6,19 +6,16 @@ from dataclasses import dataclass
 
 from kregkit.known import DECOUPLED
 from kregkit.report.analysis.contrasts import Analysis
-from kregkit.report.analysis.recommendations import Advice, Choice
+from kregkit.report.analysis.recommendations import Advice
 from kregkit.report.cells import Series
 from kregkit.report.data.tables import kind
-from kregkit.report.page.page import Card, Section, Tone
+from kregkit.report.page.page import Card, Section
 from kregkit.report.wording import contrasts, labels, numbers
 
 FIRST = frozenset(
     ("score", "test loss", "overfitting", "sparse weights", "small model", "few inputs")
 )
 """The goals whose cards are seen first."""
-
-_LISTED = 2
-"""Choices of equal rank that a card names."""
 
 
 _NO_ZEROS = "Nothing is exactly zero. Train with the proximal solver to get zeros."
@@ -30,13 +27,14 @@ _UNMOVED = dict.fromkeys(("sparse weights", "small model", "few inputs"), _NO_ZE
 class Found:
     """What a study found for a goal, in words.
 
-    `clear` says that no regularizer is shown to be worse; `top` is the best of the
-    regularizers by its mean, `choice` those that tie, `effect` what `top` did.
+    `top` is the regularizer with the best mean; if some are shown to beat no
+    regularizer and nothing beats them, the best of these, and `clear`. Of it are
+    `effect`, series and strength. `others` cannot be told from it.
     """
 
     clear: bool
+    others: int
     top: str
-    choice: str
     effect: str
     sure: str
     series: Series | None
@@ -48,22 +46,18 @@ def found(analysis: Analysis, advice: Advice) -> Found:
     known = {one: e for one, e in advice.effects.items() if one is not None}
     if not known:
         reasons = "; ".join(map(contrasts.why, advice.why)) or "it was not measured"
-        return Found(False, "", "Not known", "", _first_up(f"{reasons}."), None, None)
+        return Found(False, 0, "", "", _first_up(f"{reasons}."), None, None)
     sign = 1 if advice.goal.more else -1
     best = max(known, key=lambda one: sign * known[one].value)
-    clear = None not in advice.ties
-    leader: Series = best
-    if clear and advice.ties and advice.ties[0] is not None:
-        leader = advice.ties[0]
+    leader: Series = advice.proven[0] if advice.proven else best
     series = _of_study(analysis, leader)
-    chosen = analysis.at(advice.goal.point, [series])
-    setting = chosen[None]
+    setting = analysis.at(advice.goal.point, [series])[None]
     return Found(
-        clear,
+        bool(advice.proven),
+        len(advice.ties) - 1,
         labels.choice(leader),
-        _choices(advice.ties) if clear else "No clear winner",
         _change(analysis, advice, series),
-        _sure(analysis, advice, clear),
+        _sure(analysis, advice),
         series,
         setting.strength if setting else None,
     )
@@ -88,13 +82,14 @@ def card(analysis: Analysis, advice: Advice) -> Card:
     words = labels.GOALS[advice.goal.key]
     one = found(analysis, advice)
     effect = f"{_first_up(words.compared)}: {one.effect}" if one.effect else ""
-    if one.effect and not one.clear:
-        effect = f"{effect} under {one.top}."
-    tone: Tone = "good" if one.clear else "unclear"
+    if not one.clear:
+        choice = "No clear winner" if one.top else "Not known"
+        under = f"{effect} under {one.top}." if one.top else ""
+        return Card(words.name, choice, under, one.sure, "unclear")
     code = ""
-    if one.clear and one.series is not None and one.strength is not None:
+    if one.series is not None and one.strength is not None:
         code = line_of_code(one.series, one.strength)
-    return Card(words.name, one.choice, effect, one.sure, tone, code)
+    return Card(words.name, one.top, effect, one.sure, "good", code)
 
 
 def line_of_code(series: Series, strength: float) -> str:
@@ -120,13 +115,6 @@ def _of_study(analysis: Analysis, known: Series) -> Series:
     )
 
 
-def _choices(ties: Sequence[Choice]) -> str:
-    names = [labels.choice(one) for one in ties]
-    shown, more = names[:_LISTED], len(names) - _LISTED
-    rest = [f"{more} more"] if more > 0 else []
-    return " or ".join((*shown, *rest))
-
-
 def _change(analysis: Analysis, advice: Advice, series: Series) -> str:
     """Return "97.2 % → 97.6 % (+0.4 pt)"."""
     place, regression = advice.goal.place, analysis.tables.facts.regression
@@ -142,25 +130,24 @@ def _change(analysis: Analysis, advice: Advice, series: Series) -> str:
     return f"{before} → {after} ({effect})"
 
 
-def _sure(analysis: Analysis, advice: Advice, clear: bool) -> str:
+def _sure(analysis: Analysis, advice: Advice) -> str:
     place, regression = advice.goal.place, analysis.tables.facts.regression
     others = advice.among - 1
-    if not clear:
-        if advice.detectable is None:
-            return _UNMOVED.get(advice.goal.key, "No regularizer made a difference.")
-        sign = 1 if advice.goal.more else -1
-        seen = sign * advice.detectable
-        size = numbers.effect(place.measure, kind(place), seen, regression)
-        return (
-            f"Could not tell, with {others} compared at once: the best mean is above, "
-            f"and an effect of {size} would have been seen."
-        )
-    if len(advice.ties) == 1:
+    if advice.proven and len(advice.ties) == 1:
         return f"Sure: better than no regularizer and each of {others - 1} others."
-    beaten = others - len(advice.ties)
+    if advice.proven:
+        ties = numbers.count(len(advice.ties) - 1, "other")
+        return f"Sure: better than no regularizer. {ties} cannot be told from it."
+    if None not in advice.ties:
+        return "Some regularizer is better than none, but which one could not be told."
+    if advice.detectable is None:
+        return _UNMOVED.get(advice.goal.key, "No regularizer made a difference.")
+    sign = 1 if advice.goal.more else -1
+    seen = sign * advice.detectable
+    size = numbers.effect(place.measure, kind(place), seen, regression)
     return (
-        f"Sure: better than no regularizer and {beaten} others. These "
-        f"{len(advice.ties)} cannot be told apart."
+        f"Could not tell, with {others} compared at once: the best mean is above, "
+        f"and an effect of {size} would have been seen."
     )
 
 

@@ -46,16 +46,16 @@ def _baselines(analysis: Analysis) -> Iterator[str]:
 
 def _best(by_goal: Mapping[str, Found]) -> Iterator[str]:
     score, loss, gap = (by_goal[key] for key in ("score", "test loss", "overfitting"))
-    if score.clear:
-        yield f"The best score has {score.choice}: {score.effect}."
-    elif score.top:
+    if score.top and not score.clear:
         yield (
             "No regularizer improved the score by more than chance could; the highest "
             f"mean is that of {score.top}: {score.effect}."
         )
-    for one, what in ((loss, "Test loss"), (gap, "Overfitting")):
+    for one, what in ((score, "Best score"), (loss, "Test loss"), (gap, "Overfitting")):
         if one.clear:
-            yield f"{what} is lowest under {one.choice}: {one.effect}."
+            others = numbers.count(one.others, "other")
+            apart = f"; {others} cannot be told from it" if one.others else ""
+            yield f"{what}: {one.top}, {one.effect}{apart}."
 
 
 def _zeros(analysis: Analysis) -> Iterator[str]:

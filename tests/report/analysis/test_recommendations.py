@@ -81,3 +81,19 @@ def test_those_that_tie_are_beaten_by_none_in_any_pair(name: str) -> None:
         if low > 0:
             beaten.add(other)
     assert set(advise(goal, found, overlap).ties) == set(values) - beaten
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_is_proven_beats_no_regularizer_by_its_own_interval(seed: int) -> None:
+    contents, _ = drawn(1.5, seed=seed)
+    study = Analysis(tables(contents))
+    for goal in GOALS:
+        found = candidates(study, goal)
+        advice = advise(goal, found, study.tables.overlap(goal.place))
+        sign = 1 if goal.more else -1
+        own = []
+        for one in advice.ties:
+            if one is not None:
+                low, high = advice.effects[one].interval(advice.level)
+                own += [one] if (low if sign > 0 else -high) > 0 else []
+        assert advice.proven == tuple(own)
