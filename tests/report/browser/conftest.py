@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from helpers import report_store
 from helpers.simulated_studies import study
 from kregkit.report.page.folder import write
 from kregkit.report.several import files_of_several
+from kregkit.store import Store
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
@@ -29,6 +31,11 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def pages(reports: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(files_of_several(dict(map(study, range(3)))), reports / "several")
+    runs = tmp_path_factory.mktemp("runs")
+    for name in ("plain", "sparse"):
+        report_store.write_logged(runs / name)
+    named = {name: Store(runs / name).read() for name in ("plain", "sparse")}
+    write(files_of_several(named), reports / "runs")
     return reports
 
 

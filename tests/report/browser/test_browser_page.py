@@ -11,17 +11,20 @@ from helpers.report_store import HOSTILE
 
 pytestmark = pytest.mark.browser
 
-PAGES = ("three", "six", "logged", "several")
+PAGES = ("three", "six", "logged", "several", "runs")
 COMPARED = ("three", "six", "several")
 AXE = Path(__file__).parent / "node_modules/axe-core/axe.min.js"
+
+
+def unfold(page: Any) -> None:
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_it_loads_without_an_error_or_a_request(opened: Any, name: str) -> None:
     one = opened(name)
     one.page.mouse.wheel(0, 5000)
-    for details in one.page.query_selector_all("details"):
-        details.evaluate("one => { one.open = true }")
+    unfold(one.page)
     assert one.said == []
     inside = [url for url in one.asked if url.startswith("data:image/png;base64,")]
     assert len(one.asked) - len(inside) == 1  # itself
@@ -31,8 +34,7 @@ def test_it_loads_without_an_error_or_a_request(opened: Any, name: str) -> None:
 @pytest.mark.parametrize("name", PAGES)
 def test_axe_finds_nothing_serious(opened: Any, name: str, scheme: str) -> None:
     one = opened(name, color_scheme=scheme)
-    for details in one.page.query_selector_all("details"):
-        details.evaluate("one => { one.open = true }")
+    unfold(one.page)
     one.page.evaluate(AXE.read_text())
     found = one.page.evaluate("async () => (await axe.run()).violations")
     bad = [
@@ -43,12 +45,11 @@ def test_axe_finds_nothing_serious(opened: Any, name: str, scheme: str) -> None:
     assert bad == []
 
 
-@pytest.mark.parametrize("width", [390, 768, 1280])
+@pytest.mark.parametrize("width", [390, 768, 1280, 1920])
 @pytest.mark.parametrize("name", PAGES)
 def test_nothing_is_wider_than_the_screen(opened: Any, name: str, width: int) -> None:
     one = opened(name, viewport={"width": width, "height": 800})
-    for details in one.page.query_selector_all("details"):
-        details.evaluate("one => { one.open = true }")
+    unfold(one.page)
     root = "document.documentElement"
     assert one.page.evaluate(f"{root}.scrollWidth") <= width
     wide = one.page.evaluate(
@@ -58,6 +59,36 @@ def test_nothing_is_wider_than_the_screen(opened: Any, name: str, width: int) ->
         width,
     )
     assert wide == []
+
+
+SCREEN = 800
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_answer_comes_first_and_the_page_is_short(opened: Any, name: str) -> None:
+    page = opened(name, viewport={"width": 1280, "height": SCREEN}).page
+    height = page.evaluate("document.documentElement.scrollHeight")
+    assert height <= 8 * SCREEN
+    words = page.evaluate(
+        "(document.body.innerText.match(/[A-Za-z]{2,}/g) || []).length"
+    )
+    assert words <= 1200
+    top = page.evaluate("document.querySelector('h1').getBoundingClientRect().top")
+    figure = page.query_selector("main figure").bounding_box()
+    assert figure["y"] - top <= 400
+    answer = page.query_selector("#answer")
+    assert answer.query_selector("figure.matrix").bounding_box()["y"] < SCREEN
+    assert answer.query_selector(".sayings").is_visible()
+    assert [one for one in page.query_selector_all("details[open]")] == []
+
+
+def test_a_link_to_what_is_folded_unfolds_it(opened: Any) -> None:
+    page = opened("three").page
+    table = page.query_selector("#claim-1 table")
+    assert not table.is_visible()
+    page.evaluate("location.hash = '#claim-1'")
+    page.wait_for_selector("#claim-1 table", state="visible", timeout=5000)
+    assert table.is_visible()
 
 
 def texts(table: Any, column: int) -> list[str]:
@@ -79,7 +110,8 @@ def parsed(text: str) -> float | None:
 def test_every_column_of_numbers_sorts(opened: Any, name: str) -> None:
     one = opened(name)
     sorted_ones = 0
-    for table in one.page.query_selector_all("section > figure table"):
+    unfold(one.page)
+    for table in one.page.query_selector_all("figure.table table"):
         heads = table.query_selector_all("thead th")
         if heads[0].query_selector("button") is None:
             assert len(texts(table, 0)) < 3
@@ -107,9 +139,8 @@ def test_every_column_of_numbers_sorts(opened: Any, name: str) -> None:
 
 def test_names_sort_with_the_numbers_in_them(opened: Any) -> None:
     page = opened("three").page
-    table = page.query_selector("#method table, .run table") or page.query_selector(
-        "section > figure table:has(thead button)"
-    )
+    unfold(page)
+    table = page.query_selector("#run table")
     head = table.query_selector("thead th button")
     head.press("Enter")
     after = texts(table, 0)
@@ -122,12 +153,12 @@ def test_names_sort_with_the_numbers_in_them(opened: Any) -> None:
 
 def test_a_filter_shows_the_rows_that_hold_every_word(opened: Any) -> None:
     page = opened("three").page
-    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    unfold(page)
     found = page.query_selector_all("figure.table:has(.filter)")
     assert found
     for figure in found:
         rows = figure.query_selector_all("tbody tr")
-        assert len(rows) >= 10
+        assert len(rows) > 12
         every = [" ".join(row.text_content().split()) for row in rows]
         words = every[3].split()[0].lower() + " " + every[3].split()[-1].lower()
         figure.query_selector("input").fill(words)
@@ -168,6 +199,7 @@ def stored(stores: Path, table: str) -> pl.DataFrame:
 
 def test_a_point_tells_its_value(opened: Any, stores: Path) -> None:
     page = opened("three").page
+    unfold(page)
     finals = stored(stores, "finals")
     own = finals.filter(target="kernel", regularizer="L1", status="done")
     asked = 0
@@ -196,6 +228,7 @@ def test_a_point_tells_its_value(opened: Any, stores: Path) -> None:
 
 def test_a_cell_of_a_map_tells_its_value(opened: Any, stores: Path) -> None:
     page = opened("three").page
+    unfold(page)
     baseline = stored(stores, "finals").filter(pl.col("regularizer").is_null())
     rows = stored(stores, "rows").filter(epoch=10, role="kernel")
     rows = rows.join(baseline, "trial", "semi")
@@ -227,8 +260,9 @@ def test_a_keyboard_reaches_the_text_and_the_tables(opened: Any) -> None:
     page.wait_for_function("location.hash.length > 1")
     first = page.query_selector("main > section").get_attribute("id")
     assert page.evaluate("location.hash") == f"#{first}"
+    unfold(page)
     reached = set()
-    for _ in range(40):
+    for _ in range(120):
         page.keyboard.press("Tab")
         reached.add(
             page.evaluate("document.activeElement.closest('th, .scroll')?.tagName")
