@@ -14,13 +14,26 @@ settings.register_profile("kregkit", derandomize=True, deadline=None, max_exampl
 settings.load_profile("kregkit")
 
 
+_MANY = 300_000
+"""Objects that a collection of garbage looks at in more than a quarter of a second."""
+
+
 def pytest_collection_finish():
     """Let no collection of garbage look at what imports have left: it is for ever.
 
-    Keras collects whenever a session is cleared, half a second with TensorFlow loaded.
+    Keras collects whenever a session is cleared.
     """
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _few_objects_to_collect():
+    """Do the same with what a module has left: graphs that TensorFlow never forgets."""
+    yield
+    if len(gc.get_objects()) > _MANY:
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="module")
