@@ -10,7 +10,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 BIN := $(VENV)/bin
 SUPPORTED := 3.11, 3.12, 3.13
 
-.PHONY: demo l1_vs_l2 test test-keras test-keras-oldest test-keras-newest test-long test-browser test-backends docs check-python clean
+.PHONY: demo l1_vs_l2 test test-keras test-keras-oldest test-keras-newest test-faults test-long test-browser test-backends docs check-python clean
 
 demo: $(VENV)/.installed
 	$(BIN)/kregkit run experiments/l1_vs_l2_digits.toml --out build/demo
@@ -27,6 +27,11 @@ l1_vs_l2: $(VENV)/.installed
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
+# Faults of tests/faults.toml, sown one at a time in a copy: does its test fail? All of
+# them take ten minutes; FAULTS=--short sows the quick ones, FAULTS=report those in a part.
+test-faults: $(VENV)/.installed-test
+	$(BIN)/python tests/sow_faults.py $(FAULTS)
+
 # Minutes of training: every kind of model by both engines, and hundreds of steps over
 # paired seeds.
 test-long: $(VENV)/.installed-test
@@ -36,11 +41,12 @@ test-long: $(VENV)/.installed-test
 test-browser: $(VENV)/.installed-browser
 	$(BIN)/python -m pytest -m browser tests/report/browser
 
-# The optimizers on the other backends; the engine `batch` on JAX, which is the one of
-# them that it supports; values, gradients and proxes on both.
+# What can differ there: the optimizers; the engine `batch` on JAX, which is the one of
+# them that it supports; values, gradients and proxes of every penalty at ordinary points,
+# and on PyTorch, which runs them one by one, at zeros and extremes and in every dtype.
 test-backends: $(BACKENDS)/.installed
 	KERAS_BACKEND=jax $(BACKENDS)/bin/python -m pytest -n 2 --dist worksteal -m "jax and not tensorflow" tests/inside_keras tests/study/engines/batch tests/study/probes tests/optimizers tests/callbacks/test_consolidate*.py tests/callbacks/test_training_loops.py tests/regularizers/test_across_backends.py tests/regularizers/test_curvature.py
-	KERAS_BACKEND=torch $(BACKENDS)/bin/python -m pytest -n 2 --dist worksteal -m "torch and not tensorflow" tests/inside_keras tests/regularizers tests/test_*.py tests/optimizers tests/callbacks/test_consolidate_resumed.py tests/callbacks/test_training_loops.py
+	KERAS_BACKEND=torch $(BACKENDS)/bin/python -m pytest -n 2 --dist worksteal -m "torch and not tensorflow and not long" tests/inside_keras tests/regularizers tests/test_*.py tests/optimizers tests/callbacks/test_consolidate_resumed.py tests/callbacks/test_training_loops.py
 
 # What is read from the inside of Keras, and training, on the oldest Keras and TensorFlow
 # that are supported, and on the newest Keras that there is, supported or not.

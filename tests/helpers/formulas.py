@@ -6,6 +6,7 @@ A new penalty is tested by existing: without a formula here, the families fail.
 from dataclasses import dataclass
 
 import numpy as np
+import pytest
 
 from helpers.coupled import COUPLED, l1, l2, twice
 from helpers.separable import SEPARABLE, Slope, Value, summed
@@ -104,3 +105,19 @@ def cases_of(cls: type[Penalty]) -> list[Case]:
 CASES = [case for cls in regularizers.classes() for case in cases_of(cls)]
 DIFFERENTIABLE = [case for case in CASES if case.penalty.differentiable]
 PROXIMAL = [case for case in CASES if case.penalty.proximal]
+
+
+def _program(case: Case) -> tuple[object, ...]:
+    return type(case.penalty), getattr(case.penalty, "form", None)
+
+
+FIRSTS = list({_program(case): case for case in reversed(CASES)}.values())
+"""One case of each class, and of each form of a class."""
+
+TRACED = [
+    pytest.param(case, id=str(case), marks=[pytest.mark.long] * (case not in FIRSTS))
+    for case in CASES
+]
+"""The cases for what is traced, saved or put in a layer. What differs between those of
+one class are numbers and axes, which every other family has: one of each is enough for
+`make test`."""

@@ -86,8 +86,9 @@ def subclassed(regularized: bool) -> keras.Model:
 
 def sequences(regularized: bool) -> keras.Model:
     terms = _terms(regularized)
-    recurrent = layers.LSTM(
-        4, name="lstm", return_sequences=True, recurrent_regularizer=None, **terms
+    # Of the recurrent layers the one that is traced the soonest.
+    recurrent = layers.SimpleRNN(
+        4, name="rnn", return_sequences=True, recurrent_regularizer=None, **terms
     )
     return keras.Sequential(
         [

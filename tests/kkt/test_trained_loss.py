@@ -59,7 +59,7 @@ def tokens(terms):
 
 def series(terms):
     inputs = keras.Input((STEPS, 4))
-    h = layers.LSTM(3, return_sequences=True, **terms)(layers.Masking()(inputs))
+    h = layers.SimpleRNN(3, return_sequences=True, **terms)(layers.Masking()(inputs))
     return keras.Model(inputs, layers.Dense(3)(h))
 
 
@@ -104,6 +104,7 @@ LOSSES = {
         )
         for reduction in REDUCTIONS
         for w in (None, weights)
+        if kind is not series or (reduction == REDUCTIONS[1]) == (w is None)
     },
     "classes": (dense, {"loss": crossentropy()}, X, CLASSES, None),
     "a function": (dense, {"loss": own}, X, Y, W),
@@ -182,7 +183,7 @@ def test_u_is_that_of_all_rows_at_once_whatever_the_batch_size(name):
     model, x, y, weights = built(name, terms)
     right = by_one_tape(name)
     assert max(np.abs(u).max() for u in right) > 1e-3
-    for batch_size in (7, 32, N):
+    for batch_size in (7, N):
         found = kregkit.optimality(model, x, y, batch_size, sample_weight=weights)
         for tensor, u in zip(found.tensors, right, strict=True):
             scale = np.abs(u).max()
@@ -265,16 +266,22 @@ def frames():
     }
 
 
+@pytest.fixture(scope="module")
+def of_arrays():
+    model, *_ = built("dense, sum, none", {"kernel_regularizer": L1(0.3)})
+    found = {rows: kregkit.optimality(model, X, Y, rows) for rows in (7, N)}
+    return {rows: own.tensors[0].u for rows, own in found.items()}
+
+
 @pytest.mark.parametrize("kind", frames())
 @pytest.mark.filterwarnings("ignore:.*sparse.*")
-def test_optimality_and_the_probe_take_what_fit_takes(kind):
+def test_optimality_and_the_probe_take_what_fit_takes(kind, of_arrays):
     x, y = frames()[kind]
     model, *_ = built("dense, sum, none", {"kernel_regularizer": L1(0.3)})
     log = RegularizationLogger(probe=x, optimality=(x, y))
     for rows in (7, N):
         found = kregkit.optimality(model, x, y, rows).tensors[0].u
-        right = kregkit.optimality(model, X, Y, rows).tensors[0].u
-        np.testing.assert_array_equal(found, right)
+        np.testing.assert_array_equal(found, of_arrays[rows])
     model.fit(X, Y, verbose=0, callbacks=[log])
     assert log.table().filter(tensor="activation")["l2"].null_count() == 0
 

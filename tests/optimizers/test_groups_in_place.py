@@ -45,8 +45,9 @@ def test_a_word_means_the_axes_of_its_layer_in_a_plain_model(case, word):
 
 @pytest.mark.jax
 @pytest.mark.torch
-@pytest.mark.parametrize("proximal", [False, True])
-@pytest.mark.parametrize("case", TRAINED, ids=str)
+@pytest.mark.parametrize(
+    ("case", "proximal"), list(zip(TRAINED, (False, True), strict=True))
+)
 def test_it_trains_as_with_the_axes(case, proximal):
     word = next(iter(next(iter(case.axes.values()))))
     penalty = GroupLasso(0.3, word)
@@ -58,7 +59,13 @@ def test_it_trains_as_with_the_axes(case, proximal):
         np.testing.assert_allclose(one, other, 1e-5, 1e-6)
 
 
-@pytest.mark.parametrize("how", [{"run_eagerly": True}, {"jit_compile": True}])
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param({"run_eagerly": True}, marks=pytest.mark.long),
+        {"jit_compile": True},
+    ],
+)
 def test_it_trains_so_eagerly_and_compiled(how):
     (case,) = [case for case in CASES if case.name == "attention"]
     penalty = GroupLasso(0.3, "head")
@@ -84,7 +91,14 @@ def test_whole_heads_end_at_zero_in_every_kernel():
 
 
 @pytest.mark.filterwarnings("ignore:RegularizationLogger. these regularizers do noth")
-@pytest.mark.parametrize("case", TRAINED, ids=str)
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, marks=[pytest.mark.long] * (case.name == "attention"))
+        for case in TRAINED
+    ],
+    ids=str,
+)
 def test_logger_and_optimality_take_the_same_axes(case):
     word = next(iter(next(iter(case.axes.values()))))
     penalty = GroupLasso(0.3, word)

@@ -10,6 +10,7 @@ from helpers.formulas import CASES, Case
 from kregkit import regularizers
 
 
+@pytest.mark.long
 def test_the_committed_page_is_the_one_that_is_made() -> None:
     made = catalogue.files()
     page = (catalogue.FOLDER / "report.md").read_bytes()

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from helpers.formulas import CASES, Case
+from helpers.formulas import TRACED, Case
 from kregkit.regularizers import Penalty
 
-every_case = pytest.mark.parametrize("case", CASES, ids=str)
+every_case = pytest.mark.parametrize("case", TRACED)
 
 
 def prox(penalty: Penalty, w: object, amount: object) -> tf.Tensor:

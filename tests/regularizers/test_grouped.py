@@ -144,7 +144,8 @@ def test_ordinary_groups_zero_ones_and_hard_ones_are_solved_together(jit: bool) 
     w[4:] *= np.float32([[1e-33], [1e30]])
     amount[4:] = np.float32([[0.0], [1e30]]) * np.abs(amount[4:])
     prox = tf.function(GroupLasso(group="input").prox, jit_compile=jit)
-    for rows in (slice(0, 1), slice(0, 2), slice(0, 3), slice(0, 6)):
+    # Every number of rows is traced, and by XLA compiled, anew.
+    for rows in (slice(0, 1), *([] if jit else [slice(0, 2), slice(0, 3)]), slice(6)):
         found = prox(w[rows], amount[rows])
         for own, start, step in zip(found, w[rows], amount[rows], strict=True):
             expected = bisected(start, step * np.sqrt(30))

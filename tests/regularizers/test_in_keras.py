@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras import layers
 
 from helpers.coupled import l1, l2
-from helpers.formulas import CASES, Case
+from helpers.formulas import TRACED, Case
 from kregkit.regularizers import L1, L1L2, L2
 
 
@@ -143,7 +143,7 @@ def test_losses_and_gradients_equal_those_of_keras(hook: Hook) -> None:
             np.testing.assert_allclose(slope, other_slope, 1e-5, 1e-6)
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", TRACED)
 def test_every_penalty_reaches_the_loss_of_a_layer(case: Case) -> None:
     few = case.rank + case.last < 3
     if case.of_activities:

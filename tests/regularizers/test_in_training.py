@@ -1,6 +1,7 @@
-"""One step of `fit` with every penalty at once, where its gradient is all there is.
+"""One step of `fit` with many penalties at once, where their gradient is all there is.
 
-In mixed precision, with accumulated gradients, and on two replicas.
+In mixed precision every penalty, with accumulated gradients and on two replicas some:
+what happens there is the same whatever the penalty.
 """
 
 import json
@@ -29,9 +30,11 @@ ONE = {type(c.penalty): c for c in reversed(CASES) if c.rank < 3}
 TRAINED = [case for case in ONE.values() if case.penalty.differentiable]
 OF_WEIGHTS = [c for c in TRAINED if only_on(c) != "activity"]
 OF_ACTIVITIES = [c for c in TRAINED if only_on(c) == "activity"]
-SETTINGS: dict[str, dict[str, Any]] = {
-    "accumulated": {"gradient_accumulation_steps": 2},
-    "mixed_float16": {"policy": "mixed_float16"},
+EVERY = OF_WEIGHTS + OF_ACTIVITIES
+SOME = OF_WEIGHTS[::5] + OF_ACTIVITIES[::2]
+SETTINGS: dict[str, tuple[list[Case], dict[str, Any]]] = {
+    "accumulated": (SOME, {"gradient_accumulation_steps": 2}),
+    "mixed_float16": (EVERY, {"policy": "mixed_float16"}),
 }
 
 REPLICATED = """
@@ -40,10 +43,10 @@ import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 two = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(cpu, two)
-from test_in_training import trained
+from test_in_training import SOME, trained
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 with strategy.scope():
-    found = trained()
+    found = trained(SOME)
 print(json.dumps({name: value.tolist() for name, value in found.items()}))
 """
 
@@ -55,7 +58,9 @@ def starts() -> tuple[np.ndarray, np.ndarray]:
     return kernel.reshape(INPUTS, UNITS), np.array([3, 5, 9, 14]) / 16
 
 
-def trained(policy: str = "float32", **further: Any) -> dict[str, np.ndarray]:
+def trained(
+    cases: list[Case], policy: str = "float32", **further: Any
+) -> dict[str, np.ndarray]:
     """Return the weights after one update on inputs of zero, by the name of a layer.
 
     The output of a layer is its bias, in every row, and its target: the data have no
@@ -65,7 +70,7 @@ def trained(policy: str = "float32", **further: Any) -> dict[str, np.ndarray]:
     kernel, bias = starts()
     inputs = keras.Input((STEPS, INPUTS))
     heads = {}
-    for index, case in enumerate(OF_WEIGHTS + OF_ACTIVITIES):
+    for index, case in enumerate(cases):
         hook = "kernel" if case in OF_WEIGHTS else "activity"
         layer = layers.Dense(
             UNITS,
@@ -85,14 +90,16 @@ def trained(policy: str = "float32", **further: Any) -> dict[str, np.ndarray]:
     return {w.path: np.asarray(w.numpy()) for w in model.weights}
 
 
-def check(found: dict[str, np.ndarray], of_outputs: float = 0.0) -> None:
+def check(
+    cases: list[Case], found: dict[str, np.ndarray], of_outputs: float = 0.0
+) -> None:
     """Compare every weight with a step of the formula's gradient.
 
     That of an output may be rounded, by so much of it: under a policy its dtype is.
     """
     kernel, bias = starts()
     moved = 0
-    for index, case in enumerate(OF_WEIGHTS + OF_ACTIVITIES):
+    for index, case in enumerate(cases):
         strength = case.penalty.strength
         if case in OF_WEIGHTS:
             start, name = kernel, "kernel"
@@ -109,13 +116,16 @@ def check(found: dict[str, np.ndarray], of_outputs: float = 0.0) -> None:
             1e-6 + (name == "bias") * of_outputs * RATE * np.abs(slope).max(),
             err_msg=f"{case} on {name}",
         )
-    assert moved > 0.9 * len(OF_WEIGHTS)
+    assert moved > 0.8 * len(cases) >= 0.8 * len(SOME)
+    assert len(SOME) >= 7
     assert len(TRAINED) > 30
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_one_step_is_that_of_the_formula(setting: str) -> None:
-    check(trained(**SETTINGS[setting]), 2e-3 if setting == "mixed_float16" else 0.0)
+    cases, given = SETTINGS[setting]
+    of_outputs = 2e-3 if setting == "mixed_float16" else 0.0
+    check(cases, trained(cases, **given), of_outputs)
 
 
 def test_two_replicas_count_a_penalty_once() -> None:
@@ -128,4 +138,4 @@ def test_two_replicas_count_a_penalty_once() -> None:
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
-    check({name: np.array(value) for name, value in found.items()})
+    check(SOME, {name: np.array(value) for name, value in found.items()})

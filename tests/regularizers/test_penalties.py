@@ -5,19 +5,27 @@ from typing import Any
 import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
 from ml_dtypes import bfloat16
 
-from helpers.formulas import CASES, DIFFERENTIABLE, PROXIMAL, Case, cases_of
+from helpers.formulas import (
+    CASES,
+    DIFFERENTIABLE,
+    FIRSTS,
+    PROXIMAL,
+    Case,
+    cases_of,
+)
 from helpers.gradients import dtype_of, gradient, numpy
 from kregkit.errors import ParameterError
 from kregkit.regularizers import L0, Penalty, TotalVariation
 from kregkit.regularizers._register import classes
 
-pytestmark = pytest.mark.torch
-
+# On PyTorch what its types, its empty tensors and its rounding could change: values,
+# gradients and proxes at ordinary points are those of TensorFlow, by test.
+on_torch = pytest.mark.torch
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 every_differentiable = pytest.mark.parametrize("case", DIFFERENTIABLE, ids=str)
 every_proximal = pytest.mark.parametrize("case", PROXIMAL, ids=str)
@@ -82,6 +90,7 @@ def test_value_is_the_formula(case: Case, shape: tuple[int, ...]) -> None:
 
 
 @every_differentiable
+@settings(max_examples=12)
 @given(w=arrays())
 def test_value_and_gradient_are_those_of_the_formula(case: Case, w: np.ndarray) -> None:
     w = case.fit(np.where(np.abs(w) < case.least, 0.0, w))
@@ -108,6 +117,7 @@ def test_gradient_is_zero_where_that_of_the_formula_is_and_only_there(
     assert np.array_equal(np.sign(gradient(case.penalty, w)), np.sign(slope))
 
 
+@on_torch
 def test_a_penalty_without_a_gradient_refuses_to_give_one() -> None:
     penalty, w = L0(0.1), np.float32([1.0, 0.0, -2.0])
     for function in (penalty, lambda w: 2.0 * penalty(w) + ops.sum(w)):
@@ -134,6 +144,7 @@ def test_prox_beats_every_point_of_a_grid(case: Case) -> None:
 
 
 @every_proximal
+@settings(max_examples=12)
 @given(w=arrays(-2, 2), seed=st.integers(0, 99))
 def test_prox_beats_nearby_points_with_an_amount_per_weight(
     case: Case, w: np.ndarray, seed: int
@@ -155,6 +166,7 @@ def test_prox_beats_nearby_points_with_an_amount_per_weight(
             assert reached <= beside + 1e-9 * (1 + abs(beside))
 
 
+@on_torch
 @every_case
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_zero_tensor_has_finite_value_gradient_and_prox(
@@ -166,7 +178,8 @@ def test_zero_tensor_has_finite_value_gradient_and_prox(
         np.testing.assert_allclose(case.penalty.value(w), case.value(w), 1e-6)
         expected = case.penalty.strength * case.slope(w)
         # TensorFlow's own √ has gradient 0 where 0 comes in; XLA's has not.
-        compiled = (False, True) if shape == (3, 4) and w.itemsize == 4 else (False,)
+        whole = shape == (3, 4) and w.itemsize == 4 and case in FIRSTS
+        compiled = (False, True) if whole else (False,)
         for xla in compiled if case.penalty.differentiable else ():
             slope = np.float64(gradient(case.penalty, w, xla=xla))
             np.testing.assert_allclose(slope, expected, 1e-2)
@@ -176,6 +189,7 @@ def test_zero_tensor_has_finite_value_gradient_and_prox(
                 assert np.all(numpy(case.penalty.prox(w, amount)) == 0)
 
 
+@on_torch
 @every_proximal
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_amount_zero_returns_the_weight_bit_for_bit(
@@ -203,6 +217,7 @@ def test_amount_zero_returns_the_weight_bit_for_bit(
     assert case.grouped or moved.ravel()[3] != w.ravel()[3]
 
 
+@on_torch
 @every_case
 @pytest.mark.parametrize("size", [1e30, 1e18, 1e-18, 1e-30])
 def test_extreme_float32_gives_the_formula_or_infinity_but_never_nan(
@@ -221,6 +236,7 @@ def test_extreme_float32_gives_the_formula_or_infinity_but_never_nan(
         assert np.all(np.isfinite(numpy(case.penalty.prox(w, amount))))
 
 
+@on_torch
 @every_proximal
 def test_a_weight_that_is_not_a_number_does_not_become_one(case: Case) -> None:
     w = case.fit(np.array([np.nan, 1.0, 0.0]))
@@ -228,6 +244,7 @@ def test_a_weight_that_is_not_a_number_does_not_become_one(case: Case) -> None:
         assert np.isnan(numpy(case.penalty.prox(w, amount)).ravel()[0])
 
 
+@on_torch
 @every_case
 @pytest.mark.parametrize("dtype", DTYPES[:2], ids=str)
 def test_half_precision_is_summed_in_float32(case: Case, dtype: np.dtype) -> None:
@@ -245,6 +262,7 @@ def test_half_precision_is_summed_in_float32(case: Case, dtype: np.dtype) -> Non
     np.testing.assert_allclose(np.float64(slope), np.float64(expected), 1e-2, 1e-12)
 
 
+@on_torch
 @every_proximal
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_prox_keeps_shape_and_dtype_whatever_the_amount(
@@ -272,6 +290,7 @@ def test_prox_keeps_shape_and_dtype_whatever_the_amount(
         )
 
 
+@on_torch
 @pytest.mark.parametrize(
     "case", [c for c in PROXIMAL if c.penalty.scalar_step_only], ids=str
 )
@@ -325,7 +344,7 @@ def test_it_is_convex_where_it_says_so(case: Case) -> None:
 def test_prox_makes_zeros_where_it_says_so(case: Case) -> None:
     """Some weights are zero and others not, at one amount at least."""
     w = case.fit(np.random.default_rng(0).normal(size=(6, 4)))
-    amounts = np.geomspace(1e-3, 1e2, 60)
+    amounts = np.geomspace(1e-3, 1e2, 24)
     zeros = [np.mean(np.asarray(case.penalty.prox(w, a)) == 0) for a in amounts]
     if getattr(case.penalty, "group", None) == ():  # the whole tensor is a group
         assert zeros[-1] > 0
@@ -348,6 +367,7 @@ def test_a_penalty_that_does_not_say_whether_it_makes_zeros_cannot_be_made() -> 
         Own()
 
 
+@on_torch
 @pytest.mark.parametrize("shape", [(2, 4, 3), (2, 4, 3, 5), (2, 3, 2, 2, 4)], ids=str)
 def test_total_variation_is_along_every_inner_axis_alone(shape: tuple[int]) -> None:
     (case,) = cases_of(TotalVariation)

@@ -14,7 +14,7 @@ import pytest
 from keras import layers
 
 import kregkit
-from helpers.formulas import CASES, Case
+from helpers.formulas import TRACED, Case
 from kregkit.regularizers import L1, L1L2, L2
 
 ODD = [L1(0.1 + 0.2), L2(1e-7 / 3), L1L2(1e-3 / 7, 0.1 + 0.7)]
@@ -46,7 +46,7 @@ def held(model: Any) -> list[tuple[type, dict[str, Any]]]:
     return [(type(each), each.get_config()) for each in found if each is not None]
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", TRACED)
 def test_a_saved_model_keeps_class_and_floats(case: Case, tmp_path: Path) -> None:
     kernel = None if case.of_activities else case.penalty
     bias = case.penalty if case.rank < 2 else None

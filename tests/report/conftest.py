@@ -1,3 +1,4 @@
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import pytest
 from helpers import report_store
 from kregkit import report
 from kregkit.report.data.tables import Tables, tables
+from kregkit.report.report import Report
 from kregkit.store import Store
 
 
@@ -33,3 +35,9 @@ def reports(stores: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def read(stores: Path) -> Callable[[str], Tables]:
     found = {path.name: tables(Store(path).read()) for path in stores.iterdir()}
     return found.__getitem__
+
+
+@pytest.fixture(scope="session")
+def loaded(stores: Path) -> Callable[[str], Report]:
+    """Return what loads a store of these, each once."""
+    return functools.cache(lambda name: report.load(stores / name))

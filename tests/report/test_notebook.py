@@ -4,6 +4,7 @@ import dataclasses
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -15,6 +16,9 @@ from helpers.parsed import Parsed
 from kregkit import report
 from kregkit.report.page import canvas
 from kregkit.report.page.svg import without_letters
+from kregkit.report.report import Report
+
+Loaded = Callable[[str], Report]
 
 COLORS = {
     "ink": canvas.INK,
@@ -30,10 +34,9 @@ FRAMES = ("cells", "operating", "trajectories", "trials", "values")
 @pytest.mark.parametrize("store", ["three", "six", "logged"])
 @pytest.mark.parametrize("name", FRAMES)
 def test_frames_hold_what_the_csv_files_hold(
-    store: str, name: str, stores: Path, reports: Path
+    store: str, name: str, loaded: Loaded, reports: Path
 ) -> None:
-    loaded = report.load(stores / store)
-    frame: pl.DataFrame = getattr(loaded, name)
+    frame: pl.DataFrame = getattr(loaded(store), name)
     file = reports / store / f"tables/{name}.csv"
     assert file.exists() == (frame.height > 0)
     if frame.height:
@@ -57,9 +60,9 @@ def test_counts_are_integers_in_frames_and_files(stores: Path, reports: Path) ->
 
 
 @pytest.mark.parametrize("name", FRAMES)
-def test_columns_are_those_that_the_docstring_names(name: str, stores: Path) -> None:
-    text = str(report.load(stores / "six").__doc__)
-    columns = getattr(report.load(stores / "six"), name).columns
+def test_columns_are_those_that_the_docstring_names(name: str, loaded: Loaded) -> None:
+    text = str(loaded("six").__doc__)
+    columns = getattr(loaded("six"), name).columns
     assert [column for column in columns if column not in text] == []
 
 

@@ -97,7 +97,12 @@ def trained(file, folder, engine):
 
 @pytest.mark.parametrize(
     ("source", "engine"),
-    [(EMBEDDING, "fit"), (SUBCLASSED, "fit"), (ONE_HOT, "fit"), (ONE_HOT, "batch")],
+    [
+        (EMBEDDING, "fit"),
+        pytest.param(SUBCLASSED, "fit", marks=pytest.mark.long),
+        pytest.param(ONE_HOT, "fit", marks=pytest.mark.long),
+        (ONE_HOT, "batch"),
+    ],
     ids=["embedding", "subclass", "one-hot", "one-hot batch"],
 )
 def test_a_model_of_ones_own_learns_from_ids(source, engine, tmp_path):
@@ -169,7 +174,9 @@ def test_ids_of_a_table_train_where_the_scale_is_none(tmp_path):
     assert own.split(0).x_train.dtype == np.int32
 
 
-@pytest.mark.parametrize("engine", ["batch", "fit"])
+@pytest.mark.parametrize(
+    "engine", ["batch", pytest.param("fit", marks=pytest.mark.long)]
+)
 def test_several_targets_are_scored_by_r2_over_all(engine, tmp_path):
     x = RANDOM.normal(size=(200, 5))
     y = x @ RANDOM.normal(size=(5, 3)) * [1, 100, 1e6]

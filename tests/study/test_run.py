@@ -133,9 +133,10 @@ def test_every_epoch_sees_every_row_once_in_an_order_of_its_own():
     assert (order(8, 3, 50) != orders).any()
 
 
-def test_the_same_study_gives_the_same_numbers(small, tmp_path, engine):
-    assert trained(written(tmp_path), tmp_path, engine=engine) == (10, 0)
-    assert_same_stores(small[1], tmp_path)
+def test_the_same_study_gives_the_same_numbers(batched, tmp_path):
+    """Of the engine `fit` the test of resuming says so."""
+    assert trained(written(tmp_path), tmp_path, engine="batch") == (10, 0)
+    assert_same_stores(batched[1], tmp_path)
 
 
 def test_resuming_trains_what_is_missing_and_ends_the_same(fitted, tmp_path):

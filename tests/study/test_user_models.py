@@ -57,6 +57,7 @@ def study(folder, module, source, text=OWN):
 
 def test_a_call_without_training_is_trained_alike_by_both_engines(tmp_path):
     text = OWN.replace('["kernel", "activity"]', '["kernel", "gamma"]')
+    text = text.replace('["L1", "L1L2"]', '"L1"')
     file = study(tmp_path, "own_subclassed", SUBCLASSED, text)
     stores = []
     for engine in ("batch", "fit"):
@@ -105,6 +106,7 @@ def test_a_loss_of_the_users_is_trained_alike_by_both_engines(tmp_path):
     text = SMALL.replace("iris", "diabetes").replace(
         '["kernel", "activity"]', '"kernel"'
     )
+    text = text.replace('["L1", "L1L2"]', '"L1"')
     plain = written(tmp_path, text)
     trained(plain, tmp_path / "plain", engine="batch")
     file = written(

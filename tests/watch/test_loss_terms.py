@@ -11,7 +11,6 @@ from kregkit.callbacks import RegularizationLogger
 from kregkit.watch.loss_terms import LossTerms
 
 X, Y = data()
-kinds = pytest.mark.parametrize("kind", KINDS)
 
 
 def fit(model, *callbacks, epochs=2, x=X, y=Y, **arguments):
@@ -29,9 +28,17 @@ def penalties(history, epoch, prefix=""):
     )
 
 
-@kinds
-def test_loss_is_data_loss_plus_every_penalty(kind):
-    history = fit(make(kind), RegularizationLogger())
+@pytest.fixture(scope="module", params=KINDS)
+def watched(request):
+    """Return a kind of model, the model after a `fit` with a logger, its history."""
+    model = make(request.param)
+    stop = keras.callbacks.EarlyStopping("val_data_loss", mode="min", patience=9)
+    history = fit(model, stop, RegularizationLogger(probe=X[:8]))
+    return request.param, model, history
+
+
+def test_loss_is_data_loss_plus_every_penalty(watched):
+    *_, history = watched
     assert penalties(history, -1) > 0.01
     for prefix in ("", "val_"):
         for epoch in (0, 1):
@@ -40,11 +47,8 @@ def test_loss_is_data_loss_plus_every_penalty(kind):
             assert total == pytest.approx(history[f"{prefix}loss"][epoch], rel=1e-5)
 
 
-@kinds
-def test_val_data_loss_is_evaluate_without_regularizers(kind):
-    model = make(kind)
-    stop = keras.callbacks.EarlyStopping("val_data_loss", mode="min", patience=9)
-    history = fit(model, stop, RegularizationLogger(), epochs=3)
+def test_val_data_loss_is_evaluate_without_regularizers(watched):
+    kind, model, history = watched
     plain = make(kind, regularized=False)
     plain.set_weights(model.get_weights())
     loss = plain.evaluate(X, Y, batch_size=20, verbose=0, return_dict=True)["loss"]
@@ -96,12 +100,11 @@ def test_early_stopping_before_the_logger_sees_the_data_loss():
     assert len(history["val_data_loss"]) == 3
 
 
-@kinds
-def test_training_is_the_same_bit_for_bit(kind):
-    watched, alone = make(kind), make(kind)
-    logged = fit(watched, RegularizationLogger(probe=X[:8]))
+def test_training_is_the_same_bit_for_bit(watched):
+    kind, model, logged = watched
+    alone = make(kind)
     history = fit(alone)
-    for one, other in zip(watched.get_weights(), alone.get_weights(), strict=True):
+    for one, other in zip(model.get_weights(), alone.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
     assert {name: logged[name] for name in history} == history
 

@@ -1,3 +1,4 @@
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from kregkit.report.data.function_measures import GAP
 from kregkit.report.data.roles import pooled
 from kregkit.report.data.tables import Tables, tables
 from kregkit.schema import ROWS
-from kregkit.store import Store, frame
+from kregkit.store import Contents, Store, frame
 
 Read = Callable[[str], Tables]
 L1_KERNEL = Setting(Series("kernel", "L1", "all", "gradient", "{}"), 1e-3)
@@ -26,8 +27,13 @@ def model(measure: str) -> Place:
     return Place("model", "", "model", measure)
 
 
+@functools.cache
+def stored(store: Path) -> Contents:
+    return Store(store).read()
+
+
 def trial_ids(store: Path, setting: Setting) -> dict[int, str]:
-    finals = Store(store).read().finals.filter(pl.col("status") == "done")
+    finals = stored(store).finals.filter(pl.col("status") == "done")
     own = finals.filter(pl.col("regularizer").is_null())
     if setting.series is not None:
         own = finals.filter(
@@ -39,11 +45,8 @@ def trial_ids(store: Path, setting: Setting) -> dict[int, str]:
 
 
 def laid_end_to_end(store: Path, trial: str, role: str) -> np.ndarray:
-    own = (
-        Store(store)
-        .read()
-        .tensors.filter(pl.col("trial") == trial, pl.col("role") == role)
-    )
+    tensors = stored(store).tensors
+    own = tensors.filter(pl.col("trial") == trial, pl.col("role") == role)
     return np.concatenate([np.asarray(values) for values in own["values"]])
 
 

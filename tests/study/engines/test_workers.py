@@ -137,6 +137,9 @@ needs_proc = pytest.mark.skipif(not Path("/proc").is_dir(), reason="reads /proc"
 
 
 @needs_proc
+@pytest.mark.parametrize(
+    "engine", ["batch", pytest.param("fit", marks=pytest.mark.long)]
+)
 def test_two_workers_give_what_one_process_gives(engine, tmp_path):
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()

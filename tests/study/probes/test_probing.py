@@ -43,8 +43,23 @@ CASES = {
         terms=(("KLSparsity", "activity", 1e0), ("HoyerActivity", "activity", 1e-1)),
     ),
 }
-IN_FULL = ("digits", "sigmoid code")
+SHORT = (("batch", "digits"), ("fit", "digits"), ("batch", "sigmoid code"))
 """What is not left to the long tests."""
+
+
+def by_engine(*names):
+    """Return the parameters of a test: a case by each engine."""
+    both = [(engine, name) for name in names for engine in ("batch", "fit")]
+    return pytest.mark.parametrize(
+        ("ended", "name"),
+        [
+            pytest.param(*own, marks=[pytest.mark.long] * (own not in SHORT))
+            for own in both
+        ],
+        indirect=["ended"],
+    )
+
+
 MEASURED = (
     "logit_scale",
     "logit_norm_at_zero",
@@ -62,7 +77,7 @@ MEASURED = (
 )
 
 
-@pytest.fixture(scope="module", params=["batch", "fit"])
+@pytest.fixture(scope="module")
 def ended(request, tmp_path_factory):
     """Return, for the name of a case, its study and pairs of a trial and its result."""
     train_one.deterministic()
@@ -195,10 +210,7 @@ def expected(network, split, seed):
     }
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=[pytest.mark.long] * (n not in IN_FULL)) for n in CASES],
-)
+@by_engine(*CASES)
 def test_what_is_measured_is_what_the_definitions_say(name, ended):
     study, pairs = ended(name)
     for trial, result in pairs:
@@ -220,8 +232,11 @@ def test_what_is_measured_is_what_the_definitions_say(name, ended):
             assert FINALS[column] == ("floats" if isinstance(found, list) else "float")
 
 
-def test_inputs_are_ignored_under_the_proximal_l1_and_the_output_is_not_changed(ended):
-    _, pairs = ended("digits")
+@by_engine("digits")
+def test_inputs_are_ignored_under_the_proximal_l1_and_the_output_is_not_changed(
+    name, ended
+):
+    _, pairs = ended(name)
     solvers = {}
     for trial, result in pairs:
         if (trial.regularizer, trial.target) == ("L1", "kernel"):
@@ -232,9 +247,7 @@ def test_inputs_are_ignored_under_the_proximal_l1_and_the_output_is_not_changed(
     assert proximal["permuted_change"] < 1e-2
 
 
-@pytest.mark.parametrize(
-    "name", ["digits", pytest.param("autoencoder", marks=pytest.mark.long)]
-)
+@by_engine("digits", "autoencoder")
 def test_the_law_of_a_step_is_told_of_gradient_steps_on_weights(name, ended):
     for trial, result in ended(name)[1]:
         told = trial.target in ("kernel", "bias") and trial.solver == "gradient"
@@ -243,13 +256,15 @@ def test_the_law_of_a_step_is_told_of_gradient_steps_on_weights(name, ended):
         assert error is None or error < 1e-6
 
 
-def test_a_trial_that_failed_is_not_measured(ended):
-    failed = [result for _, result in ended("digits")[1] if result.failed]
+@by_engine("digits")
+def test_a_trial_that_failed_is_not_measured(name, ended):
+    failed = [result for _, result in ended(name)[1] if result.failed]
     assert len(failed) == 1
     assert failed[0].final.keys().isdisjoint(MEASURED)
 
 
-def test_the_usage_of_a_code_differs_between_its_units(ended):
-    found = [result.final["code_usage"] for _, result in ended("sigmoid code")[1]]
+@by_engine("sigmoid code")
+def test_the_usage_of_a_code_differs_between_its_units(name, ended):
+    found = [result.final["code_usage"] for _, result in ended(name)[1]]
     assert {len(usage) for usage in found} == {4}
     assert any(0 < share < 1 for usage in found for share in usage)

@@ -36,6 +36,7 @@ def test_a_batch_that_is_not_full_gives_the_trials_that_it_has(eight):
     assert list(map(without_time, again)) == list(map(without_time, results[4:7]))
 
 
+@pytest.mark.long
 def test_the_size_of_a_batch_is_of_no_influence(eight):
     study, trials, _, results = eight
     again = Program(study, study.trials, 3).train(trials[2:5], lambda share: None)
@@ -44,7 +45,7 @@ def test_the_size_of_a_batch_is_of_no_influence(eight):
 
 
 def test_a_batch_has_terms_of_its_own_trials_only(eight):
-    """What other trials there might be leaves a trial as it is."""
+    """What other trials there might be, and how many, leaves a trial as it is."""
     study, trials, _, results = eight
     (alone,) = Program(study, trials[2:3], 1).train(trials[2:3], lambda share: None)
     assert_alike(alone, results[2], 1e-5)

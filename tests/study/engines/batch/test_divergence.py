@@ -56,8 +56,8 @@ def check_share(share):
 @pytest.mark.parametrize(
     ("regularizer", "target", "strength", "epoch"),
     [
-        ("L1", "kernel", 1e30, 1),
-        ("L2", "kernel", 1e30, 1),
+        pytest.param("L1", "kernel", 1e30, 1, marks=pytest.mark.long),
+        pytest.param("L2", "kernel", 1e30, 1, marks=pytest.mark.long),
         ("L1L2", "activity", 1e30, 1),
         ("L2", "kernel", 1e2, 3),
     ],

@@ -39,6 +39,7 @@ def test_u_and_the_residual_are_those_of_softmax_regression(engine, tmp_path):
     if engine == "batch":
         results = Program(study, trials, len(trials)).train(trials, lambda share: None)
     else:
+        trials = [trials[i] for i in (0, 3, 5)]  # each traces a model of its own
         trainer = train_one.Trainer(study)
         results = [trainer.train(trial) for trial in trials]
     zeros = 0
