@@ -3,6 +3,7 @@
 How many studies agree comes first; what is pooled over them unfolds.
 """
 
+import statistics
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -18,7 +19,8 @@ from kregkit.report.page.page import Card, Check, Section, Statement, Tone
 from kregkit.report.sections import cards, laws, pooled_claims
 from kregkit.report.sections.fact_check import NOT_TESTED, VERDICTS, of_law
 from kregkit.report.sections.matrix import matrix_of_several
-from kregkit.report.wording import labels, numbers
+from kregkit.report.sections.verdict_words import shown
+from kregkit.report.wording import contrasts, labels, numbers
 
 Advices = Mapping[str, Sequence[Advice]]
 """The advice of every study, by goal."""
@@ -67,7 +69,7 @@ def fact_check(studies: Sequence[One], found: Sequence[PooledClaim]) -> Section:
         checks[one.claim.number] = Check(
             one.claim.says,
             *agreed(verdicts),
-            _counted(verdicts),
+            " ".join((_counted(verdicts), *_effects(one))),
             section,
         )
     by_study = [laws.checked(one.study.tables) for one in studies]
@@ -79,9 +81,9 @@ def fact_check(studies: Sequence[One], found: Sequence[PooledClaim]) -> Section:
         text, tone = of_law(most)
         checks[checked[0].number] = Check(
             laws.SAYS[checked[0].number],
-            f"{text}, {times} of {len(words)}",
+            f"{text}, {times} of {len(words)}" if most != laws.NOT_TESTED else text,
             tone,
-            "A law, checked in every study.",
+            "No study has measured it." if most == laws.NOT_TESTED else "A law.",
             Section(
                 f"claim-{checked[0].number}",
                 f"Claim {checked[0].number}: {laws.NAMES[checked[0].number]}",
@@ -137,6 +139,25 @@ def _counted(verdicts: Sequence[OfClaim | None]) -> str:
     return f"Of {len(verdicts)} studies {', '.join(told)}."
 
 
+def _effects(one: PooledClaim) -> Iterator[str]:
+    """Yield the median effects, and of which parts some study shows the opposite."""
+    if len(one.parts) == 1:
+        (part,) = one.parts
+        known = [p.contrast.estimate for _, p in part.found if p.contrast.estimate]
+        if known:
+            middle = statistics.median(estimate.value for estimate in known)
+            effect = shown(part.shape, middle, False)
+            yield f"Median effect: {contrasts.of(part.about)} {effect}."
+    against = [
+        contrasts.of(part.about)
+        for part in one.parts
+        if len(one.parts) > 1
+        and any(p.verdict == "contradicted" for _, p in part.found)
+    ]
+    if against:
+        yield f"The opposite is seen of: {', '.join(against)}."
+
+
 def _advices(studies: Sequence[One]) -> Advices:
     return {
         goal.key: [recommendations.advise_study(goal, one.study) for one in studies]
@@ -175,13 +196,16 @@ def _improved(studies: Sequence[One], advices: Advices) -> Iterator[str]:
         if not any(one.ties for one in advices[key]):
             continue
         if not clear:
-            yield f"In none of {len(studies)} studies a regularizer is sure of {what}."
+            yield (
+                f"In none of {len(studies)} studies is any regularizer sure to give "
+                f"{what}."
+            )
             continue
         where = ", ".join(
             f"{data} ({labels.choice(advice.proven[0])})" for data, advice in clear
         )
         yield (
-            f"A regularizer is sure of {what} in {len(clear)} of {len(studies)} "
+            f"A regularizer is sure to give {what} in {len(clear)} of {len(studies)} "
             f"studies: {where}."
         )
 
@@ -202,7 +226,11 @@ def _card(goal: Goal, studies: Sequence[One], found: Sequence[Advice]) -> Card:
     clear = [one for one in told if one.proven]
     common = [one for one in recommendations.in_common(found) if one is not None]
     if not told:
-        return Card(words.name, "Not known", "", "No study could tell.", "unclear")
+        reasons = dict.fromkeys(contrasts.why(u) for one in found for u in one.why)
+        text = "; ".join(filter(None, reasons)) or "no study has measured it"
+        return Card(
+            words.name, "Not known", "", f"{text[:1].upper()}{text[1:]}.", "unclear"
+        )
     choice = "No clear winner"
     tone: Tone = "unclear"
     if clear and 2 * len(clear) > len(told):

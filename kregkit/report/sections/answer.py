@@ -90,7 +90,8 @@ def _row(advice: Advice, regression: bool) -> tuple[Entry, ...]:
         effect = Entry(numbers.UNDEFINED)
         return name, use, effect, Entry(_first_up(why))
     effects = "\n".join(
-        _estimate(advice, advice.effects[name], regression) for name in advice.ties
+        f"{labels.choice(one)}: {_estimate(advice, advice.effects[one], regression)}"
+        for one in advice.ties
     )
     if advice.margin is not None:
         ends = advice.margin if goal.more else advice.margin[::-1]

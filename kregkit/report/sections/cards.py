@@ -1,23 +1,28 @@
 """What to use: a card for each goal, with the effect, how sure it is, and the code."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from kregkit.known import DECOUPLED
 from kregkit.report.analysis.contrasts import Analysis
 from kregkit.report.analysis.recommendations import Advice
-from kregkit.report.cells import Series
+from kregkit.report.cells import Place, Series, Setting, of_model
 from kregkit.report.data.tables import kind
 from kregkit.report.page.page import Card, Section
 from kregkit.report.wording import contrasts, labels, numbers
 
+SCORE = of_model("test_score")
 FIRST = frozenset(
     ("score", "test loss", "overfitting", "sparse weights", "small model", "few inputs")
 )
 """The goals whose cards are seen first."""
 
 
+IMPORTS = (
+    "Penalties are in kregkit.regularizers, Proximal in kregkit.optimizers; the study "
+    "sets a penalty on every layer that its file names."
+)
 _NO_ZEROS = "Nothing is exactly zero. Train with the proximal solver to get zeros."
 _UNMOVED = dict.fromkeys(("sparse weights", "small model", "few inputs"), _NO_ZEROS)
 """Why no regularizer made a difference in any seed."""
@@ -52,15 +57,23 @@ def found(analysis: Analysis, advice: Advice) -> Found:
     leader: Series = advice.proven[0] if advice.proven else best
     series = _of_study(analysis, leader)
     setting = analysis.at(advice.goal.point, [series])[None]
+    strength = setting.strength if setting else None
+    at = f" at {numbers.rounded(strength)}" if strength is not None else ""
     return Found(
         bool(advice.proven),
         len(advice.ties) - 1,
-        labels.choice(leader),
-        _change(analysis, advice, series),
-        _sure(analysis, advice),
+        f"{labels.choice(leader)}{at}",
+        _change(analysis, setting, advice.goal.place),
+        " ".join((_sure(analysis, advice), *_higher(advice, leader, best))),
         series,
-        setting.strength if setting else None,
+        strength,
     )
+
+
+def _higher(advice: Advice, leader: Series, best: Series) -> Iterator[str]:
+    """Yield which regularizer has a better mean than the one that is named."""
+    if advice.proven and leader != best:
+        yield f"{labels.choice(best)} has a better mean, which may be chance."
 
 
 def section(analysis: Analysis, advised: Sequence[Advice], *folded: Section) -> Section:
@@ -73,6 +86,7 @@ def section(analysis: Analysis, advised: Sequence[Advice], *folded: Section) -> 
         "What to use",
         "What to use",
         cards=tuple(card for key, card in made.items() if key in FIRST),
+        notes=(IMPORTS,),
         folded=(others, *folded),
     )
 
@@ -89,21 +103,25 @@ def card(analysis: Analysis, advice: Advice) -> Card:
     code = ""
     if one.series is not None and one.strength is not None:
         code = line_of_code(one.series, one.strength)
-    return Card(words.name, one.top, effect, one.sure, "good", code)
+        if advice.goal.place != SCORE:
+            setting = Setting(one.series, one.strength)
+            effect += f". Test score: {_change(analysis, setting, SCORE)}"
+    return Card(words.name, one.top, f"{effect}.", one.sure, "good", code)
 
 
 def line_of_code(series: Series, strength: float) -> str:
-    """Return what to write: kernel_regularizer=kregkit.regularizers.L1(5e-4)."""
+    """Return what to write: kernel_regularizer=L1(5e-4)."""
     amount = numbers.rounded(strength)
     if series.regularizer == DECOUPLED:
         return f"keras.optimizers.AdamW(weight_decay={amount})"
     further = "".join(
-        f", {name}={value!r}"
-        for name, value in json.loads(series.parameters or "{}").items()
+        f", {key}={value!r}"
+        for key, value in json.loads(series.parameters or "{}").items()
     )
     penalty = f"{series.target}_regularizer={series.regularizer}({amount}{further})"
     proximal = series.solver == "proximal"
-    return f'{penalty}, optimizer=Proximal("adam")' if proximal else penalty
+    solver = 'optimizer=Proximal("adam")'
+    return f"{penalty}\n{solver}" if proximal else penalty
 
 
 def _of_study(analysis: Analysis, known: Series) -> Series:
@@ -115,18 +133,17 @@ def _of_study(analysis: Analysis, known: Series) -> Series:
     )
 
 
-def _change(analysis: Analysis, advice: Advice, series: Series) -> str:
-    """Return "97.2 % → 97.6 % (+0.4 pt)"."""
-    place, regression = advice.goal.place, analysis.tables.facts.regression
-    chosen = analysis.at(advice.goal.point, [series])
-    base = {s: one.baseline if one else None for s, one in chosen.items()}
+def _change(analysis: Analysis, setting: Setting | None, place: Place) -> str:
+    """Return "97.2 % → 97.6 % (+0.4 pt)", at one strength."""
+    if setting is None:
+        return ""
+    tables, regression = analysis.tables, analysis.tables.facts.regression
+    cell = tables.cell(setting, place)
     before, after = (
-        numbers.plain(place.measure, analysis.mean(own, place), regression)
-        for own in (base, chosen)
+        numbers.plain(place.measure, tables.cell(one, place).mean, regression)
+        for one in (setting.baseline, setting)
     )
-    known = next(k for k in advice.effects if k and _of_study(analysis, k) == series)
-    value = advice.effects[known].value
-    effect = numbers.effect(place.measure, kind(place), value, regression)
+    effect = numbers.effect(place.measure, cell.kind, cell.effect, regression)
     return f"{before} → {after} ({effect})"
 
 

@@ -161,26 +161,15 @@ def _claim(one: Tested, regression: bool) -> Section:
 
 def _row(part: Part, regression: bool) -> Row:
     one = part.contrast
-    seeds = Entry(str(len(one.effects)))
+    about = Entry(contrasts.of(one.about), contrasts.why(one.why))
+    verdict, seeds = Entry(of_part(part)), Entry(str(len(one.effects)))
     asked = Entry(_asked(one, regression))
     if one.estimate is None:
         blank = Entry(numbers.UNDEFINED)
-        return (
-            Entry(contrasts.of(one.about), contrasts.why(one.why)),
-            blank,
-            blank,
-            asked,
-            Entry(of_part(part)),
-            seeds,
-        )
-    return (
-        Entry(contrasts.of(one.about)),
-        Entry(shown(one, one.estimate.value, regression)),
-        Entry(bounds(one, part.low, part.high, regression)),
-        asked,
-        Entry(of_part(part)),
-        seeds,
-    )
+        return about, verdict, blank, blank, asked, seeds
+    effect = Entry(shown(one, one.estimate.value, regression))
+    between = Entry(bounds(one, part.low, part.high, regression))
+    return about, verdict, effect, between, asked, seeds
 
 
 def _beside(one: Contrast, regression: bool) -> Row:

@@ -9,7 +9,7 @@ from kregkit.report.cells import Place
 from kregkit.report.page.page import Check, Section, Tone
 from kregkit.report.sections import evidence, laws
 from kregkit.report.sections.verdict_words import shown
-from kregkit.report.statistics import seeds_to_settle
+from kregkit.report.statistics import MOST_SEEDS, seeds_to_settle
 from kregkit.report.wording import contrasts
 
 Shown = tuple[str, Tone]
@@ -145,7 +145,7 @@ def _to_settle(analysis: Analysis, judged: Judged) -> Iterator[str]:
     if not needed:
         return
     if None in needed:
-        yield "More seeds would not settle it; other data may."
+        yield f"Even {MOST_SEEDS} seeds of these data would leave it open."
     else:
         most = max(n for n in needed if n)
         yield f"About {most} seeds would settle it, if the effects are as seen."

@@ -1,7 +1,8 @@
 """The picture of a study: what each regularizer does to each thing, at a glance.
 
-A row is a series at its `strong` strength, which the other seeds chose; an entry is its
-effect against the baseline of the same seed, and a bar of it.
+A row is a series at its `strong` strength, and an entry the effect that its trials have
+there against the baseline of the same seed: what a reader gets who takes this strength.
+Claims and cards are stricter: each seed has the strength that the others chose.
 """
 
 import statistics
@@ -10,19 +11,18 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from kregkit.report.analysis.contrasts import COUNTED, Analysis
-from kregkit.report.analysis.verdicts import Contrast
 from kregkit.report.cells import (
-    About,
     Place,
     Series,
+    Summary,
     of_model,
     whole,
     without_layers,
 )
 from kregkit.report.effects import TOLERANCE
 from kregkit.report.page.page import Bar, Matrix, Tone
-from kregkit.report.statistics import LEVEL, mean
-from kregkit.report.wording import contrasts, labels, numbers
+from kregkit.report.statistics import LEVEL
+from kregkit.report.wording import labels, numbers
 
 Rows = tuple[tuple[str, tuple[Bar, ...]], ...]
 
@@ -65,7 +65,8 @@ def columns(regression: bool) -> tuple[MatrixColumn, ...]:
 
 MARKS: Final = (
     "Green is better, orange worse, blue neither.",
-    f"Pale: the {100 * LEVEL:.0f} % interval includes no change.",
+    f"Pale: its own {100 * LEVEL:.0f} % interval includes no change (cards and claims "
+    "compare many at once, and ask for more).",
 )
 
 
@@ -74,19 +75,20 @@ def matrix(analysis: Analysis) -> Matrix:
     tables = analysis.tables
     regression = tables.facts.regression
     known = [c for c in columns(regression) if c.place in set(tables.places)]
-    effects = {o: [_effect(analysis, o, c) for c in known] for o in tables.strengths}
+    cells = {one: [_cell(analysis, one, c) for c in known] for one in tables.strengths}
     rows = {
         series: (
             _name(analysis, series),
-            [_bar(seen, c, regression) for seen, c in zip(own, known, strict=True)],
+            [_bar(cell, c, regression) for cell, c in zip(own, known, strict=True)],
         )
-        for series, own in effects.items()
+        for series, own in cells.items()
     }
-    sure = any(seen.sure for own in effects.values() for seen in own)
+    sure = any(cell and _sure(cell) for own in cells.values() for cell in own)
     return Matrix(
         "Each regularizer at the strongest strength that costs at most "
-        f"{numbers.points(TOLERANCE, regression)} of validation score: the change "
-        "against no regularizer, and of zeros their share.",
+        f"{numbers.points(TOLERANCE, regression)} of score in validation (in the test "
+        "it may cost more): what changes against no regularizer, and the share of "
+        "zeros.",
         tuple((column.name, column.unit) for column in known),
         (("", tuple(_baseline(analysis, known))), *_grouped(rows)),
         MARKS if sure else MARKS[:1],
@@ -121,7 +123,7 @@ def _grouped(
 
 def matrix_of_several(studies: Sequence[tuple[str, Analysis]]) -> Matrix:
     """Return the median effect over studies, and in how many an interval shows it."""
-    found: dict[Series, dict[MatrixColumn, list[tuple[str, _Seen]]]] = {}
+    found: dict[Series, dict[MatrixColumn, list[tuple[str, Summary]]]] = {}
     of_all = columns(regression=False)
     for name, analysis in studies:
         regression = analysis.tables.facts.regression
@@ -131,9 +133,9 @@ def matrix_of_several(studies: Sequence[tuple[str, Analysis]]) -> Matrix:
             for column in of_all:
                 if regression and column.place.measure in COUNTED:
                     continue  # R² is not of one unit with accuracy
-                seen = _effect(analysis, series, column)
-                if seen.known:
-                    own.setdefault(column, []).append((name, seen))
+                cell = _cell(analysis, series, column)
+                if cell is not None and cell.effect is not None:
+                    own.setdefault(column, []).append((name, cell))
     shown = [c for c in of_all if any(c in own for own in found.values())]
     rows = {
         series: (_short(series, found), [_across(own.get(c, []), c) for c in shown])
@@ -141,33 +143,34 @@ def matrix_of_several(studies: Sequence[tuple[str, Analysis]]) -> Matrix:
     }
     return Matrix(
         f"The median change over {len(studies)} studies, each regularizer at the "
-        f"strongest strength that costs at most {numbers.points(TOLERANCE)} of "
-        "validation score. “4/5”: in four of five studies the interval shows a change "
-        "in this direction.",
+        f"strongest strength that costs at most {numbers.points(TOLERANCE)} of score "
+        f"in validation. “2/{len(studies)}”: in two of the studies the interval shows "
+        "a change in this direction.",
         tuple((column.name, column.unit) for column in shown),
         tuple(_grouped(rows)),
-        (MARKS[0], "Pale: fewer than half of the studies show it."),
+        (MARKS[0], "Pale: no more than half of the studies show it."),
     )
 
 
-def _across(found: Sequence[tuple[str, "_Seen"]], column: MatrixColumn) -> Bar:
+def _across(found: Sequence[tuple[str, Summary]], column: MatrixColumn) -> Bar:
     """Return the median of several studies, with how many of them show its sign."""
-    if not found:
+    effects = [cell.effect for _, cell in found if cell.effect is not None]
+    if not effects:
         return Bar(numbers.UNDEFINED, sure=False)
-    size = statistics.median(seen.size for _, seen in found)
-    one = found[0][1].contrast
-    agree = sum(seen.sure and seen.size * size > 0 for _, seen in found)
-    value = numbers.brief(one.measure, one.kind, size, regression=False)
+    measure, kind = found[0][1].place.measure, found[0][1].kind
+    size = statistics.median(effects)
+    agree = sum(_sure(c) and (c.effect or 0) * size > 0 for _, c in found)
+    value = numbers.brief(measure, kind, size, regression=False)
     if column.share:
-        shares = [seen.share for _, seen in found if seen.share is not None]
-        value = numbers.plain(one.measure, statistics.median(shares), False)
+        shares = [cell.mean for _, cell in found if cell.mean is not None]
+        value = numbers.plain(measure, statistics.median(shares), False)
     each = "; ".join(
-        f"{name} {numbers.brief(one.measure, one.kind, seen.size, False)}"
-        for name, seen in found
+        f"{name} {numbers.brief(measure, kind, effect, False)}"
+        for (name, _), effect in zip(found, effects, strict=True)
     )
     return Bar(
         value,
-        f"{contrasts.of(one.about)}: {each}",
+        f"{column.name}: {each}",
         f"{agree}/{len(found)}" if agree else "",
         size,
         _tone(size, column),
@@ -182,45 +185,40 @@ def _short(series: Series, among: Iterable[Series]) -> str:
     return words.replace(" · ", ", ")
 
 
-@dataclass(frozen=True)
-class _Seen:
-    """An effect, as a bar needs it."""
-
-    contrast: Contrast
-    size: float
-    known: bool  # else the size is 0
-    share: float | None
-    sure: bool
+def _cell(analysis: Analysis, series: Series, column: MatrixColumn) -> Summary | None:
+    """Return what was measured at the `strong` strength; null: there is none."""
+    setting = analysis.strong(series)[None]
+    return analysis.tables.cell(setting, column.place) if setting else None
 
 
-def _effect(analysis: Analysis, series: Series, column: MatrixColumn) -> _Seen:
-    chosen = analysis.strong(series)
-    about = About(column.place, series)
-    one = analysis.to_baseline(about, "rises", 0.0, chosen)
-    known = [effect for _, effect in one.effects]
-    size = one.estimate.value if one.estimate else mean(known)
-    sure = False
-    if one.estimate:
-        low, high = one.estimate.interval()
-        sure = not low <= 0 <= high
-    share = analysis.mean(chosen, column.place)
-    return _Seen(one, size or 0.0, size is not None, share, sure)
+def _sure(cell: Summary) -> bool:
+    return (
+        cell.low is not None
+        and cell.high is not None
+        and (cell.low > 0 or cell.high < 0)
+    )
 
 
-def _bar(seen: _Seen, column: MatrixColumn, regression: bool) -> Bar:
-    one = seen.contrast
-    if not seen.known:
-        return Bar(numbers.UNDEFINED, contrasts.why(one.why), sure=False)
-    effect = numbers.effect(one.measure, one.kind, seen.size, regression)
-    told = f"{contrasts.of(one.about)}: {effect}"
-    if one.estimate:
-        ends = one.estimate.interval()
-        low, high = (numbers.effect(one.measure, one.kind, e, regression) for e in ends)
+def _bar(cell: Summary | None, column: MatrixColumn, regression: bool) -> Bar:
+    if cell is None:
+        return Bar(numbers.UNDEFINED, "no strength keeps the score", sure=False)
+    measure, kind = cell.place.measure, cell.kind
+    plain = numbers.plain(measure, cell.mean, regression)
+    told = f"{column.name}: {plain}"
+    if cell.effect is None:
+        gone = cell.mean == 0
+        value = "0" if gone else numbers.UNDEFINED
+        return Bar(value, told, "", -1.0 if gone else 0.0, sure=gone)
+    ends = (cell.effect, cell.low, cell.high)
+    effect, low, high = (numbers.effect(measure, kind, e, regression) for e in ends)
+    told += f", a change of {effect}"
+    if cell.low is not None:
         told += f", {100 * LEVEL:.0f} % interval {low} to {high}"
-    value = numbers.brief(one.measure, one.kind, seen.size, regression)
-    if column.share and seen.share is not None:
-        value = numbers.plain(one.measure, seen.share, regression)
-    return Bar(value, told, "", seen.size, _tone(seen.size, column), seen.sure)
+    value = numbers.brief(measure, kind, cell.effect, regression)
+    tone = _tone(cell.effect, column)
+    return Bar(
+        plain if column.share else value, told, "", cell.effect, tone, _sure(cell)
+    )
 
 
 def _tone(size: float, column: MatrixColumn) -> Tone:

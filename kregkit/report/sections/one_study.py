@@ -47,10 +47,16 @@ def parts(
     )
 
 
+_ROWS = ("Training rows", "Validation rows", "Test rows")
+
+
 def subtitle(tables: Tables, left_out: Sequence[str]) -> str:
     """Return the data, the model, and how many trials and seeds there are."""
     how = dict(tables.facts.how)
     shown = [how[name] for name in ("Data", "Model") if name in how]
+    rows = [f"{how[n]} {n.split()[0].lower()}" for n in _ROWS if n in how]
+    if rows:
+        shown.append(f"rows: {', '.join(rows)}")
     shown.append(count(len(tables.trials), "trial"))
     seeds = {trial.seed for trial in tables.trials} - {None}
     if seeds:

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from kregkit.report.analysis.contrasts import Analysis
 from kregkit.report.analysis.recommendations import Advice
-from kregkit.report.cells import About, Series, of_model, whole
+from kregkit.report.cells import Setting, of_model, whole
 from kregkit.report.data.function_measures import GAP
 from kregkit.report.page.page import Section, Statement
 from kregkit.report.sections.cards import Found, found
 from kregkit.report.sections.matrix import matrix
-from kregkit.report.statistics import FEWEST, mean
+from kregkit.report.statistics import FEWEST
 from kregkit.report.wording import labels, numbers
 
 SCORE = of_model("test_score")
@@ -60,31 +60,33 @@ def _best(by_goal: Mapping[str, Found]) -> Iterator[str]:
 
 def _zeros(analysis: Analysis) -> Iterator[str]:
     """Yield how sparse the kernels get, by which solver."""
-    place = whole("kernel", "zero_fraction")
-    shares: dict[Series, float] = {}
-    for series in analysis.tables.strengths:
-        share = analysis.mean(analysis.strong(series), place)
-        if series.target == "kernel" and share is not None:
-            shares[series] = share
+    place, tables = whole("kernel", "zero_fraction"), analysis.tables
+    shares: dict[Setting, float] = {}
+    for series in tables.strengths:
+        setting = analysis.strong(series)[None]
+        if series.target == "kernel" and setting is not None:
+            share = tables.cell(setting, place).mean
+            if share is not None:
+                shares[setting] = share
     if not shares:
         return
     most = max(shares, key=shares.__getitem__)
-    if not shares[most]:
+    if most.series is None or not shares[most]:
         yield (
             "No kernel weight is exactly zero: training by the gradient alone makes "
             "weights small. The proximal solver sets them to zero."
         )
         return
-    chosen = analysis.strong(most)
-    score = analysis.to_baseline(About(SCORE, most), "rises", 0.0, chosen)
-    cost = mean([effect for _, effect in score.effects])
+    cost = tables.cell(most, SCORE).effect
     shown = numbers.effect("test_score", "difference", cost, _r2(analysis))
     percent = numbers.plain("zero_fraction", shares[most], False)
-    gradient = [s for one, s in shares.items() if one.solver == "gradient"]
+    gradient = [
+        s for o, s in shares.items() if o.series and o.series.solver == "gradient"
+    ]
     alone = "" if any(gradient) or not gradient else "; by the gradient alone none is"
     yield (
-        f"{labels.named(most)} makes {percent} of the kernel weights exactly zero "
-        f"(score {shown}){alone}."
+        f"{labels.named(most.series)} at {numbers.rounded(most.strength or 0.0)} makes "
+        f"{percent} of the kernel weights exactly zero (test score {shown}){alone}."
     )
 
 

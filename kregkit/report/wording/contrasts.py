@@ -70,7 +70,9 @@ def why(unknown: Unknown | None) -> str:
         f"{unknown.of} of an interval",
         "not reached": "the sweep holds no strength that keeps the validation score, "
         f"in {seeds}",
-        "not defined": f"it is not defined in {seeds}",
+        "not defined": f"it is not defined in {seeds}"
+        if unknown.many < unknown.of
+        else "it was measured in no seed",
         "no spread": "every seed has the same difference, so that its spread is not "
         "known",
         "few data sets": f"it was measured on fewer than {unknown.of} sets of data",
