@@ -13,13 +13,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from kregkit import _keras
-from kregkit.errors import (
-    ParameterError,
-    StoreError,
-    UnknownNameError,
-    must,
-    unknown,
-)
+from kregkit.errors import ParameterError, StoreError, UnknownNameError, must, unknown
 from kregkit.kkt.rows import OptimalityRows
 from kregkit.optimizers import refuse_groups
 from kregkit.schema import ROWS
@@ -66,8 +60,7 @@ class RegularizationLogger(keras.callbacks.Callback):
     a callback restored earlier weights, these are older than the last rows.
 
     Args:
-        probe: a fixed batch of inputs for activations; without it, activations are not
-            measured. A few hundred samples are enough.
+        probe: a batch of inputs, a few hundred, to measure activations; None: none are.
         every: "epoch", or a number of training steps; with `steps_per_execution`, the
             end of the execution that reaches this number.
         store: a folder for the log, as a store for `kregkit report`.
@@ -215,10 +208,9 @@ class RegularizationLogger(keras.callbacks.Callback):
         executed = self._steps.executed()
         if not self._every:
             return
-        done = self._steps.update(executed)
+        self._steps.update(executed)
         earlier, self._step = self._step, self._steps.done
         if self._step // self._every > earlier // self._every:
-            self._epoch += done == (self.params or {}).get("steps")
             _keras.synchronize(self.model)
             self._log()
 
@@ -235,6 +227,10 @@ class RegularizationLogger(keras.callbacks.Callback):
             self._failed_epoch = self._epoch
         if not self._every:
             self._log()
+        for row in reversed(self._rows):
+            if row["step"] < self._step:
+                break
+            row["epoch"] = self._epoch  # the batch has ended it
         point = {"step": self._step, "epoch": self._epoch}
         self._rows.append(point | records.model_row(logs, self._score))
 

@@ -167,6 +167,22 @@ def test_several_steps_per_execution_are_counted(several, every):
         assert steps_of(log) == ([0, *found] if every == "epoch" else right)
 
 
+@pytest.mark.filterwarnings("ignore:.*ran out of data")
+@pytest.mark.parametrize("every", [1, 2, STEPS, "epoch"])
+def test_the_last_batch_of_an_epoch_ends_it_of_known_and_unknown_length(every):
+    tables = []
+    for data in ({}, {"x": dataset(STEPS), "y": None, "batch_size": None}):
+        log = RegularizationLogger(every=every)
+        fit(make(), log, **data, shuffle=False)
+        tables.append(log.table().select("step", "epoch", "layer", "tensor"))
+    ends = tables[0].filter(tensor="model")
+    assert ends["epoch"].to_list() == [1, 2, 3]
+    for table in tables:
+        assert table.equals(tables[0])
+        for step, epoch in ends.select("step", "epoch").iter_rows():
+            assert {*table.filter(step=step)["epoch"]} == {epoch}
+
+
 class Ends(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         self.each = []
