@@ -202,19 +202,22 @@ def test_plot_and_repr_show_what_was_logged():
     assert log.plot().get_suptitle() == "nothing was logged"
     fit(make("sequential"), log)
     figure = log.plot()
-    assert [axis.get_title() for axis in figure.axes[:5]] == [
-        "kernel",
-        "bias",
-        "gamma",
-        "beta",
-        "activation",
-    ]
-    kernels = figure.axes[0].get_lines()
+    roles = ["kernel", "bias", "gamma", "beta", "activation"]
+    titles = [axis.get_title() for axis in figure.axes]
+    assert [title for title in titles if title] == 2 * roles
+    losses = figure.axes[0].get_lines()
+    model = log.table().filter(layer="")
+    assert losses[0].get_label() == "loss"
+    np.testing.assert_array_equal(losses[0].get_ydata(), model["loss"])
+    norms, zeros = (axis for axis in figure.axes if axis.get_title() == "kernel")
     table = log.table().filter(role="kernel")
-    assert len(kernels) == table["layer"].n_unique() == 2
-    np.testing.assert_array_equal(
-        kernels[0].get_ydata(), table.filter(layer="hidden")["l2"]
-    )
+    for axis, measure in ((norms, "l2"), (zeros, "zero_fraction")):
+        own = table.filter(layer="hidden")[measure].to_numpy()
+        if measure == "l2":
+            own = np.log(own / own[0])
+        drawn = axis.collections[0].get_array()
+        assert drawn.shape == (table["layer"].n_unique(), 3) == (2, 3)
+        np.testing.assert_allclose(drawn[0], own, rtol=1e-6)
     assert repr(log) == (
         "<RegularizationLogger: 9 tensors at 3 steps; see .table() and .plot()>"
     )

@@ -163,8 +163,8 @@ def _sure(analysis: Analysis, advice: Advice) -> str:
     seen = sign * advice.detectable
     size = numbers.effect(place.measure, kind(place), seen, regression)
     return (
-        f"Could not tell, with {others} compared at once: the best mean is above, "
-        f"and an effect of {size} would have been seen."
+        f"Could not tell, with {others} compared at once. A study of this size is sure "
+        f"to see {size} or more."
     )
 
 

@@ -29,6 +29,10 @@ _PARTS = {
     "negligible": ("has no effect that counts", "have no effect that counts"),
     "undecided": ("could not be told", "could not be told"),
 }
+LEAD = (
+    "For a claim, each seed is at the strength that the others chose in validation: "
+    "its numbers differ from those of the matrix where seeds choose differently."
+)
 _LISTED = 3
 """Parts of one verdict that a sentence names."""
 
@@ -51,6 +55,7 @@ def section(analysis: Analysis, tested: Sequence[Tested]) -> Section:
         "claims",
         "What people say, checked",
         "Fact check",
+        lead=LEAD,
         checks=tuple(checks[number] for number in sorted(checks)),
         folded=(
             Section(

@@ -5,6 +5,7 @@ there against the baseline of the same seed: what a reader gets who takes this s
 Claims and cards are stricter: each seed has the strength that the others chose.
 """
 
+import math
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -101,7 +102,15 @@ def _grouped(
     """Yield the rows by target, the longest bar of each column as long as there is."""
     count = len(next(iter(rows.values()))[1]) if rows else 0
     longest = [
-        max(abs(bars[i].length) for _, bars in rows.values()) or 1.0
+        max(
+            (
+                abs(own[i].length)
+                for _, own in rows.values()
+                if own[i].length > -math.inf
+            ),
+            default=0.0,
+        )
+        or 1.0
         for i in range(count)
     ]
     for target in dict.fromkeys(series.target for series in rows):
@@ -112,7 +121,7 @@ def _grouped(
                 (
                     name,
                     tuple(
-                        replace(bar, length=bar.length / unit)
+                        replace(bar, length=max(-1.0, bar.length / unit))
                         for bar, unit in zip(bars, longest, strict=True)
                     ),
                 )
@@ -207,8 +216,8 @@ def _bar(cell: Summary | None, column: MatrixColumn, regression: bool) -> Bar:
     told = f"{column.name}: {plain}"
     if cell.effect is None:
         gone = cell.mean == 0
-        value = "0" if gone else numbers.UNDEFINED
-        return Bar(value, told, "", -1.0 if gone else 0.0, sure=gone)
+        value = "all zero" if gone else numbers.UNDEFINED
+        return Bar(value, told, "", -math.inf if gone else 0.0, sure=gone)
     ends = (cell.effect, cell.low, cell.high)
     effect, low, high = (numbers.effect(measure, kind, e, regression) for e in ends)
     told += f", a change of {effect}"

@@ -48,8 +48,9 @@ def _best(by_goal: Mapping[str, Found]) -> Iterator[str]:
     score, loss, gap = (by_goal[key] for key in ("score", "test loss", "overfitting"))
     if score.top and not score.clear:
         yield (
-            "No regularizer improved the score by more than chance could; the highest "
-            f"mean is that of {score.top}: {score.effect}."
+            "No regularizer improved the score by more than chance could; the best "
+            f"mean, where validation chose the strengths, has {score.top}: "
+            f"{score.effect}."
         )
     for one, what in ((score, "Best score"), (loss, "Test loss"), (gap, "Overfitting")):
         if one.clear:
