@@ -1,7 +1,7 @@
 """Studies for the benchmarks of the engine `batch`, samples of them, and batch runs.
 
 All are sweeps of L1 and L2 over kernels, biases and activations of a
-model for the digits, like `experiments/l1_vs_l2_digits.toml`, so that each batch has
+model for the digits, like `mlp_digits.toml`, so that each batch has
 all six terms; a sample is spread evenly over its study.
 """
 

@@ -1,6 +1,6 @@
 """A whole study by the engine `batch` against its trials one by one.
 
-`experiments/l1_vs_l2_digits.toml`: 215 trials of an MLP 64-32 on the digits, 40
+`mlp_digits.toml`: 215 trials of an MLP 64-32 on the digits, 40
 epochs, every measure logged at every epoch. A batch run is `kregkit run` from the
 parsed file to the finished store, the report and the import of Keras left out; it
 traces its program anew each time. Both engines log and measure the same.
@@ -34,7 +34,7 @@ from kregkit.study.file import config
 from kregkit.study.problem.resolve import Study, resolve
 from kregkit.study.run import prepare, train
 
-FILE = Path(__file__).resolve().parents[1] / "l1_vs_l2_digits.toml"
+FILE = Path(__file__).with_name("mlp_digits.toml")
 ROUNDS, FITS, SHARED = 2, 8, 4
 SECONDS, FACTOR = 60.0, 40.0
 PLAIN = "model.fit, a new model per trial"

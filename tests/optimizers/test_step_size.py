@@ -62,5 +62,7 @@ def test_a_constant_gradient_moves_a_weight_by_the_step(name, dtype):
 def test_an_unknown_optimizer_is_refused():
     optimizer = keras.optimizers.Lion(0.1)
     optimizer.build([keras.Variable(np.zeros(2))])
-    with pytest.raises(ModelError, match=r"Lion: the step .* Adadelta, Adagrad, Adam,"):
+    with pytest.raises(
+        ModelError, match=r"Lion: its step size .* Adadelta, Adagrad, Adam,"
+    ):
         step_size(optimizer, 0, 0.1, 1)

@@ -281,7 +281,7 @@ def test_every_seeds_split_is_tried(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "trials"),
     [
-        ("l1_vs_l2_digits", 215),
+        ("l1_vs_l2_digits", 355),
         ("l1_vs_l2/digits", 1560),
         ("l1_vs_l2/digits_cnn", 1170),
         ("l1_vs_l2/breast_cancer", 1560),
