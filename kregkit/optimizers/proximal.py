@@ -254,7 +254,7 @@ class Proximal(keras.optimizers.Optimizer):
             for held in self.phases.handled.values():
                 if not held.claimed_by(self):
                     raise ModelError(
-                        f"Proximal: {held.path}: was released, so its penalty has a "
+                        f"Proximal: {held.path} was released, so its penalty has a "
                         "gradient; call `build(trainable_variables)` before you train "
                         "with this Proximal again."
                     )

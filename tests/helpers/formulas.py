@@ -99,7 +99,8 @@ def cases_of(cls: type[Penalty]) -> list[Case]:
             Case(penalty, *functions, **further)
             for penalty, functions, further in together[cls]
         ]
-    raise AssertionError(f"{cls.__name__} has no NumPy formula in {__file__}")
+    where = "helpers/separable.py, coupled.py or wholes.py"
+    raise AssertionError(f"{cls.__name__} has no NumPy formula in {where}")
 
 
 CASES = [case for cls in regularizers.classes() for case in cases_of(cls)]

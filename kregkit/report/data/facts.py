@@ -24,6 +24,7 @@ class Facts:
     study: str | None  # the text of the study file
     regression: bool
     how: tuple[tuple[str, str], ...]
+    optimizer: str = "adam"  # of the study file, or its default
 
     @property
     def tolerance(self) -> float:
@@ -82,7 +83,13 @@ def facts(contents: Contents) -> Facts:
         study=contents.study,
         regression=_first(finals, "task") == "regression",
         how=tuple(how),
+        optimizer=str(_train(study).get("optimizer", Facts.optimizer)),
     )
+
+
+def _train(study: dict[str, object]) -> dict[str, object]:
+    train = study.get("train")
+    return train if isinstance(train, dict) else {}
 
 
 def with_learning_rates(contents: Contents) -> pl.DataFrame:
@@ -90,8 +97,8 @@ def with_learning_rates(contents: Contents) -> pl.DataFrame:
 
     A trial of an older store has none: it was trained at that of the study file.
     """
-    train = _parsed(contents.study).get("train")
-    own = train.get("learning_rate", LEARNING_RATE) if isinstance(train, dict) else None
+    study = _parsed(contents.study)
+    own = _train(study).get("learning_rate", LEARNING_RATE) if study else None
     known = pl.coalesce("learning_rate", pl.lit(own, pl.Float64))
     finals = contents.finals.with_columns(learning_rate=known)
     if finals["learning_rate"].n_unique() > 1:

@@ -50,7 +50,11 @@ def _section(section: Section, level: int) -> Iterator[str]:
         yield _matrix(section.matrix)
     for card in section.cards:
         code = f"\n\n    {_line(card.code)}" if card.code else ""
-        told = ". ".join(map(text, (card.choice, card.effect, card.sure)))
+        told = " ".join(
+            f"{text(one.rstrip('.'))}."
+            for one in (card.choice, card.effect, card.sure)
+            if one
+        )
         yield f"- **{text(card.title)}**: {told}{code}"
     yield "\n".join(map(_figure, section.figures))
     for check in section.checks:

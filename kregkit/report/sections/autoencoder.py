@@ -18,7 +18,7 @@ from kregkit.report.data.tables import Tables
 from kregkit.report.effects import TOLERANCE
 from kregkit.report.figures import code
 from kregkit.report.page.page import Entry, Section, Statement, Table
-from kregkit.report.sections import answer
+from kregkit.report.sections import goals
 from kregkit.report.statistics import LEVEL, mean
 from kregkit.report.wording import labels, numbers
 from kregkit.schema import ACTIVE
@@ -76,7 +76,7 @@ def section(study: Analysis) -> Section:
         ),
         statements=tuple(_sayings(study, units)),
         tables=(
-            answer.table(advices, "this study shows", tables.facts.regression),
+            goals.table(advices, "this study shows", tables.facts.regression),
             _matched(study),
         ),
         figures=tuple(code.figures(tables)),

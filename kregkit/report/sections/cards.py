@@ -24,8 +24,7 @@ IMPORTS = (
     "sets a penalty on every layer that its file names."
 )
 _NO_ZEROS = "Nothing is exactly zero. Train with the proximal solver to get zeros."
-_UNMOVED = dict.fromkeys(("sparse weights", "small model", "few inputs"), _NO_ZEROS)
-"""Why no regularizer made a difference in any seed."""
+_OF_ZEROS = frozenset(("sparse weights", "small model", "few inputs"))
 
 
 @dataclass(frozen=True)
@@ -102,14 +101,15 @@ def card(analysis: Analysis, advice: Advice) -> Card:
         return Card(words.name, choice, under, one.sure, "unclear")
     code = ""
     if one.series is not None and one.strength is not None:
-        code = line_of_code(one.series, one.strength)
+        optimizer = analysis.tables.facts.optimizer
+        code = line_of_code(one.series, one.strength, optimizer)
         if advice.goal.place != SCORE:
             setting = Setting(one.series, one.strength)
             effect += f". Test score: {_change(analysis, setting, SCORE)}"
     return Card(words.name, one.top, f"{effect}.", one.sure, "good", code)
 
 
-def line_of_code(series: Series, strength: float) -> str:
+def line_of_code(series: Series, strength: float, optimizer: str = "adam") -> str:
     """Return what to write: kernel_regularizer=L1(5e-4)."""
     amount = numbers.rounded(strength)
     if series.regularizer == DECOUPLED:
@@ -120,7 +120,7 @@ def line_of_code(series: Series, strength: float) -> str:
     )
     penalty = f"{series.target}_regularizer={series.regularizer}({amount}{further})"
     proximal = series.solver == "proximal"
-    solver = 'optimizer=Proximal("adam")'
+    solver = f'optimizer=Proximal("{optimizer}")'
     return f"{penalty}\n{solver}" if proximal else penalty
 
 
@@ -149,22 +149,27 @@ def _change(analysis: Analysis, setting: Setting | None, place: Place) -> str:
 
 def _sure(analysis: Analysis, advice: Advice) -> str:
     place, regression = advice.goal.place, analysis.tables.facts.regression
-    others = advice.among - 1
+    compared = advice.among - 1
     if advice.proven and len(advice.ties) == 1:
-        return f"Sure: better than no regularizer and each of {others - 1} others."
+        others = numbers.count(compared - 1, "other")
+        beaten = f" and than each of {others}" if compared > 1 else ""
+        return f"Sure: better than no regularizer{beaten}."
     if advice.proven:
         ties = numbers.count(len(advice.ties) - 1, "other")
         return f"Sure: better than no regularizer. {ties} cannot be told from it."
     if None not in advice.ties:
         return "Some regularizer is better than none, but which one could not be told."
     if advice.detectable is None:
-        return _UNMOVED.get(advice.goal.key, "No regularizer made a difference.")
+        solvers = {one.solver for one in analysis.tables.strengths}
+        if advice.goal.key in _OF_ZEROS and "proximal" not in solvers:
+            return _NO_ZEROS
+        return "No regularizer made a difference in any seed."
     sign = 1 if advice.goal.more else -1
     seen = sign * advice.detectable
     size = numbers.effect(place.measure, kind(place), seen, regression)
     return (
-        f"Could not tell, with {others} compared at once. A study of this size is sure "
-        f"to see {size} or more."
+        f"Could not tell, with {compared} compared at once. A study of this size is "
+        f"sure to see {size} or more."
     )
 
 

@@ -15,8 +15,8 @@ from kregkit.report.sections import (
     cards,
     equal_score,
     fact_check,
+    goals,
     strengths,
-    summary,
     targets,
 )
 from kregkit.report.wording.numbers import count
@@ -32,10 +32,10 @@ def parts(
     """Return the parts of the page of a study that has a baseline to compare with."""
     tables = analysis.tables
     seen, *by_target = targets.sections(tables, runs, points)
-    yield summary.section(analysis, advised)
+    yield answer.section(analysis, advised)
     if autoencoder.stored(tables):
         yield autoencoder.section(analysis)
-    yield cards.section(analysis, advised, answer.section(analysis, advised))
+    yield cards.section(analysis, advised, goals.section(analysis, advised))
     yield strengths.section(analysis, *equal_score.sections(analysis))
     if any(one.judged for one in tested) or not autoencoder.stored(tables):
         yield fact_check.section(analysis, tested)

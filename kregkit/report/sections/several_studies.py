@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from kregkit.report.analysis import recommendations
 from kregkit.report.analysis.meta_analysis import One, PooledClaim
 from kregkit.report.page.page import Details, Entry, Page, Section, Table
-from kregkit.report.sections import across, answer, appendix, equal_score
+from kregkit.report.sections import across, appendix, equal_score, goals
 from kregkit.report.wording import labels, numbers
 from kregkit.report.wording.numbers import count
 
@@ -63,7 +63,7 @@ def _goals(studies: Sequence[One]) -> Section:
         "Every goal in every study",
         "Goals",
         lead=(
-            f"{answer.ENTRIES} In all: those that no data set shows to be beaten, or "
+            f"{goals.ENTRIES} In all: those that no data set shows to be beaten, or "
             "that it depends on the data. This is no mean over the data sets, which "
             "differ too widely for one: goals are answered by data set, and only the "
             "claims below are pooled."
@@ -77,24 +77,24 @@ def _goals(studies: Sequence[One]) -> Section:
                 prose=True,
             ),
         ),
-        notes=answer.NOTES,
+        notes=goals.NOTES,
     )
 
 
 def _goal(goal: recommendations.Goal, studies: Sequence[One]) -> Row:
     found = [recommendations.advise_study(goal, one.study) for one in studies]
     common = recommendations.in_common(found)
-    words = answer.named(common) if common else "Depends on the data"
+    words = goals.named(common) if common else "Depends on the data"
     if not any(one.ties for one in found):
-        words = answer.NOT_KNOWN
-    each = (answer.named(one.ties) for one in found)
+        words = goals.NOT_KNOWN
+    each = (goals.named(one.ties) for one in found)
     own = labels.GOALS[goal.key]
     return (Entry(own.name, own.compared), Entry(words), *map(Entry, each))
 
 
 def _begin(studies: Sequence[One]) -> tuple[Table, ...]:
     """Return where to begin, for the score and for all else."""
-    made = [answer.begin(one.study) for one in studies]
+    made = [goals.begin(one.study) for one in studies]
     names = dict.fromkeys(row[0].value for table in made for row in table.rows)
     blank = (Entry(numbers.UNDEFINED),) * 4
     own = [{row[0].value: row for row in table.rows} for table in made]
@@ -108,9 +108,9 @@ def _begin(studies: Sequence[One]) -> tuple[Table, ...]:
         return Table(caption, head, tuple(rows))
 
     return (
-        table(f"With which strength to begin, for the score: {answer.FIRST}", 1),
-        table(f"For sparse weights and all else: {answer.STRONGEST}", 2),
-        table(answer.COLLAPSE, 3),
+        table(f"With which strength to begin, for the score: {goals.FIRST}", 1),
+        table(f"For sparse weights and all else: {goals.STRONGEST}", 2),
+        table(goals.COLLAPSE, 3),
     )
 
 

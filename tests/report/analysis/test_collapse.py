@@ -12,7 +12,7 @@ from kregkit.report.analysis.collapse import collapse_strength, collapsed
 from kregkit.report.analysis.contrasts import Analysis
 from kregkit.report.cells import Setting
 from kregkit.report.page.page import Entry
-from kregkit.report.sections.answer import begin
+from kregkit.report.sections.goals import begin
 
 # Half of 0.9 - 0.1 is lost at 0.5.
 CASES = {

@@ -12,6 +12,7 @@ from kregkit.report.analysis.contrasts import Analysis
 from kregkit.report.analysis.recommendations import advised
 from kregkit.report.cells import Series
 from kregkit.report.data.tables import tables
+from kregkit.report.report import Report
 from kregkit.report.sections import across, cards, fact_check
 from kregkit.report.sections.fact_check import VERDICTS
 
@@ -134,3 +135,46 @@ def test_several_studies_count_who_agrees():
         if len({*verdicts}) == 1:
             assert check.verdict == f"{VERDICTS[verdicts[0]][0]}, 3 of 3"
         assert check.why.startswith("Of 3 studies ")
+
+
+def with_solver(contents, solver):
+    """Return a study whose kernels were trained by a solver, and have no zeros."""
+    rows = contents.rows.with_columns(zero_fraction=0.0)
+    kernels = (pl.col("target") == "kernel").fill_null(False)
+    solvers = pl.when(kernels).then(pl.lit(solver)).otherwise("solver").alias("solver")
+    return replace(contents, rows=rows, finals=contents.finals.with_columns(solvers))
+
+
+@pytest.mark.parametrize(
+    ("solver", "advised"), [("gradient", True), ("proximal", False)]
+)
+def test_the_proximal_solver_is_advised_only_where_it_was_not_tried(solver, advised):
+    contents, _ = drawn(1.0)
+    report = Report(tables(with_solver(contents, solver)))
+    told = [
+        text for text in report.answer if "No kernel weight is exactly zero" in text
+    ]
+    assert len(told) == 1
+    assert ("proximal solver" in told[0]) == advised
+    (use,) = (part for part in report.page.parts if part.anchor == "use")
+    (card,) = (card for card in use.cards if card.title == "Sparse weights")
+    assert ("proximal solver" in card.sure) == advised
+
+
+@pytest.mark.parametrize(
+    ("gap", "told"), [(0.25, "0.250 above"), (-0.25, "0.250 below")]
+)
+def test_a_gap_is_above_or_below(gap, told):
+    contents, _ = drawn(1.0)
+    train = (pl.col("val_data_loss") - gap).alias("train_data_loss")
+    finals = contents.finals.with_columns(train)
+    first = Report(tables(replace(contents, finals=finals))).answer[0]
+    assert f"a validation loss that is {told} the training loss" in first
+
+
+def test_sentences_of_cards_end_once():
+    contents, _ = drawn(1.0)
+    text = Report(tables(contents)).files["report.md"].decode()
+    lines = [line for line in text.splitlines() if line.startswith("- **")]
+    assert len(lines) > 10
+    assert [line for line in lines if ".." in line or ". ." in line] == []
