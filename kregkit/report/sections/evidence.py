@@ -119,7 +119,7 @@ def _sentence(text: str) -> str:
 
 def _claim(one: Tested, regression: bool) -> Section:
     claim, number = one.claim, str(one.claim.number)
-    head = ("Part", "Effect", "Interval", "Counts from", "Verdict", "Seeds")
+    head = ("Part", "Verdict", "Effect", "Interval", "Counts from", "Seeds")
     tables, figures, notes = [], [], []
     if one.judged is None:
         notes.append("The study has not trained what this claim needs.")

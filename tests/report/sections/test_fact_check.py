@@ -13,7 +13,7 @@ from kregkit.report.analysis.recommendations import advised
 from kregkit.report.cells import Series
 from kregkit.report.data.tables import tables
 from kregkit.report.report import Report
-from kregkit.report.sections import across, cards, fact_check
+from kregkit.report.sections import across, cards, fact_check, verdict_words
 from kregkit.report.sections.fact_check import VERDICTS
 
 
@@ -178,3 +178,17 @@ def test_sentences_of_cards_end_once():
     lines = [line for line in text.splitlines() if line.startswith("- **")]
     assert len(lines) > 10
     assert [line for line in lines if ".." in line or ". ." in line] == []
+
+
+def test_the_columns_of_the_evidence_hold_what_their_heads_say():
+    contents, _ = drawn(1.0)
+    analysis = Analysis(tables(contents))
+    words = {*verdict_words.VERDICTS.values(), "Not tested"}
+    for check in fact_check.section(analysis, judge(analysis)).checks:
+        for table in check.evidence.tables[:1]:
+            if "Verdict" not in table.head:
+                continue
+            columns = dict(zip(table.head, zip(*table.rows, strict=True), strict=True))
+            assert {entry.value for entry in columns["Verdict"]} <= words
+            assert {entry.value for entry in columns["Seeds"]} == {str(SIZE.seeds)}
+            assert all(entry.value.startswith("[") for entry in columns["Interval"])
