@@ -76,7 +76,7 @@ def test_it_is_reported_and_every_claim_has_its_row(
     trained(written(tmp_path, STUDIES[name]), tmp_path / "out")
     found = report.load(tmp_path / "out" / "store")
     sections = {section.anchor: section for section in found.page.sections}
-    (claims,) = sections["claims"].tables
+    (claims,) = sections["verdicts"].tables
     numbers = [row[0].value for row in claims.rows]
     assert [n for n in numbers if "." not in n] == [str(n) for n in range(1, 10)]
     assert numbers == sorted(numbers, key=float)
