@@ -1,14 +1,9 @@
 """Proximal under `MirroredStrategy`, on two virtual devices of a fresh process."""
 
-import json
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
-from helpers import ROOT, TESTS
+from helpers.processes import printed
 
 REPLICATED = """
 import json
@@ -38,15 +33,7 @@ print(json.dumps(found))
 
 @pytest.fixture(scope="module")
 def replicated():
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", REPLICATED],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": f"{TESTS}:{ROOT}"},
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return printed(REPLICATED)
 
 
 @pytest.mark.parametrize("name", ["sgd", "momentum", "adam", "loss scale"])

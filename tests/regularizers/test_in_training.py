@@ -4,10 +4,6 @@ In mixed precision every penalty, with accumulated gradients and on two replicas
 what happens there is the same whatever the penalty.
 """
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +12,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from helpers import ROOT, TESTS
 from helpers.formulas import CASES, Case
+from helpers.processes import printed
 
 
 def only_on(case: Case) -> str:
@@ -129,13 +125,5 @@ def test_one_step_is_that_of_the_formula(setting: str) -> None:
 
 
 def test_two_replicas_count_a_penalty_once() -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", REPLICATED],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": f"{Path(__file__).parent}:{TESTS}:{ROOT}"},
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = printed(REPLICATED, Path(__file__).parent)
     check(SOME, {name: np.array(value) for name, value in found.items()})

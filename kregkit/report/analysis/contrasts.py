@@ -48,6 +48,7 @@ class Analysis:
     def __init__(self, tables: Tables) -> None:
         self.tables = tables
         self._strong: dict[tuple[Series, float | None], Chosen] = {}
+        self._best: dict[tuple[Series, ...], Chosen] = {}
 
     def find(self, which: Which) -> list[Series]:
         """Return the series; none: the study has not trained them."""
@@ -73,7 +74,10 @@ class Analysis:
 
     def best(self, among: Sequence[Series]) -> Chosen:
         """Return the setting with the lowest validation data loss, for every seed."""
-        return operating.best(self.tables, among)
+        key = tuple(among)
+        if key not in self._best:
+            self._best[key] = operating.best(self.tables, among)
+        return self._best[key]
 
     def at(self, point: Point, found: Sequence[Series]) -> Chosen:
         """Return the setting of every seed at an operating point."""

@@ -41,7 +41,7 @@ class Contrast:
 
     @property
     def measure(self) -> str:
-        """The name of what was measured, which says how it is shown."""
+        """The name of the measure; pages choose units by it."""
         return self.about.place.measure
 
 

@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from matplotlib.transforms import blended_transform_factory
 
 from kregkit.report.analysis.verdicts import Contrast, Part
-from kregkit.report.page.canvas import GRID, INK, add_tooltip, slug
+from kregkit.report.page.canvas import GRID, INK, PAPER, add_tooltip, slug
 from kregkit.report.page.page import Figure
 from kregkit.report.wording import numbers
 
@@ -29,7 +29,7 @@ _ROUND = (
 )
 """Percentages for the axis of a log ratio, the widest first."""
 _NAME = 62
-"""The characters of a name that fit above a row."""
+"""The characters of a name that fit above a row; more go into a second line."""
 
 _APART = 0.15  # of the axis: how far labels must be from each other
 
@@ -61,7 +61,7 @@ def forest(
             _row(axes, -row, about, part)
         axes.axvline(0, color=INK, lw=1)
         axes.set_yticks([])
-        axes.set_ylim(-len(shown) + 0.45, 0.85)
+        axes.set_ylim(-len(shown) + 0.6, 0.95)
         if first.kind == "log ratio":
             axes.set_xticks(_changes(*axes.get_xlim()))
         else:
@@ -73,15 +73,24 @@ def forest(
 
     full = slug("claim", name)
     alt, caption = _alt(shown, regression), _caption(bars)
-    return Figure(full, paint, alt, caption, height=1.25 + 0.62 * len(shown))
+    lines = max(len(textwrap.wrap(about, _NAME)) for about, _ in shown)
+    tall = 1.25 + (0.5 + 0.16 * lines) * len(shown)
+    return Figure(full, paint, alt, caption, height=tall)
 
 
 def _row(axes: Axes, y: float, about: str, part: Part) -> None:
     """Draw a row, its name above it."""
     enough, estimate = part.contrast.smallest, part.contrast.estimate
     across = blended_transform_factory(axes.transAxes, axes.transData)
-    name = textwrap.shorten(about, _NAME, placeholder=" …")
-    axes.text(0.0, y + 0.47, name, transform=across, fontsize=8.5, va="center")
+    behind = {"facecolor": PAPER, "linewidth": 0, "pad": 0.6}
+    axes.text(
+        *(0.0, y + 0.36, textwrap.fill(about, _NAME)),
+        transform=across,
+        fontsize=8.5,
+        va="bottom",
+        linespacing=1.1,
+        bbox=behind,
+    )
     axes.fill_betweenx([y - 0.3, y + 0.3], -enough, enough, color=GRID, lw=0)
     seeds = [effect for _, effect in _seeds(part) if effect is not None]
     # Spread by a fixed pattern, so that equal values are seen to be several.

@@ -15,7 +15,7 @@ from matplotlib.ticker import NullLocator
 from kregkit.report.analysis.collapse import collapse_strength
 from kregkit.report.analysis.contrasts import Analysis
 from kregkit.report.cells import Series, Setting, of_model
-from kregkit.report.page.canvas import INK, add_tooltip, marks, scale, slug
+from kregkit.report.page.canvas import INK, PAPER, add_tooltip, marks, scale, slug
 from kregkit.report.page.page import Figure
 from kregkit.report.wording import labels, numbers
 
@@ -121,6 +121,7 @@ def _name_lines(axes: Axes, lines: Mapping[str, tuple[Series, _Line]]) -> None:
             fontsize=8.5,
             va="center",
             annotation_clip=False,
+            bbox={"facecolor": PAPER, "linewidth": 0, "pad": 0.4, "alpha": 0.85},
         )
 
 

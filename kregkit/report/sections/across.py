@@ -26,9 +26,8 @@ Advices = Mapping[str, Sequence[Advice]]
 """The advice of every study, by goal."""
 
 
-def section(studies: Sequence[One]) -> Section:
+def section(studies: Sequence[One], advices: Advices) -> Section:
     """Return the first section: the answer, and the matrix over all studies."""
-    advices = _advices(studies)
     said = (
         _baselines(studies),
         *_improved(studies, advices),
@@ -43,9 +42,8 @@ def section(studies: Sequence[One]) -> Section:
     )
 
 
-def use(studies: Sequence[One], *folded: Section) -> Section:
+def use(studies: Sequence[One], advices: Advices, *folded: Section) -> Section:
     """Return a card for each goal."""
-    advices = _advices(studies)
     made = {g.key: _card(g, studies, advices[g.key]) for g in recommendations.GOALS}
     more = tuple(card for key, card in made.items() if key not in cards.FIRST)
     return Section(
@@ -158,7 +156,8 @@ def _effects(one: PooledClaim) -> Iterator[str]:
         yield f"The opposite is seen of: {', '.join(against)}."
 
 
-def _advices(studies: Sequence[One]) -> Advices:
+def advised(studies: Sequence[One]) -> Advices:
+    """Return the advice of every study for every goal."""
     return {
         goal.key: [recommendations.advise_study(goal, one.study) for one in studies]
         for goal in recommendations.GOALS

@@ -192,7 +192,7 @@ def _evidence(one: PooledClaim) -> Section:
 
 
 def _rows(part: PooledPart) -> Iterator[tuple[str, Part]]:
-    """Yield every study with its contrast and that one's own interval, to be drawn."""
+    """Yield the name of each study, and its contrast with its 95 % interval."""
     for name, own in part.found:
         low, high = None, None
         if own.contrast.estimate:

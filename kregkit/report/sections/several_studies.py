@@ -24,9 +24,10 @@ def page(studies: Sequence[One], found: Sequence[PooledClaim]) -> Page:
         f"{count(data, 'data set')} · {count(trials, 'trial')}"
     )
     score, *others = _begin(studies)
+    advices = across.advised(studies)
     parts = (
-        across.section(studies),
-        across.use(studies, _goals(studies)),
+        across.section(studies, advices),
+        across.use(studies, advices, _goals(studies, advices)),
         Section(
             "strength",
             "How strong",
@@ -57,7 +58,7 @@ def page(studies: Sequence[One], found: Sequence[PooledClaim]) -> Page:
     return Page("What L1 and L2 do to kernel, bias and activity", subtitle, parts)
 
 
-def _goals(studies: Sequence[One]) -> Section:
+def _goals(studies: Sequence[One], advices: across.Advices) -> Section:
     return Section(
         "goals",
         "Every goal in every study",
@@ -72,7 +73,7 @@ def _goals(studies: Sequence[One]) -> Section:
             Table(
                 "For each goal, what reaches it best: in all data sets, and in each",
                 ("Goal", "In all", *(one.name for one in studies)),
-                tuple(_goal(goal, studies) for goal in recommendations.GOALS),
+                tuple(_goal(goal, advices[goal.key]) for goal in recommendations.GOALS),
                 leading=2 + len(studies),
                 prose=True,
             ),
@@ -81,8 +82,7 @@ def _goals(studies: Sequence[One]) -> Section:
     )
 
 
-def _goal(goal: recommendations.Goal, studies: Sequence[One]) -> Row:
-    found = [recommendations.advise_study(goal, one.study) for one in studies]
+def _goal(goal: recommendations.Goal, found: Sequence[recommendations.Advice]) -> Row:
     common = recommendations.in_common(found)
     words = goals.named(common) if common else "Depends on the data"
     if not any(one.ties for one in found):
